@@ -1,0 +1,60 @@
+# The index of commands. `make` prints it.
+
+FUNCTIONS := $(notdir $(wildcard functions/*))
+# cargo-lambda is one of the Python packages that `make setup` installs.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SAM_CLI_TELEMETRY ?= 0
+
+.DEFAULT_GOAL := help
+# cargo would wait for itself.
+.NOTPARALLEL:
+.PHONY: help run setup test test-rust test-infra test-browser build bench fmt lint deploy
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start the local stack and its page on http://localhost:8080
+	cargo run
+
+setup: ## install what the tests need: Python checkers, npm packages, Chromium
+	@tests/setup.sh
+
+test: setup ## run every test
+	@$(MAKE) --no-print-directory test-infra test-rust test-browser
+
+test-rust: setup ## run the Rust tests
+	@if cargo nextest --version >/dev/null 2>&1; \
+	  then cargo nextest run --workspace; \
+	  else cargo test --workspace --lib --bins --tests; fi
+	cargo test --doc --workspace
+
+test-infra: .venv/.infra-checked ## check the template, and its checker
+
+# Only what changed is checked again.
+.venv/.infra-checked: tests/requirements.txt $(wildcard infra/*.yaml infra/*.py functions/*/Cargo.toml) | setup
+	.venv/bin/python infra/check.py
+	.venv/bin/python infra/test_check.py
+	@touch $@
+
+test-browser: setup ## run the browser tests against the local stack
+	@if [ -f tests/browser/package.json ]; \
+	  then cargo build && npm --prefix tests/browser test; \
+	  else echo "tests/browser: no browser tests"; fi
+
+build: setup ## build the Lambda functions for this machine into target/lambda
+	cargo lambda build --release --compiler cargo --skip-target-check $(FUNCTIONS:%=-p %)
+
+bench: ## run the benchmarks
+	cargo bench -p bench
+
+fmt: ## format the Rust code
+	cargo fmt
+
+lint: setup ## look for mistakes without running anything
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	.venv/bin/python infra/check.py
+
+deploy: setup ## build for AWS and deploy; asks for the parameters
+	@command -v sam >/dev/null || { echo "install the AWS SAM CLI first: pip install aws-sam-cli"; exit 1; }
+	cd infra && sam build && sam deploy --guided

@@ -1,0 +1,132 @@
+//! How events are put into socket messages.
+//!
+//! API Gateway bills a message in units of 32 KB and refuses more than 128 KB, so several events
+//! share a message, up to one unit where that is possible.
+//! ("Amazon API Gateway quotas": WebSocket frame size, message payload size.)
+
+/// The unit in which API Gateway counts a message, and the largest frame that it accepts.
+pub const FRAME_BYTES: usize = 32 * 1024;
+/// The largest message that API Gateway accepts.
+pub const MESSAGE_BYTES: usize = 128 * 1024;
+/// What is around the events of a message: `{"type":"events","replay":true,"events":[` … with a
+/// cursor at the end. A test holds it to the truth.
+pub const ENVELOPE_BYTES: usize = 128;
+/// The largest event that fits a message.
+pub const EVENT_BYTES: usize = MESSAGE_BYTES - ENVELOPE_BYTES;
+
+/// An event ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The event as JSON text.
+    pub json: String,
+    /// Its cursor, which is in the text as well.
+    pub cursor: String,
+}
+
+/// Puts events into as few messages as fit [`FRAME_BYTES`] each; an event that is larger than
+/// that has a message of its own. `replay` marks them as answers to a `resume`. The cursor of a
+/// message is the furthest of its events'.
+#[must_use]
+pub fn messages(events: &[Rendered], replay: bool) -> Vec<String> {
+    let mut messages = Vec::new();
+    let mut rest = events;
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(fitting(rest));
+        messages.push(message(chunk, replay));
+        rest = after;
+    }
+    messages
+}
+
+/// How many of the first events fit one frame; at least one.
+fn fitting(events: &[Rendered]) -> usize {
+    let mut bytes = ENVELOPE_BYTES;
+    for (count, event) in events.iter().enumerate() {
+        bytes += event.json.len() + usize::from(count > 0);
+        if bytes > FRAME_BYTES && count > 0 {
+            return count;
+        }
+    }
+    events.len()
+}
+
+fn message(events: &[Rendered], replay: bool) -> String {
+    let bytes: usize = events.iter().map(|event| event.json.len() + 1).sum();
+    let mut text = String::with_capacity(bytes + ENVELOPE_BYTES);
+    text.push_str(r#"{"type":"events","#);
+    if replay {
+        text.push_str(r#""replay":true,"#);
+    }
+    text.push_str(r#""events":["#);
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&event.json);
+    }
+    let cursor = events
+        .iter()
+        .map(|event| event.cursor.as_str())
+        .max()
+        .unwrap_or_default();
+    text.push_str(r#"],"cursor":""#);
+    text.push_str(cursor);
+    text.push_str(r#""}"#);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{EventId, Feed, Millis, Position};
+
+    fn rendered(sizes: &[usize]) -> Vec<Rendered> {
+        let feed = Feed::new("f");
+        sizes
+            .iter()
+            .enumerate()
+            .map(|(index, size)| Rendered {
+                json: format!("\"{}\"", "x".repeat(*size)),
+                cursor: feed.cursor_at(Position {
+                    received_at: Millis(index as u64),
+                    id: EventId::ZERO,
+                }),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_envelope_is_no_larger_than_it_is_said_to_be() {
+        let events = rendered(&[0]);
+        let message = messages(&events, true).remove(0);
+        assert!(
+            message.len() - events[0].json.len() <= ENVELOPE_BYTES,
+            "{}",
+            message.len()
+        );
+    }
+
+    #[test]
+    fn an_event_of_the_largest_size_fits_a_message() {
+        let message = messages(&rendered(&[EVENT_BYTES - 2]), true).remove(0);
+        assert!(message.len() <= MESSAGE_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_is_in_exactly_one_message_and_in_order(sizes in prop::collection::vec(0usize..40_000, 0..20)) {
+            let events = rendered(&sizes);
+            let mut seen = Vec::new();
+            for message in messages(&events, false) {
+                let parsed: serde_json::Value = serde_json::from_str(&message).unwrap();
+                let inside = parsed["events"].as_array().unwrap().clone();
+                prop_assert!(message.len() <= FRAME_BYTES || inside.len() == 1);
+                seen.extend(inside.iter().map(ToString::to_string));
+                prop_assert_eq!(parsed["cursor"].as_str().unwrap(), &events[seen.len() - 1].cursor);
+            }
+            prop_assert_eq!(seen, events.into_iter().map(|event| event.json).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What Posthorn decides: the event and its identity, positions in the feed, filters, and how
+//! events are put into socket messages.
+//!
+//! No I/O, no clock, no randomness: everything here is a function of its arguments.
+
+pub mod cursor;
+pub mod event;
+pub mod filter;
+pub mod frame;
+pub mod id;
+pub mod redacted;
+pub mod time;
+
+pub use cursor::{Cursor, CursorError, Feed, Position};
+pub use event::{Content, Detail, Event, Source};
+pub use filter::{Filter, FilterError};
+pub use id::EventId;
+pub use redacted::Redacted;
+pub use time::Millis;

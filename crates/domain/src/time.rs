@@ -1,0 +1,131 @@
+//! Points in time, as whole milliseconds.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Milliseconds since 1970-01-01T00:00:00Z. `Display` and JSON show RFC 3339 in UTC with exactly
+/// as many fractional digits as are needed (none or three).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// The largest point in time that can be shown: 9999-12-30T22:00:00.999Z (jiff's bound).
+    pub const MAX: Millis = Millis(253_402_207_200_999);
+    const PER_DAY: u64 = 24 * 60 * 60 * 1_000;
+
+    /// From whole seconds since 1970.
+    #[must_use]
+    pub fn from_secs(secs: u32) -> Millis {
+        Millis(u64::from(secs) * 1_000)
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    #[must_use]
+    pub fn as_secs(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// This point in time, `ms` earlier, but not before 1970.
+    #[must_use]
+    pub fn minus(self, ms: u64) -> Millis {
+        Millis(self.0.saturating_sub(ms))
+    }
+
+    /// This point in time, `ms` later.
+    #[must_use]
+    pub fn plus(self, ms: u64) -> Millis {
+        Millis(self.0.saturating_add(ms))
+    }
+
+    /// Days since 1970-01-01: the UTC day that this point lies in.
+    #[must_use]
+    pub fn day(self) -> Day {
+        Day(self.0 / Self::PER_DAY)
+    }
+
+    fn timestamp(self) -> jiff::Timestamp {
+        let ms = i64::try_from(self.0.min(Self::MAX.0)).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timestamp = self.timestamp();
+        if self.0.is_multiple_of(1_000) {
+            write!(f, "{timestamp}")
+        } else {
+            write!(f, "{timestamp:.3}")
+        }
+    }
+}
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A UTC day, counted from 1970-01-01. `Display` shows `2026-11-22`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub u64);
+
+impl Day {
+    /// The first millisecond of the day.
+    #[must_use]
+    pub fn start(self) -> Millis {
+        Millis(self.0.saturating_mul(Millis::PER_DAY))
+    }
+
+    /// The day after.
+    #[must_use]
+    pub fn next(self) -> Day {
+        Day(self.0 + 1)
+    }
+
+    /// The day before, none before 1970.
+    #[must_use]
+    pub fn previous(self) -> Option<Day> {
+        self.0.checked_sub(1).map(Day)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.start().timestamp().to_string();
+        f.write_str(text.get(..10).unwrap_or(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_as_rfc_3339_in_utc() {
+        assert_eq!(
+            Millis(1_795_300_002_000).to_string(),
+            "2026-11-21T22:26:42Z"
+        );
+        assert_eq!(
+            Millis(1_795_300_002_120).to_string(),
+            "2026-11-21T22:26:42.120Z"
+        );
+        assert_eq!(Millis(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Millis(u64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
+    }
+
+    #[test]
+    fn a_day_is_named_by_its_utc_date() {
+        assert_eq!(Millis(1_795_300_002_120).day().to_string(), "2026-11-21");
+        let day = Millis(1_795_300_002_120).day();
+        assert_eq!(day.next().to_string(), "2026-11-22");
+        assert_eq!(
+            day.previous().map(|d| d.to_string()).as_deref(),
+            Some("2026-11-20")
+        );
+        assert!(day.start() <= Millis(1_795_300_002_120));
+        assert!(day.next().start() > Millis(1_795_300_002_120));
+    }
+}

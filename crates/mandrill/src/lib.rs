@@ -1,0 +1,20 @@
+//! What Mandrill (Mailchimp Transactional) sends: a form body, its signature, a batch of events.
+//!
+//! The way of a request through this crate: [`Form::parse`] decodes the body, [`verify`] checks the
+//! signature before any JSON is looked at, [`split`] cuts the batch into [`RawEvent`]s without
+//! rebuilding them, and [`RawEvent::facts`] reads what is worth knowing about each.
+//!
+//! Nothing here does I/O, reads a clock or logs, and nothing a stranger can send makes it panic.
+//! One odd event never spoils its batch: it comes out as it was received, of kind `unknown`.
+
+pub mod batch;
+pub mod facts;
+pub mod form;
+mod json;
+mod salvage;
+pub mod signature;
+
+pub use batch::{NotABatch, RawEvent, split};
+pub use facts::{Facts, UNKNOWN};
+pub use form::{BATCH_FIELD, Form};
+pub use signature::{SignatureError, WebhookKey, is_creation_check, secrets_match, sign, verify};

@@ -1,0 +1,17 @@
+//! What a Lambda function needs around its own work: configuration, AWS clients, the secret,
+//! telemetry, HTTP errors, and the connections of the WebSocket API.
+//!
+//! Nothing here knows what an event is.
+
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod connections;
+pub mod http;
+pub mod secret;
+pub mod stream;
+pub mod telemetry;
+pub mod websocket;
+
+pub use clients::Aws;
+pub use config::{ConfigError, Lookup};

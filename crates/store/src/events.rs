@@ -1,0 +1,221 @@
+//! Writing events.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use domain::{Content, EventId, Millis, Source};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::batch::{self, Read};
+use crate::error::{StoreError, classify};
+use crate::item::{self, Encoder, Item};
+
+/// The most items that `BatchWriteItem` takes.
+const WRITE_ITEMS: usize = 25;
+/// How many calls are under way at once.
+const CONCURRENCY: usize = 8;
+/// How long a batch may take. API Gateway waits 30 s at most, and Mandrill repeats what failed.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// An event that was received and is to be stored.
+#[derive(Debug, Clone)]
+pub struct NewEvent<'a> {
+    /// Which event.
+    pub id: EventId,
+    /// What it says.
+    pub content: Content<'a>,
+    /// The exact text received: valid JSON.
+    pub data: Cow<'a, str>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Events that are stored now and were not before.
+    pub stored: usize,
+    /// Events that were stored before.
+    pub duplicates: usize,
+    /// Those of the stored that were too large to be kept whole.
+    pub truncated: usize,
+    /// Those of the stored that DynamoDB refused as they were, and that are kept as `unknown`.
+    pub refused: usize,
+}
+
+/// Stores events, once each.
+#[derive(Debug, Clone)]
+pub struct EventWriter {
+    client: Client,
+    table: String,
+    feed_shards: u32,
+    retention_ms: u64,
+}
+
+impl EventWriter {
+    /// The IAM actions that it needs on the table.
+    pub const ACTIONS: &'static [&'static str] =
+        &["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"];
+
+    /// Writes to `table`, for `retention_days`, over `feed_shards` partitions a day.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        table: String,
+        feed_shards: u32,
+        retention_days: u32,
+    ) -> EventWriter {
+        EventWriter {
+            client,
+            table,
+            feed_shards: feed_shards.max(1),
+            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+        }
+    }
+
+    /// Stores those of the events that are not stored yet. Safe to repeat: the ids decide. `clock`
+    /// is asked at each call, since an event's place in the feed is when it was stored.
+    ///
+    /// # Errors
+    /// When not all of them could be stored; some may be.
+    pub async fn append(
+        &self,
+        events: &[NewEvent<'_>],
+        clock: fn() -> Millis,
+    ) -> Result<Appended, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let absent = self.absent(events, deadline).await?;
+        let mut appended = Appended {
+            duplicates: events.len() - absent.len(),
+            ..Appended::default()
+        };
+        let mut encoder = Encoder::new()?;
+        let mut puts = Vec::with_capacity(absent.len());
+        for event in absent {
+            let encoded = encoder.encode(&event.content, Some(&event.data))?;
+            appended.truncated += usize::from(encoded.truncated);
+            puts.push((event.id, item::new(event.id, &event.content, encoded.body)));
+        }
+        appended.stored = puts.len();
+        appended.refused = stream::iter(chunks(puts))
+            .map(|chunk| self.write(chunk, clock, deadline))
+            .buffer_unordered(CONCURRENCY)
+            .try_fold(0, |sum, refused| async move { Ok(sum + refused) })
+            .await?;
+        Ok(appended)
+    }
+
+    /// The events that are not stored yet, each id once: DynamoDB refuses a call that names a key
+    /// twice.
+    async fn absent<'e, 'a>(
+        &self,
+        events: &'e [NewEvent<'a>],
+        deadline: Instant,
+    ) -> Result<Vec<&'e NewEvent<'a>>, StoreError> {
+        let mut seen = HashSet::with_capacity(events.len());
+        let mut absent: Vec<_> = events
+            .iter()
+            .filter(|event| seen.insert(event.id))
+            .collect();
+        let ids: Vec<_> = absent.iter().map(|event| event.id).collect();
+        let found = batch::get(&self.client, &self.table, &ids, Read::Key, deadline).await?;
+        let stored: HashSet<_> = found.iter().filter_map(batch::id_of).collect();
+        absent.retain(|event| !stored.contains(&event.id));
+        Ok(absent)
+    }
+
+    /// Writes the items of one call; answers how many were refused and are kept as `unknown`.
+    async fn write(
+        &self,
+        puts: Vec<(EventId, Item)>,
+        clock: fn() -> Millis,
+        deadline: Instant,
+    ) -> Result<usize, StoreError> {
+        match self.write_all(puts.clone(), clock, deadline).await {
+            Err(StoreError::Refused { .. }) => {}
+            result => return result.map(|()| 0),
+        }
+        // One item spoils the call for all, and DynamoDB does not say which.
+        let mut refused = 0;
+        for put in puts {
+            let id = put.0;
+            match self.write_all(vec![put], clock, deadline).await {
+                Err(StoreError::Refused { source, .. }) => {
+                    tracing::error!(event.id = %id, error = %source, "DynamoDB refuses an event, which is kept as unknown.");
+                    let content = Content {
+                        truncated: true,
+                        ..Content::new("unknown", Source::Mandrill)
+                    };
+                    let body = Encoder::new()?.encode(&content, None)?.body;
+                    self.write_all(vec![(id, item::new(id, &content, body))], clock, deadline)
+                        .await?;
+                    refused += 1;
+                }
+                result => result?,
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn write_all(
+        &self,
+        mut puts: Vec<(EventId, Item)>,
+        clock: fn() -> Millis,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let mut backoff = Backoff::until(deadline);
+        loop {
+            let now = clock();
+            let requests = puts
+                .into_iter()
+                .map(|(id, mut item)| {
+                    item::stamp(&mut item, id, now, self.feed_shards, self.retention_ms);
+                    put_request(item)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            let call = self
+                .client
+                .batch_write_item()
+                .request_items(&self.table, requests)
+                .send()
+                .await;
+            let answer = call.map_err(|error| classify("BatchWriteItem", error))?;
+            puts = unprocessed(
+                answer
+                    .unprocessed_items
+                    .and_then(|mut tables| tables.remove(&self.table)),
+            );
+            if puts.is_empty() {
+                return Ok(());
+            }
+            backoff.pause("BatchWriteItem").await?;
+        }
+    }
+}
+
+fn chunks(puts: Vec<(EventId, Item)>) -> Vec<Vec<(EventId, Item)>> {
+    let mut puts = puts.into_iter().peekable();
+    let mut chunks = Vec::new();
+    while puts.peek().is_some() {
+        chunks.push(puts.by_ref().take(WRITE_ITEMS).collect());
+    }
+    chunks
+}
+
+fn put_request(item: Item) -> Result<WriteRequest, StoreError> {
+    let put = PutRequest::builder().set_item(Some(item)).build();
+    let put = put.map_err(|_| StoreError::Corrupt("an item without attributes"))?;
+    Ok(WriteRequest::builder().put_request(put).build())
+}
+
+fn unprocessed(requests: Option<Vec<WriteRequest>>) -> Vec<(EventId, Item)> {
+    requests
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|request| request.put_request)
+        .filter_map(|put| batch::id_of(&put.item).map(|id| (id, put.item)))
+        .collect()
+}

@@ -1,0 +1,304 @@
+//! Reading the feed: all events in the order in which they were stored, forwards and backwards.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::time::Day;
+use domain::{Event, EventId, Millis, Position};
+use futures::future::try_join_all;
+use tokio::time::Instant;
+
+use crate::batch::{self, Read};
+use crate::error::{StoreError, classify};
+use crate::item::{self, attribute};
+use crate::keys;
+
+const INDEX: &str = "feed";
+/// How long getting a page's items may take.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// The fewest positions that a partition is asked for at once.
+const LEAST_PER_QUERY: usize = 16;
+
+/// Which way to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Forwards,
+    /// Newest first.
+    Backwards,
+}
+
+/// Reads the feed.
+#[derive(Debug, Clone)]
+pub struct FeedReader {
+    client: Client,
+    table: String,
+    shards: u32,
+    retention_ms: u64,
+}
+
+impl FeedReader {
+    /// The IAM actions that it needs on the table.
+    pub const TABLE_ACTIONS: &'static [&'static str] = &["dynamodb:BatchGetItem"];
+    /// The IAM actions that it needs on the table's index `feed`.
+    pub const INDEX_ACTIONS: &'static [&'static str] = &["dynamodb:Query"];
+
+    /// Reads from `table`, which keeps events for `retention_days` and spreads a day's over
+    /// `shards` partitions.
+    #[must_use]
+    pub fn new(client: Client, table: String, shards: u32, retention_days: u32) -> FeedReader {
+        FeedReader {
+            client,
+            table,
+            shards: shards.max(1),
+            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+        }
+    }
+
+    /// Since when events are kept.
+    #[must_use]
+    pub fn kept_since(&self, now: Millis) -> Millis {
+        now.minus(self.retention_ms)
+    }
+
+    /// What was stored after `position`, oldest first, up to `now`. What is not kept any more is
+    /// not there.
+    #[must_use]
+    pub fn after(&self, position: Position, now: Millis) -> FeedScan<'_> {
+        let from = position.max(Position::start_of(self.kept_since(now)));
+        let last_day = now.day();
+        FeedScan::new(
+            self,
+            Direction::Forwards,
+            from,
+            from.received_at.day().min(last_day),
+            last_day,
+            now,
+        )
+    }
+
+    /// What was stored before `position`, newest first, back to what is kept.
+    #[must_use]
+    pub fn before(&self, position: Position, now: Millis) -> FeedScan<'_> {
+        // Nothing is stored in the future, so the days up to a cursor's, if it lies there, are empty.
+        let first_day = position.received_at.day().min(now.day().next());
+        FeedScan::new(
+            self,
+            Direction::Backwards,
+            position,
+            first_day,
+            self.kept_since(now).day(),
+            now,
+        )
+    }
+
+    /// Gets the events at these positions, in their order, without those that are gone.
+    async fn events(
+        &self,
+        positions: &[Position],
+        now: Millis,
+    ) -> Result<Vec<Event<'static>>, StoreError> {
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = positions.iter().map(|position| position.id).collect();
+        let deadline = Instant::now() + TIME_LIMIT;
+        let items = batch::get(&self.client, &self.table, &ids, Read::Item, deadline).await?;
+        let mut found: HashMap<EventId, _> = items
+            .iter()
+            .filter_map(|item| batch::id_of(item).map(|id| (id, item)))
+            .collect();
+        let kept_since = self.kept_since(now);
+        Ok(positions
+            .iter()
+            // Expired items stay readable until DynamoDB gets to them.
+            .filter(|position| position.received_at >= kept_since)
+            .filter_map(|position| found.remove(&position.id))
+            .filter_map(|item| match item::from_item(item) {
+                Ok(event) => Some(event),
+                Err(error) => {
+                    tracing::error!(event.id = ?batch::id_of(item), %error, "A stored event cannot be read.");
+                    None
+                }
+            })
+            .collect())
+    }
+}
+
+/// A walk through the feed, page by page: the partitions of a day are merged, day after day.
+#[derive(Debug)]
+pub struct FeedScan<'r> {
+    reader: &'r FeedReader,
+    direction: Direction,
+    bound: Position,
+    now: Millis,
+    /// The day being read, none when all are.
+    day: Option<Day>,
+    last_day: Day,
+    lanes: Vec<Lane>,
+}
+
+/// One partition of the day being read.
+#[derive(Debug)]
+struct Lane {
+    shard: String,
+    /// Positions that were read and not yet taken.
+    ready: VecDeque<Position>,
+    /// Where the next query goes on; none when everything was read.
+    next: Option<Start>,
+}
+
+#[derive(Debug, Clone)]
+enum Start {
+    Bound,
+    After(HashMap<String, AttributeValue>),
+}
+
+impl<'r> FeedScan<'r> {
+    fn new(
+        reader: &'r FeedReader,
+        direction: Direction,
+        bound: Position,
+        day: Day,
+        last_day: Day,
+        now: Millis,
+    ) -> Self {
+        let mut scan = FeedScan {
+            reader,
+            direction,
+            bound,
+            now,
+            day: Some(day),
+            last_day,
+            lanes: Vec::new(),
+        };
+        scan.open(day);
+        scan
+    }
+
+    fn open(&mut self, day: Day) {
+        self.lanes = (0..self.reader.shards)
+            .map(|shard| Lane {
+                shard: keys::feed_shard(day, shard),
+                ready: VecDeque::new(),
+                next: Some(Start::Bound),
+            })
+            .collect();
+    }
+
+    /// The next events, at most `limit`, and none at the end. Events that are gone are left out,
+    /// so a page may be shorter than `limit`, or even empty, without being the last: the position
+    /// beside it tells, which is the last one that was looked at.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn next(
+        &mut self,
+        limit: usize,
+    ) -> Result<Option<(Vec<Event<'static>>, Position)>, StoreError> {
+        let positions = self.positions(limit).await?;
+        let Some(last) = positions.last().copied() else {
+            return Ok(None);
+        };
+        Ok(Some((
+            self.reader.events(&positions, self.now).await?,
+            last,
+        )))
+    }
+
+    async fn positions(&mut self, limit: usize) -> Result<Vec<Position>, StoreError> {
+        let mut positions = Vec::with_capacity(limit);
+        while positions.len() < limit {
+            self.fill(limit - positions.len()).await?;
+            match self.take() {
+                Some(position) => positions.push(position),
+                None if self.turn_day() => {}
+                None => break,
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Queries every partition from which nothing is at hand. Until each has something, or is at
+    /// its end, nobody knows which position is next.
+    async fn fill(&mut self, wanted: usize) -> Result<(), StoreError> {
+        let share = wanted.div_ceil(self.lanes.len().max(1)) + LEAST_PER_QUERY;
+        let (reader, direction, bound) = (self.reader, self.direction, self.bound);
+        let empty = self
+            .lanes
+            .iter_mut()
+            .filter(|lane| lane.ready.is_empty() && lane.next.is_some());
+        try_join_all(empty.map(|lane| lane.query(reader, direction, bound, share))).await?;
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<Position> {
+        let heads = self.lanes.iter_mut().filter(|lane| !lane.ready.is_empty());
+        let lane = match self.direction {
+            Direction::Forwards => heads.min_by_key(|lane| lane.ready.front().copied()),
+            Direction::Backwards => heads.max_by_key(|lane| lane.ready.front().copied()),
+        };
+        lane?.ready.pop_front()
+    }
+
+    fn turn_day(&mut self) -> bool {
+        self.day = match (self.day, self.direction) {
+            (Some(day), Direction::Forwards) if day < self.last_day => Some(day.next()),
+            (Some(day), Direction::Backwards) if day > self.last_day => day.previous(),
+            _ => None,
+        };
+        match self.day {
+            Some(day) => self.open(day),
+            None => self.lanes.clear(),
+        }
+        self.day.is_some()
+    }
+}
+
+impl Lane {
+    /// Reads on until there is something at hand, or the end is reached.
+    async fn query(
+        &mut self,
+        reader: &FeedReader,
+        direction: Direction,
+        bound: Position,
+        limit: usize,
+    ) -> Result<(), StoreError> {
+        let operator = match direction {
+            Direction::Forwards => ">",
+            Direction::Backwards => "<",
+        };
+        while self.ready.is_empty() {
+            let Some(start) = self.next.take() else {
+                break;
+            };
+            let answer = reader
+                .client
+                .query()
+                .table_name(&reader.table)
+                .index_name(INDEX)
+                .key_condition_expression(format!("#shard = :shard AND #at {operator} :at"))
+                .expression_attribute_names("#shard", attribute::FEED_SHARD)
+                .expression_attribute_names("#at", attribute::FEED_AT)
+                .expression_attribute_values(":shard", AttributeValue::S(self.shard.clone()))
+                .expression_attribute_values(":at", AttributeValue::S(keys::feed_at(bound)))
+                .scan_index_forward(direction == Direction::Forwards)
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(match start {
+                    Start::Bound => None,
+                    Start::After(key) => Some(key),
+                })
+                .send()
+                .await
+                .map_err(|error| classify("Query", error))?;
+            self.next = answer.last_evaluated_key.map(Start::After);
+            let places = answer.items.unwrap_or_default();
+            self.ready.extend(places.iter().filter_map(|item| {
+                keys::parse_feed_at(item.get(attribute::FEED_AT)?.as_s().ok()?)
+            }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+//! An event as an item of the events table.
+//!
+//! What the event says and the exact text that was received are kept together in one compressed
+//! attribute: they repeat each other, and a write costs by the kilobyte.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{Content, Event, EventId, Millis, Position};
+
+use crate::error::StoreError;
+use crate::keys;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The version of the attributes and of what is in `body`.
+const VERSION: &str = "1";
+/// An item may have 400 KB, names and keys included; those are well below 1 KB here.
+const MAX_BODY_BYTES: usize = 400 * 1024 - 1024;
+/// The longest text that a body may decompress to. Ours come from requests of at most 6 MB.
+const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
+/// zstd's fastest ordinary level: higher ones save a few percent for several times the work.
+const LEVEL: i32 = 1;
+
+/// Attributes of the events table.
+pub(crate) mod attribute {
+    pub(crate) const PK: &str = "pk";
+    pub(crate) const SK: &str = "sk";
+    pub(crate) const VERSION: &str = "v";
+    pub(crate) const TYPE: &str = "type";
+    pub(crate) const FEED_SHARD: &str = "feed_shard";
+    pub(crate) const FEED_AT: &str = "feed_at";
+    pub(crate) const RECIPIENT_KEY: &str = "recipient_key";
+    pub(crate) const BODY: &str = "body";
+    pub(crate) const EXPIRES_AT: &str = "expires_at";
+}
+
+/// Turns what an event says into the bytes that are kept, leaving out what is too large.
+pub(crate) struct Encoder {
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+/// The bytes that are kept of an event.
+pub(crate) struct Encoded {
+    pub(crate) body: Vec<u8>,
+    pub(crate) truncated: bool,
+}
+
+impl Encoder {
+    pub(crate) fn new() -> Result<Encoder, StoreError> {
+        let compressor = zstd::bulk::Compressor::new(LEVEL)
+            .map_err(|_| StoreError::Corrupt("no memory to compress with"))?;
+        Ok(Encoder { compressor })
+    }
+
+    /// What does not fit goes without `data`, then without anything of unbounded size.
+    pub(crate) fn encode(
+        &mut self,
+        content: &Content<'_>,
+        data: Option<&str>,
+    ) -> Result<Encoded, StoreError> {
+        let whole = self.compress(content, data)?;
+        if whole.len() <= MAX_BODY_BYTES {
+            return Ok(Encoded {
+                body: whole,
+                truncated: content.truncated,
+            });
+        }
+        let without_data = self.compress(
+            &Content {
+                truncated: true,
+                ..content.clone()
+            },
+            None,
+        )?;
+        let body = if without_data.len() <= MAX_BODY_BYTES {
+            without_data
+        } else {
+            self.compress(&content.stripped(), None)?
+        };
+        Ok(Encoded {
+            body,
+            truncated: true,
+        })
+    }
+
+    fn compress(
+        &mut self,
+        content: &Content<'_>,
+        data: Option<&str>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let data = data.unwrap_or_default();
+        let mut text = Vec::with_capacity(data.len() + 512);
+        serde_json::to_writer(&mut text, content)
+            .map_err(|_| StoreError::Corrupt("the content is not JSON"))?;
+        // JSON as serde_json writes it has no line break.
+        text.push(b'\n');
+        text.extend_from_slice(data.as_bytes());
+        self.compressor
+            .compress(&text)
+            .map_err(|_| StoreError::Corrupt("it does not compress"))
+    }
+}
+
+/// The item of a new event, without what [`stamp`] sets.
+pub(crate) fn new(id: EventId, content: &Content<'_>, body: Vec<u8>) -> Item {
+    let text = |text: String| AttributeValue::S(text);
+    let mut item = Item::from([
+        (attribute::PK.to_owned(), text(id.partition())),
+        (attribute::SK.to_owned(), text(id.sort())),
+        (
+            attribute::VERSION.to_owned(),
+            AttributeValue::N(VERSION.to_owned()),
+        ),
+        (attribute::TYPE.to_owned(), text(content.kind.to_string())),
+        (
+            attribute::BODY.to_owned(),
+            AttributeValue::B(Blob::new(body)),
+        ),
+    ]);
+    if let Some(recipient) = content
+        .recipient
+        .as_deref()
+        .filter(|address| !address.is_empty())
+    {
+        item.insert(
+            attribute::RECIPIENT_KEY.to_owned(),
+            text(domain::id::recipient_key(recipient)),
+        );
+    }
+    item
+}
+
+/// Says when the item is stored, which decides its place in the feed and when it expires.
+pub(crate) fn stamp(
+    item: &mut Item,
+    id: EventId,
+    now: Millis,
+    feed_shards: u32,
+    retention_ms: u64,
+) {
+    let shard = keys::feed_shard(now.day(), id.spread() % feed_shards);
+    let at = keys::feed_at(Position {
+        received_at: now,
+        id,
+    });
+    let expires_at = now.plus(retention_ms).as_secs().to_string();
+    item.insert(attribute::FEED_SHARD.to_owned(), AttributeValue::S(shard));
+    item.insert(attribute::FEED_AT.to_owned(), AttributeValue::S(at));
+    item.insert(
+        attribute::EXPIRES_AT.to_owned(),
+        AttributeValue::N(expires_at),
+    );
+}
+
+/// Reads an event from the image of its item in a stream record.
+///
+/// # Errors
+/// When it is not what [`EventWriter`](crate::EventWriter) writes.
+pub fn from_image(image: &serde_dynamo::Item) -> Result<Event<'static>, StoreError> {
+    use serde_dynamo::AttributeValue::{B, S};
+    match (image.get(attribute::FEED_AT), image.get(attribute::BODY)) {
+        (Some(S(at)), Some(B(body))) => decode(at, body),
+        _ => Err(StoreError::Corrupt("an attribute is missing")),
+    }
+}
+
+fn decode(feed_at: &str, body: &[u8]) -> Result<Event<'static>, StoreError> {
+    let position =
+        keys::parse_feed_at(feed_at).ok_or(StoreError::Corrupt("its place in the feed"))?;
+    let bytes = decompress(body)?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|_| StoreError::Corrupt("its body is not text"))?;
+    let (content, data) = text
+        .split_once('\n')
+        .ok_or(StoreError::Corrupt("its body has one part"))?;
+    let content = serde_json::from_str(content).map_err(|_| StoreError::Corrupt("what it says"))?;
+    Ok(Event {
+        id: position.id,
+        received_at: position.received_at,
+        content,
+        data: (!data.is_empty()).then(|| Cow::Owned(data.to_owned())),
+    })
+}
+
+fn decompress(body: &[u8]) -> Result<Vec<u8>, StoreError> {
+    // The frame says how large it is, and one that says more than the bound is refused.
+    zstd::bulk::decompress(body, MAX_TEXT_BYTES)
+        .map_err(|_| StoreError::Corrupt("its body does not decompress"))
+}
+
+/// Reads an event from its item.
+pub(crate) fn from_item(item: &Item) -> Result<Event<'static>, StoreError> {
+    let at = item
+        .get(attribute::FEED_AT)
+        .and_then(|value| value.as_s().ok());
+    let body = item
+        .get(attribute::BODY)
+        .and_then(|value| value.as_b().ok());
+    match (at, body) {
+        (Some(at), Some(body)) => decode(at, body.as_ref()),
+        _ => Err(StoreError::Corrupt("an attribute is missing")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Source;
+
+    use super::*;
+
+    fn content(subject: String) -> Content<'static> {
+        Content {
+            recipient: Some("reader@example.net".into()),
+            subject: Some(subject.into()),
+            ..Content::new("click", Source::Mandrill)
+        }
+    }
+
+    fn stored(content: &Content<'_>, data: Option<&str>) -> Event<'static> {
+        let id = EventId::of_content(&[b"m"], 1, &[b"f"], 0);
+        let encoded = Encoder::new().unwrap().encode(content, data).unwrap();
+        let mut item = new(id, content, encoded.body);
+        stamp(&mut item, id, Millis(1_795_300_005_123), 8, 1_000);
+        let event = from_item(&item).unwrap();
+        assert_eq!(
+            (event.id, event.received_at),
+            (id, Millis(1_795_300_005_123))
+        );
+        assert_eq!(event.content.truncated, encoded.truncated);
+        event
+    }
+
+    /// Text that hardly compresses.
+    fn noise(bytes: usize) -> String {
+        let mut random = fastrand::Rng::with_seed(7);
+        (0..bytes).map(|_| random.alphanumeric()).collect()
+    }
+
+    #[test]
+    fn an_event_is_read_as_it_was_stored() {
+        let data = "{\"msg\" : {\"n\":1.50,\"s\":\"a\\/b\nc\"}}".replace('\n', "\\n");
+        let event = stored(&content("Grüße".into()), Some(&data));
+        assert_eq!(event.data.as_deref(), Some(data.as_str()));
+        assert_eq!(event.content.subject.as_deref(), Some("Grüße"));
+        assert_eq!(
+            event.content.recipient.as_deref(),
+            Some("reader@example.net")
+        );
+    }
+
+    #[test]
+    fn line_breaks_in_data_do_not_disturb_the_parts() {
+        let event = stored(&content("s".into()), Some("{\n \"a\": 1\n}"));
+        assert_eq!(event.data.as_deref(), Some("{\n \"a\": 1\n}"));
+    }
+
+    #[test]
+    fn an_event_too_large_for_an_item_is_stored_without_its_data() {
+        let data = format!("\"{}\"", noise(700_000));
+        let event = stored(&content("s".into()), Some(&data));
+        assert!(event.content.truncated && event.data.is_none());
+        assert_eq!(event.content.subject.as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn an_event_whose_fields_are_too_large_keeps_what_is_bounded() {
+        let event = stored(&content(noise(700_000)), Some("1"));
+        assert!(event.content.truncated && event.data.is_none() && event.content.subject.is_none());
+        assert_eq!(event.content.kind, "click");
+    }
+
+    #[test]
+    fn a_damaged_body_is_an_error() {
+        let at = format!("1795300005123#{}", EventId::ZERO.key());
+        for body in [
+            &b""[..],
+            b"nonsense",
+            &zstd::bulk::compress(b"no parts", 1).unwrap(),
+        ] {
+            assert!(matches!(decode(&at, body), Err(StoreError::Corrupt(_))));
+        }
+        assert!(matches!(decode("x", b""), Err(StoreError::Corrupt(_))));
+    }
+}

@@ -1,0 +1,22 @@
+//! DynamoDB: the only place that knows keys and attribute names.
+//!
+//! Each type is what some function may do to a table, with the IAM actions that it needs for it;
+//! a function's rights are those of the types in its `Deps`. `docs/DATA-MODEL.md` describes the
+//! tables.
+
+mod backoff;
+mod batch;
+pub mod connections;
+mod error;
+pub mod events;
+pub mod feed;
+pub mod item;
+mod keys;
+mod late;
+
+pub use connections::{
+    Connection, ConnectionForget, ConnectionList, ConnectionRegister, ConnectionSession,
+};
+pub use error::StoreError;
+pub use events::{Appended, EventWriter, NewEvent};
+pub use feed::{Direction, FeedReader, FeedScan};

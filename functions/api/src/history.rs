@@ -1,0 +1,115 @@
+//! Pages of events, newest first.
+
+use domain::{Millis, Position};
+use http::StatusCode;
+use lambda_http::{Request, RequestExt};
+use platform::clock;
+use platform::http::HttpError;
+use store::StoreError;
+
+use crate::Deps;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 1_000;
+/// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+/// How many events are read at once.
+const CHUNK: usize = 100;
+
+/// What is asked for.
+pub(crate) struct Query {
+    limit: usize,
+    before: Position,
+    now: Millis,
+}
+
+impl Query {
+    pub(crate) fn read(deps: &Deps, request: &Request) -> Result<Query, HttpError> {
+        let now = clock::now();
+        let mut query = Query {
+            limit: DEFAULT_LIMIT,
+            before: Position::start_of(Millis::MAX),
+            now,
+        };
+        let parameters = request.query_string_parameters_ref();
+        for (name, value) in parameters
+            .into_iter()
+            .flat_map(|parameters| parameters.iter())
+        {
+            match name {
+                "limit" => query.limit = limit(value)?,
+                "before" => {
+                    let cursor = deps.feed.decode(value);
+                    query.before = cursor
+                        .map_err(|error| bad("bad_cursor", format!("before: {error}")))?
+                        .position;
+                }
+                _ => {
+                    return Err(bad(
+                        "unknown_parameter",
+                        format!("there is no parameter {name:?}"),
+                    ));
+                }
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn limit(value: &str) -> Result<usize, HttpError> {
+    value
+        .parse()
+        .ok()
+        .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        .ok_or_else(|| {
+            bad(
+                "bad_limit",
+                format!("limit is a number from 1 to {MAX_LIMIT}"),
+            )
+        })
+}
+
+fn bad(code: &'static str, message: String) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, code, message)
+}
+
+/// `{"events":[…],"next":"<cursor>"}`, `next` null on the last page.
+pub(crate) async fn page(deps: &Deps, query: &Query) -> Result<String, StoreError> {
+    let mut body = String::from(r#"{"events":["#);
+    let mut count = 0;
+    let mut last = None;
+    let mut scan = deps.reader.before(query.before, query.now);
+    'page: while let Some((events, looked_at)) = scan.next(CHUNK.min(query.limit - count)).await? {
+        for event in &events {
+            let json = event.to_json(&deps.feed);
+            if count > 0 && body.len() + json.len() > PAGE_BYTES {
+                break 'page;
+            }
+            if count > 0 {
+                body.push(',');
+            }
+            body.push_str(&json);
+            count += 1;
+            last = Some(event.position());
+        }
+        if count == query.limit {
+            break;
+        }
+        // Events that are gone are not in the page, but behind it all the same.
+        last = Some(looked_at);
+    }
+    let is_more = match last {
+        Some(last) => deps.reader.before(last, query.now).next(1).await?.is_some(),
+        None => false,
+    };
+    body.push_str(r#"],"next":"#);
+    match last.filter(|_| is_more) {
+        Some(last) => {
+            body.push('"');
+            body.push_str(&deps.feed.cursor_at(last));
+            body.push_str("\"}");
+        }
+        None => body.push_str("null}"),
+    }
+    Ok(body)
+}

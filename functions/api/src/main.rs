@@ -1,0 +1,15 @@
+//! The Lambda binary of `api`.
+
+// The SDK's calls are deeply nested futures.
+#![recursion_limit = "256"]
+
+use lambda_http::{Error, Request, run, service_fn};
+use platform::{Aws, clients, config, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
+    let deps = api::Deps::new(&aws, &config::process)?;
+    run(service_fn(|request: Request| api::handle(&deps, request))).await
+}

@@ -1,0 +1,122 @@
+//! Woken by a WebSocket's `$connect`, before the connection is open. Checks the ticket and the
+//! filter, and stores the connection, or refuses it.
+//!
+//! Nothing can be sent from here: API Gateway answers 410 until this function has answered. The
+//! client asks for what it missed with its first message.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use domain::{Filter, Redacted};
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderValue, StatusCode};
+use lambda_runtime::{Error, LambdaEvent};
+use platform::http::{HttpError, websocket};
+use platform::secret::Secret;
+use platform::{Aws, ConfigError, Lookup, clock, config};
+use serde::Deserialize;
+use store::ConnectionRegister;
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Deps {
+    connections: ConnectionRegister,
+    secret: Secret<Settings>,
+}
+
+/// What the function needs of the secret.
+#[derive(Debug, Deserialize)]
+struct Settings {
+    token: Redacted<String>,
+}
+
+impl Deps {
+    /// Reads `CONNECTIONS_TABLE` and `SECRET_ID`.
+    ///
+    /// # Errors
+    /// When a variable is missing.
+    pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
+        let table = config::required(lookup, "CONNECTIONS_TABLE")?;
+        Ok(Deps {
+            connections: ConnectionRegister::new(aws.dynamodb(), table),
+            secret: Secret::new(aws.secrets_manager(), lookup)?,
+        })
+    }
+}
+
+/// Lets the connection in (200) or refuses it (400, 401).
+///
+/// # Errors
+/// None: the answer says what failed.
+pub async fn handle(
+    deps: &Deps,
+    event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
+) -> Result<ApiGatewayProxyResponse, Error> {
+    let request_id = &event.context.request_id;
+    Ok(match admit(deps, request_id, &event.payload).await {
+        Ok(()) => accepted(&event.payload),
+        Err(error) => {
+            tracing::info!(
+                request.id = request_id,
+                http.status = error.status.as_u16(),
+                "A connection was refused."
+            );
+            error.into_websocket()
+        }
+    })
+}
+
+async fn admit(
+    deps: &Deps,
+    request_id: &str,
+    event: &ApiGatewayWebsocketProxyRequest,
+) -> Result<(), HttpError> {
+    let id = platform::websocket::connection_id(event)?;
+    let parameters = &event.query_string_parameters;
+    let ticket = parameters
+        .first("ticket")
+        .ok_or_else(|| unauthorized("a ticket is missing"))?;
+    check_ticket(deps, request_id, ticket).await?;
+    let filter: Filter = parameters
+        .first("filter")
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error: domain::FilterError| {
+            HttpError::new(StatusCode::BAD_REQUEST, "bad_filter", error.to_string())
+        })?;
+    deps.connections
+        .register(id, filter.to_string(), clock::now())
+        .await
+        .map_err(|error| HttpError::unavailable(request_id, &error))?;
+    tracing::info!(
+        request.id = request_id,
+        connection.id = id,
+        "A connection was accepted."
+    );
+    Ok(())
+}
+
+async fn check_ticket(deps: &Deps, request_id: &str, ticket: &str) -> Result<(), HttpError> {
+    deps.secret
+        .find(|settings| mandrill::secrets_match(&settings.token, ticket).then_some(()))
+        .await
+        .map_err(|error| HttpError::unavailable(request_id, &error))?
+        .ok_or_else(|| unauthorized("the ticket is not valid"))
+}
+
+fn unauthorized(message: &'static str) -> HttpError {
+    HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+}
+
+/// A browser that offers subprotocols drops the connection unless one of them comes back.
+/// ("Setting up a `$connect` route that requires a WebSocket subprotocol".)
+fn accepted(event: &ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
+    let mut response = websocket(StatusCode::OK);
+    let offered = event
+        .headers
+        .get(SEC_WEBSOCKET_PROTOCOL)
+        .and_then(|value| value.to_str().ok());
+    let first = offered.and_then(|offered| offered.split(',').next());
+    if let Some(protocol) = first.and_then(|protocol| HeaderValue::from_str(protocol.trim()).ok()) {
+        response.headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response
+}

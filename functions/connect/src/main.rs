@@ -1,0 +1,18 @@
+//! The Lambda binary of `connect`.
+
+// The SDK's calls are deeply nested futures.
+#![recursion_limit = "256"]
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use platform::{Aws, clients, config, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
+    let deps = connect::Deps::new(&aws, &config::process)?;
+    run(service_fn(|event: LambdaEvent<_>| {
+        connect::handle(&deps, event)
+    }))
+    .await
+}

@@ -1,0 +1,77 @@
+//! The list of connections, kept for a moment.
+
+use std::sync::Arc;
+
+use domain::{Filter, Millis};
+use store::{Connection, ConnectionList, StoreError};
+use tokio::sync::Mutex;
+
+/// How old the list may be. A client resumes once more some seconds after it connected, which
+/// covers what was pushed past it in that time.
+const MAX_AGE_MS: u64 = 1_000;
+
+/// A connection that may get live events, with its filter parsed.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) id: String,
+    pub(crate) form: Form,
+}
+
+/// What decides how a message looks: connections with the same form get the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Form {
+    pub(crate) filter: Filter,
+    pub(crate) with_data: bool,
+}
+
+/// The connections as they were at most a second ago.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    state: Mutex<Option<(Millis, Arc<Vec<Listener>>)>>,
+}
+
+impl Directory {
+    /// The lock is held while reading, so that batches that come together read once.
+    pub(crate) async fn connections(
+        &self,
+        list: &ConnectionList,
+        now: Millis,
+    ) -> Result<Arc<Vec<Listener>>, StoreError> {
+        let mut state = self.state.lock().await;
+        if let Some((read_at, listeners)) = state.as_ref()
+            && now < read_at.plus(MAX_AGE_MS)
+        {
+            return Ok(listeners.clone());
+        }
+        let listeners: Arc<Vec<_>> = Arc::new(
+            list.list(now)
+                .await?
+                .into_iter()
+                .filter_map(listener)
+                .collect(),
+        );
+        *state = Some((now, listeners.clone()));
+        Ok(listeners)
+    }
+}
+
+/// Who is not subscribed, or has missed something and not resumed yet, gets nothing.
+fn listener(connection: Connection) -> Option<Listener> {
+    if !connection.subscribed || connection.missed_since.is_some() {
+        return None;
+    }
+    let Ok(filter) = connection.filter.parse() else {
+        tracing::error!(
+            connection.id = connection.id,
+            "A stored filter cannot be read."
+        );
+        return None;
+    };
+    Some(Listener {
+        id: connection.id,
+        form: Form {
+            filter,
+            with_data: connection.with_data,
+        },
+    })
+}

@@ -1,0 +1,109 @@
+//! Woken by the stream of the events table, with the events that were just stored. Decides which
+//! connections want which of them, and sends them through API Gateway's management API.
+//!
+//! It never fails a batch for one connection: who missed something is told so and resumes. What
+//! it writes: it deletes connections that are gone, marks those that missed something, and notes
+//! when it is late.
+
+mod batch;
+mod broadcast;
+mod directory;
+
+use aws_lambda_events::event::dynamodb;
+use aws_lambda_events::event::streams::DynamoDbEventResponse;
+use domain::Feed;
+use domain::cursor::LOOK_BACK_MS;
+use lambda_runtime::{Error, LambdaEvent};
+use platform::connections::Connections;
+use platform::telemetry::Chain;
+use platform::{Aws, ConfigError, Lookup, clock, config, stream};
+use store::{ConnectionList, StoreError};
+
+use crate::batch::Batch;
+use crate::directory::Directory;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Deps {
+    list: ConnectionList,
+    directory: Directory,
+    connections: Connections,
+    feed: Feed,
+    retention_ms: u64,
+}
+
+impl Deps {
+    /// Reads `CONNECTIONS_TABLE`, `FEED_ID`, `RETENTION_DAYS`, `WEBSOCKET_API_ID` and
+    /// `WEBSOCKET_STAGE`.
+    ///
+    /// # Errors
+    /// When a variable is missing or cannot be used.
+    pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
+        let api_id = config::required(lookup, "WEBSOCKET_API_ID")?;
+        let stage = config::required(lookup, "WEBSOCKET_STAGE")?;
+        let table = config::required(lookup, "CONNECTIONS_TABLE")?;
+        let retention_days: u32 = config::required_parsed(lookup, "RETENTION_DAYS")?;
+        Ok(Deps {
+            list: ConnectionList::new(aws.dynamodb(), table),
+            directory: Directory::default(),
+            connections: Connections::new(aws.connections(&api_id, &stage)),
+            feed: Feed::new(config::required(lookup, "FEED_ID")?),
+            retention_ms: u64::from(retention_days) * DAY_MS,
+        })
+    }
+}
+
+/// Sends the batch's new events to everybody who wants them.
+///
+/// # Errors
+/// None: what has to come again is in the answer.
+pub async fn handle(
+    deps: &Deps,
+    event: LambdaEvent<dynamodb::Event>,
+) -> Result<DynamoDbEventResponse, Error> {
+    let request_id = &event.context.request_id;
+    let first = event
+        .payload
+        .records
+        .first()
+        .and_then(|record| record.change.sequence_number.clone());
+    let batch = Batch::decode(event.payload.records, clock::now());
+    match push(deps, &batch).await {
+        Ok(sent) => {
+            tracing::info!(
+                request.id = request_id,
+                batch.size = batch.events.len(),
+                batch.discarded = batch.discarded,
+                connections = sent.connections,
+                messages.sent = sent.sent,
+                messages.gone = sent.gone,
+                messages.given_up = sent.given_up,
+                lag_ms = batch
+                    .oldest()
+                    .map(|oldest| clock::now().0.saturating_sub(oldest.0)),
+                "A batch was pushed."
+            );
+            Ok(stream::done())
+        }
+        Err(error) => {
+            tracing::error!(request.id = request_id, error = %Chain(&error), "A batch could not be pushed and comes again.");
+            Ok(stream::retry_from(first))
+        }
+    }
+}
+
+async fn push(deps: &Deps, batch: &Batch) -> Result<broadcast::Sent, StoreError> {
+    let Some(oldest) = batch.oldest() else {
+        return Ok(broadcast::Sent::default());
+    };
+    let now = clock::now();
+    if oldest < now.minus(LOOK_BACK_MS) {
+        deps.list
+            .note_late(oldest, now, now.plus(deps.retention_ms))
+            .await?;
+    }
+    let connections = deps.directory.connections(&deps.list, now).await?;
+    Ok(broadcast::broadcast(deps, &batch.events, &connections, oldest).await)
+}

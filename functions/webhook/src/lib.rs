@@ -1,0 +1,185 @@
+//! Woken by Mandrill's POST. Decides whether it is Mandrill, and writes every event of the batch
+//! before it answers 200.
+//!
+//! One odd event never fails its batch: Mandrill would repeat the whole batch, hold back those
+//! behind it, and in the end disable the webhook.
+
+mod admission;
+mod intake;
+
+use domain::Redacted;
+use http::{HeaderValue, Method, StatusCode, header};
+use lambda_http::{Body, Error, Request, RequestExt, Response};
+use mandrill::WebhookKey;
+use platform::http::{HttpError, empty};
+use platform::secret::Secret;
+use platform::{Aws, ConfigError, Lookup, clock, config};
+use serde::Deserialize;
+use store::{EventWriter, StoreError};
+
+use crate::admission::{Admitted, Candidate};
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Deps {
+    events: EventWriter,
+    secret: Secret<Settings>,
+    path: String,
+}
+
+/// What the function needs of the secret.
+#[derive(Debug, Default, Deserialize)]
+pub struct Settings {
+    /// The keys that Mandrill signs with.
+    #[serde(default)]
+    pub webhook_keys: Vec<WebhookKey>,
+    /// The URLs as they stand in Mandrill, where they are not those under which API Gateway sees
+    /// the requests.
+    #[serde(default)]
+    pub webhook_urls: Vec<Redacted<String>>,
+    /// A second factor in the URL.
+    #[serde(default)]
+    pub url_secret: Option<UrlSecret>,
+}
+
+/// A parameter that the URL has to have: `?<name>=<value>`.
+#[derive(Debug, Deserialize)]
+pub struct UrlSecret {
+    /// The parameter's name.
+    pub name: String,
+    /// What it has to be.
+    pub value: Redacted<String>,
+}
+
+impl Deps {
+    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `SECRET_ID` and `WEBHOOK_PATH`.
+    ///
+    /// # Errors
+    /// When a variable is missing or cannot be used.
+    pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
+        Ok(Deps {
+            events: EventWriter::new(
+                aws.dynamodb(),
+                config::required(lookup, "EVENTS_TABLE")?,
+                config::required_parsed(lookup, "FEED_SHARDS")?,
+                config::required_parsed(lookup, "RETENTION_DAYS")?,
+            ),
+            secret: Secret::new(aws.secrets_manager(), lookup)?,
+            path: config::required(lookup, "WEBHOOK_PATH")?,
+        })
+    }
+}
+
+/// Answers Mandrill.
+///
+/// # Errors
+/// None: the answer says what failed.
+pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Error> {
+    let request_id = request
+        .lambda_context_ref()
+        .map(|context| context.request_id.clone())
+        .unwrap_or_default();
+    Ok(match receive(deps, &request_id, &request).await {
+        Ok(()) => empty(StatusCode::OK),
+        Err(error) => {
+            if error.status.is_client_error() {
+                tracing::warn!(
+                    request.id = request_id,
+                    http.status = error.status.as_u16(),
+                    code = error.code,
+                    "A webhook request was refused."
+                );
+            }
+            let is_wrong_method = error.status == StatusCode::METHOD_NOT_ALLOWED;
+            let mut response = error.into_response();
+            if is_wrong_method {
+                response
+                    .headers_mut()
+                    .insert(header::ALLOW, HeaderValue::from_static("HEAD, POST"));
+            }
+            response
+        }
+    })
+}
+
+async fn receive(deps: &Deps, request_id: &str, request: &Request) -> Result<(), HttpError> {
+    let path = request.raw_http_path();
+    if path.strip_suffix('/').unwrap_or(path) != deps.path {
+        return Err(HttpError::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing at this path",
+        ));
+    }
+    match *request.method() {
+        // Mandrill asks for this before its key exists.
+        Method::HEAD => return Ok(()),
+        Method::POST => {}
+        _ => {
+            return Err(HttpError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "only HEAD and POST are answered here",
+            ));
+        }
+    }
+    let candidate = Candidate::read(request)?;
+    let admitted = deps
+        .secret
+        .find(|settings| match candidate.admit(settings) {
+            // Something that the secret, read anew, may admit.
+            Err(error) if error.may_be_rotation() => None,
+            decided => Some(decided),
+        })
+        .await
+        .map_err(|error| HttpError::unavailable(request_id, &error))?;
+    let Admitted { webhook } = match admitted {
+        Some(decided) => decided?,
+        None => Err(admission::Refused::Mismatch)?,
+    };
+    let batch = candidate.batch()?;
+    store(deps, request_id, webhook.as_deref(), batch).await
+}
+
+async fn store(
+    deps: &Deps,
+    request_id: &str,
+    webhook: Option<&str>,
+    batch: &[u8],
+) -> Result<(), HttpError> {
+    let raw = mandrill::split(batch).map_err(admission::not_a_batch)?;
+    let events = intake::events(&raw, webhook);
+    let unknown = events
+        .iter()
+        .filter(|event| event.content.kind == mandrill::UNKNOWN)
+        .count();
+    let appended = deps
+        .events
+        .append(&events, clock::now)
+        .await
+        .map_err(|error| refuse(request_id, &error))?;
+    tracing::info!(
+        request.id = request_id,
+        webhook,
+        batch.size = events.len(),
+        batch.stored = appended.stored,
+        batch.duplicates = appended.duplicates,
+        batch.unknown = unknown,
+        batch.truncated = appended.truncated,
+        batch.refused = appended.refused,
+        "A batch was stored."
+    );
+    Ok(())
+}
+
+/// Whatever it is, Mandrill has to send the batch again.
+fn refuse(request_id: &str, error: &StoreError) -> HttpError {
+    match error {
+        StoreError::Throttled { .. } | StoreError::Unavailable { .. } => {
+            HttpError::unavailable(request_id, error)
+        }
+        StoreError::Refused { .. } | StoreError::Corrupt(_) => {
+            HttpError::internal(request_id, error)
+        }
+    }
+}

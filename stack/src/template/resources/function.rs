@@ -1,0 +1,190 @@
+//! `AWS::Serverless::Function` with its events.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{HttpRoute, Source, Statement, StreamMapping, policy};
+use crate::template::Template;
+use crate::template::error::TemplateError;
+use crate::template::properties::Properties;
+
+/// A Lambda function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its key in the template.
+    pub logical_id: String,
+    /// Its physical name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The Cargo package, and so the binary, that it runs.
+    pub binary: String,
+    /// Its variables, resolved.
+    pub environment: BTreeMap<String, String>,
+    /// When an invocation is ended.
+    pub timeout_seconds: u32,
+    /// Its memory.
+    pub memory_mb: u32,
+    /// What it may call. What SAM adds for logs and event source mappings is not among it.
+    pub policies: Vec<Statement>,
+    /// How many invocations may run at once, if that is limited.
+    pub reserved_concurrency: Option<u32>,
+    /// The least level it logs, where the template says one (`AWS_LAMBDA_LOG_LEVEL` in Lambda).
+    pub log_level: Option<String>,
+}
+
+/// Variables that Lambda sets itself and refuses to be given (developer guide, "Defined runtime
+/// environment variables").
+const RESERVED_VARIABLES: &[&str] = &[
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+];
+
+/// What Lambda takes for names and values together.
+const ENVIRONMENT_BYTES: usize = 4 * 1024;
+
+/// Reads a function with its routes and event source mappings.
+pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), TemplateError> {
+    let mut properties = source.properties()?;
+    properties.ignore(&[
+        "Architectures",
+        "Description",
+        "FunctionName",
+        "Handler",
+        "KmsKeyArn",
+        "PermissionsBoundary",
+        "PropagateTags",
+        "RolePath",
+        "RuntimeManagementConfig",
+        "Tags",
+        "Tracing",
+    ]);
+    let runtime = properties.word("Runtime", &["provided.al2023"])?;
+    properties.required("Runtime", runtime)?;
+    properties.word("PackageType", &["Zip"])?;
+    let function = Function {
+        logical_id: source.id.to_owned(),
+        name: source.reference()?,
+        arn: source.attribute("Arn")?,
+        binary: binary(source, &mut properties)?,
+        environment: environment(&mut properties)?,
+        timeout_seconds: properties.number("Timeout", 1..=900)?.unwrap_or(3),
+        memory_mb: properties
+            .number("MemorySize", 128..=10_240)?
+            .unwrap_or(128),
+        policies: policy::statements(&mut properties)?,
+        reserved_concurrency: properties.number("ReservedConcurrentExecutions", 0..=1_000_000)?,
+        log_level: log_level(&mut properties)?,
+    };
+    events(source, &mut properties, template)?;
+    properties.finish()?;
+    template.functions.push(function);
+    Ok(())
+}
+
+/// The binary named under `Metadata.BuildProperties`, else the last directory of `CodeUri`.
+fn binary(source: &Source<'_>, properties: &mut Properties<'_>) -> Result<String, TemplateError> {
+    let code_uri = properties.text("CodeUri")?;
+    let named = source
+        .metadata
+        .pointer("/BuildProperties/Binary")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let directory = || {
+        code_uri?
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .map(str::to_owned)
+    };
+    let binary = named
+        .or_else(directory)
+        .filter(|binary| !matches!(binary.as_str(), "" | "." | ".."));
+    binary.ok_or_else(|| {
+        properties.invalid(
+            "CodeUri",
+            "names no binary, nor does Metadata.BuildProperties.Binary",
+        )
+    })
+}
+
+fn environment(properties: &mut Properties<'_>) -> Result<BTreeMap<String, String>, TemplateError> {
+    let Some(mut environment) = properties.map("Environment")? else {
+        return Ok(BTreeMap::new());
+    };
+    let mut variables = BTreeMap::new();
+    if let Some(mut given) = environment.map("Variables")? {
+        for name in given.names() {
+            if RESERVED_VARIABLES.contains(&name.as_str()) {
+                return Err(given.invalid(&name, "is set by Lambda and refused as a variable"));
+            }
+            if let Some(value) = given.text(&name)? {
+                variables.insert(name, value);
+            }
+        }
+    }
+    let bytes: usize = variables
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes > ENVIRONMENT_BYTES {
+        return Err(environment.invalid(
+            "Variables",
+            format!("take {bytes} bytes, and Lambda has {ENVIRONMENT_BYTES}"),
+        ));
+    }
+    environment.finish()?;
+    Ok(variables)
+}
+
+fn log_level(properties: &mut Properties<'_>) -> Result<Option<String>, TemplateError> {
+    let Some(mut logging) = properties.map("LoggingConfig")? else {
+        return Ok(None);
+    };
+    logging.ignore(&["LogGroup", "SystemLogLevel"]);
+    logging.word("LogFormat", &["JSON", "Text"])?;
+    let level = logging.word(
+        "ApplicationLogLevel",
+        &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"],
+    )?;
+    logging.finish()?;
+    Ok(level)
+}
+
+fn events(
+    source: &Source<'_>,
+    properties: &mut Properties<'_>,
+    template: &mut Template,
+) -> Result<(), TemplateError> {
+    let Some(mut events) = properties.map("Events")? else {
+        return Ok(());
+    };
+    for name in events.names() {
+        let event = events.map(&name)?;
+        let mut event = events.required(&name, event)?;
+        let kind = event.required_text("Type")?;
+        let inner = event.map("Properties")?;
+        let inner = event.required("Properties", inner)?;
+        match kind.as_str() {
+            "HttpApi" => template.http_routes.push(HttpRoute::read(source, inner)?),
+            "DynamoDB" => template.mappings.push(StreamMapping::read(source, inner)?),
+            other => {
+                return Err(TemplateError::unsupported(
+                    &event.path("Type"),
+                    format!("an event of type {other}"),
+                ));
+            }
+        }
+        event.finish()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! The template that is deployed.
+
+use serde_json::{Value, json};
+
+use super::settings;
+use crate::template::{SecretContent, Template};
+
+const REAL: &str = include_str!("../../../../infra/template.yaml");
+
+fn real(parameters: &[(&str, &str)]) -> Template {
+    Template::parse(REAL, &settings(parameters)).unwrap()
+}
+
+#[test]
+fn a_table_becomes_a_create_table_request() {
+    let template = real(&[]);
+    let request = template
+        .table("EventsTable")
+        .unwrap()
+        .create_table_request();
+    assert_eq!(request["TableName"], "posthorn-EventsTable-X1");
+    assert_eq!(
+        request["StreamSpecification"],
+        json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"})
+    );
+    assert_eq!(
+        request["GlobalSecondaryIndexes"][0],
+        json!({"IndexName": "feed", "Projection": {"ProjectionType": "KEYS_ONLY"}, "KeySchema": [
+            {"AttributeName": "feed_shard", "KeyType": "HASH"}, {"AttributeName": "feed_at", "KeyType": "RANGE"}]})
+    );
+    assert_eq!(request["AttributeDefinitions"].as_array().unwrap().len(), 5);
+    let connections = template.table("ConnectionsTable").unwrap();
+    assert_eq!(connections.ttl_attribute.as_deref(), Some("expires_at"));
+    assert_eq!(connections.stream_arn, None);
+    assert!(
+        connections
+            .create_table_request()
+            .get("StreamSpecification")
+            .is_none()
+    );
+}
+
+#[test]
+fn a_secret_is_generated_into_its_template() {
+    let template = real(&[]);
+    let secret = &template.secrets[0];
+    let SecretContent::Generated(generated) = &secret.content else {
+        panic!("{secret:?}")
+    };
+    assert!(generated.length >= 32);
+    assert!(generated.alphabet.iter().all(char::is_ascii_alphanumeric));
+    let text: Value = serde_json::from_str(&generated.text("abc")).unwrap();
+    assert_eq!(
+        text,
+        json!({"webhook_keys": [], "webhook_urls": [], "token": "abc"})
+    );
+}
+
+#[test]
+fn every_function_of_the_real_template_has_its_variables_and_rights() {
+    let template = real(&[("FeedShards", "4"), ("WebhookPath", "/in")]);
+    let variables = |id: &str| {
+        let function = template.function(id).unwrap();
+        assert!(!function.policies.is_empty(), "{id}");
+        assert!(
+            function
+                .environment
+                .values()
+                .all(|value| !value.is_empty() && !value.contains("${")),
+            "{function:?}"
+        );
+        function
+            .environment
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        variables("WebhookFunction"),
+        "EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
+    );
+    assert_eq!(variables("ConnectFunction"), "CONNECTIONS_TABLE SECRET_ID");
+    assert_eq!(variables("DisconnectFunction"), "CONNECTIONS_TABLE");
+    assert_eq!(
+        variables("MessageFunction"),
+        "CONNECTIONS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS"
+    );
+    assert_eq!(
+        variables("PushFunction"),
+        "CONNECTIONS_TABLE FEED_ID RETENTION_DAYS WEBSOCKET_API_ID WEBSOCKET_STAGE"
+    );
+    assert_eq!(
+        variables("ApiFunction"),
+        "EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS SECRET_ID"
+    );
+    let webhook = template.function("WebhookFunction").unwrap();
+    assert_eq!(webhook.binary, "webhook");
+    assert_eq!(webhook.environment["FEED_SHARDS"], "4");
+    assert_eq!(webhook.environment["WEBHOOK_PATH"], "/in");
+    assert_eq!(webhook.environment["FEED_ID"], settings(&[]).stack_id());
+    assert_eq!(
+        webhook.environment["EVENTS_TABLE"],
+        template.table("EventsTable").unwrap().name
+    );
+    assert_eq!(webhook.environment["SECRET_ID"], template.secrets[0].arn);
+}
+
+#[test]
+fn the_real_templates_routes_lead_to_its_functions() {
+    let template = real(&[]);
+    let mut routes: Vec<String> = template
+        .http_routes
+        .iter()
+        .map(|route| format!("{} {}", route.key, route.function))
+        .collect();
+    routes.sort();
+    assert!(
+        routes.contains(&"GET /healthz ApiFunction".to_owned()),
+        "{routes:?}"
+    );
+    assert!(
+        routes.contains(&"GET /v1/events ApiFunction".to_owned()),
+        "{routes:?}"
+    );
+    assert!(
+        routes
+            .iter()
+            .any(|route| route.ends_with("WebhookFunction")),
+        "{routes:?}"
+    );
+    let sockets = template.websocket.unwrap();
+    assert_eq!(sockets.stage, "live");
+    let targets: Vec<(&str, &str)> = sockets
+        .routes
+        .iter()
+        .map(|(key, function)| (key.as_str(), function.as_str()))
+        .collect();
+    assert_eq!(
+        targets,
+        [
+            ("$connect", "ConnectFunction"),
+            ("$default", "MessageFunction"),
+            ("$disconnect", "DisconnectFunction")
+        ]
+    );
+}
+
+#[test]
+fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
+    let template = real(&[]);
+    let [push] = template.mappings.as_slice() else {
+        panic!("{:?}", template.mappings)
+    };
+    assert_eq!(
+        (push.function.as_str(), push.table.as_str()),
+        ("PushFunction", "EventsTable")
+    );
+    assert!(push.reports_batch_item_failures && push.bisects_on_error);
+    assert!(push.max_retry_attempts.is_some() && push.max_record_age_seconds.is_some());
+    assert!(push.matches(&json!({"eventName": "INSERT"})));
+    assert!(!push.matches(&json!({"eventName": "MODIFY"})));
+    assert!(
+        template
+            .queue(push.on_failure_arn.as_deref().unwrap())
+            .is_some()
+    );
+}
+
+#[test]
+fn the_real_templates_parameters_are_checked() {
+    let refusal = |name, value| {
+        Template::parse(REAL, &settings(&[(name, value)]))
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        refusal("FeedShards", "0")
+            .starts_with("parameter FeedShards: 0, which is under MinValue 1")
+    );
+    assert!(
+        refusal("WebhookPath", "in").starts_with("parameter WebhookPath: \"in\" does not match")
+    );
+    assert!(refusal("Shards", "1").contains("the template has no such parameter"));
+}
+
+#[test]
+fn a_template_cut_short_is_no_reason_to_panic() {
+    let lines: Vec<&str> = REAL.split_inclusive('\n').collect();
+    for length in (0..lines.len()).step_by(7) {
+        let _ = Template::parse(&lines[..length].concat(), &settings(&[]));
+    }
+}

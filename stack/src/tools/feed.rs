@@ -1,0 +1,145 @@
+//! A client of the feed that misses nothing: it reconnects, resumes from its cursor and removes duplicates.
+//!
+//! Section 10 of the design says why each step is needed; the rules are in [`session`], the socket is here.
+
+mod session;
+mod socket;
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::target::Secret;
+use socket::Connector;
+
+/// Events that may wait for a slow reader before the socket is left unread.
+const WAITING_ITEMS: usize = 1_024;
+
+/// What to follow and how.
+#[derive(Debug, Clone)]
+pub struct FeedOptions {
+    /// The `ws://` or `wss://` address, without a ticket.
+    pub url: String,
+    /// Ticket of the connection.
+    pub token: Secret,
+    pub filter: Option<String>,
+    /// Whether events come with what was received.
+    pub data: bool,
+    /// How many stored events to begin with when there is no cursor.
+    pub last: u32,
+    /// Where an earlier feed ended.
+    pub cursor: Option<String>,
+    pub pace: Pace,
+    /// How many ids are kept to recognise duplicates. A resume repeats 15 s.
+    pub remembered_ids: usize,
+}
+
+impl FeedOptions {
+    pub fn new(url: impl Into<String>, token: Secret) -> Self {
+        Self {
+            url: url.into(),
+            token,
+            filter: None,
+            data: false,
+            last: 0,
+            cursor: None,
+            pace: Pace::default(),
+            remembered_ids: 100_000,
+        }
+    }
+}
+
+/// The times of a feed.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// From connecting to the second resume, which covers the server's list of connections (1 s old at most).
+    pub second_resume: Duration,
+    pub ping: Duration,
+    /// How long after a ping the server may stay silent.
+    pub pong: Duration,
+    /// Bounds of the pause before reconnecting.
+    pub shortest_pause: Duration,
+    pub longest_pause: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            second_resume: Duration::from_secs(2),
+            ping: Duration::from_secs(60),
+            pong: Duration::from_secs(20),
+            shortest_pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What a feed tells its reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedItem {
+    /// An event that was not told before.
+    Event {
+        id: String,
+        cursor: String,
+        /// Whether it was stored before it was asked for, and not pushed.
+        replay: bool,
+        /// The exact JSON text of the event.
+        text: String,
+    },
+    /// Everything stored so far was told. `recovered` is false if something before it is not kept any more.
+    Live { recovered: bool },
+    /// The connection was lost; the feed goes on by itself.
+    Reconnecting { reason: String },
+}
+
+/// Why a feed cannot go on. Nothing here contains the token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    #[error("the server does not accept the token")]
+    Unauthorized,
+    #[error("the server refused the connection with {status}")]
+    Refused { status: u16 },
+    #[error("the server refused what was asked: {code}: {message}")]
+    Rejected { code: String, message: String },
+    /// Only from the first connection; later ones are tried again.
+    #[error("the server cannot be reached: {reason}")]
+    Unreachable { reason: String },
+    #[error("the feed ended")]
+    Ended,
+}
+
+/// A running feed; dropping it closes the connection.
+#[derive(Debug)]
+pub struct Feed {
+    items: mpsc::Receiver<Result<FeedItem, FeedError>>,
+    follower: JoinHandle<()>,
+}
+
+impl Feed {
+    /// Connects once; from then on the feed keeps itself connected.
+    pub async fn connect(options: FeedOptions) -> Result<Self, FeedError> {
+        let connector = Connector::new(&options)?;
+        let first = connector.connect().await.map_err(|failure| match failure {
+            socket::Failure::Fatal(error) => error,
+            socket::Failure::Lost(reason) => FeedError::Unreachable { reason },
+        })?;
+        let (sender, items) = mpsc::channel(WAITING_ITEMS);
+        let follower = tokio::spawn(socket::follow(connector, first, options, sender));
+        Ok(Self { items, follower })
+    }
+
+    /// The next item. May be cancelled without losing one. After an error the feed has ended.
+    pub async fn next(&mut self) -> Result<FeedItem, FeedError> {
+        self.items.recv().await.unwrap_or(Err(FeedError::Ended))
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,410 @@
+//! What the client knows and decides, without a socket and without a clock.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{FeedError, FeedItem, FeedOptions};
+
+/// The most that may be asked for without a cursor.
+const MAX_LAST: u32 = 1_000;
+
+/// The state of a feed over all its connections.
+#[derive(Debug)]
+pub(super) struct Session {
+    filter: Option<String>,
+    data: bool,
+    last: u32,
+    cursor: Option<String>,
+    phase: Phase,
+    /// A cursor was refused, so events may be missing although a resume succeeds.
+    has_lost_its_place: bool,
+    /// Replayed events are not told before the first `live` if none were asked for.
+    is_quiet: bool,
+    seen: Seen,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A resume is running: only replay messages advance the cursor.
+    Replaying,
+    Live,
+}
+
+/// What follows from a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Tell(FeedItem),
+    Send(String),
+    Reconnect(String),
+    Fail(FeedError),
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default, borrow)]
+    events: Vec<&'a RawValue>,
+    cursor: Option<String>,
+    #[serde(default)]
+    replay: bool,
+    recovered: Option<bool>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct EventKey {
+    id: String,
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+impl Session {
+    pub(super) fn new(options: &FeedOptions) -> Self {
+        Self {
+            filter: options.filter.clone(),
+            data: options.data,
+            last: options.last.min(MAX_LAST),
+            cursor: options.cursor.clone(),
+            phase: Phase::Replaying,
+            has_lost_its_place: false,
+            is_quiet: options.cursor.is_none() && options.last == 0,
+            seen: Seen::new(options.remembered_ids),
+        }
+    }
+
+    /// What to send on a new connection.
+    pub(super) fn open(&mut self) -> Vec<String> {
+        let mut messages = Vec::new();
+        if self.data {
+            // The filter stands in the address already, but a subscription replaces it.
+            let filter = self.filter.as_deref().unwrap_or_default();
+            messages
+                .push(json!({"action": "subscribe", "filter": filter, "data": true}).to_string());
+        }
+        messages.push(self.resume());
+        messages
+    }
+
+    /// Asks for everything after the cursor.
+    pub(super) fn resume(&mut self) -> String {
+        self.phase = Phase::Replaying;
+        match &self.cursor {
+            Some(cursor) => json!({"action": "resume", "cursor": cursor}).to_string(),
+            // At least one is asked for: the answer's cursor is what a later resume starts from.
+            None => json!({"action": "resume", "last": self.last.max(1)}).to_string(),
+        }
+    }
+
+    pub(super) fn ping() -> String {
+        json!({"action": "ping"}).to_string()
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Takes a text message of the server.
+    pub(super) fn receive(&mut self, text: &str) -> Vec<Step> {
+        let Ok(message) = serde_json::from_str::<Message<'_>>(text) else {
+            return self.receive_foreign(text);
+        };
+        match message.kind.as_str() {
+            "events" => self.events(&message),
+            "live" => self.live(&message),
+            "continue" => self.go_on(message.cursor),
+            "gap" => self.gap(message.cursor),
+            "error" => self.error(message),
+            // `pong`, `subscribed`, `unsubscribed`, and what a newer server may say.
+            _ => vec![],
+        }
+    }
+
+    fn receive_foreign(&self, text: &str) -> Vec<Step> {
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
+        // API Gateway's own messages have no `type`; they say that the request was not handled.
+        match value.get("message").and_then(Value::as_str) {
+            Some(message) => vec![Step::Reconnect(message.to_owned())],
+            None => vec![Step::Reconnect(
+                "the server sent something that is not a message".to_owned(),
+            )],
+        }
+    }
+
+    fn events(&mut self, message: &Message<'_>) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(message.events.len());
+        for event in &message.events {
+            let Ok(key) = serde_json::from_str::<EventKey>(event.get()) else {
+                continue;
+            };
+            let is_new = self.seen.insert(&key.id);
+            if is_new && !(self.is_quiet && message.replay) {
+                let cursor = key
+                    .cursor
+                    .or_else(|| message.cursor.clone())
+                    .unwrap_or_default();
+                let text = event.get().to_owned();
+                steps.push(Step::Tell(FeedItem::Event {
+                    id: key.id,
+                    cursor,
+                    replay: message.replay,
+                    text,
+                }));
+            }
+        }
+        // While a resume runs, a live message may be ahead of what is still to be replayed.
+        if message.replay || self.phase == Phase::Live {
+            self.advance(message.cursor.as_deref());
+        }
+        steps
+    }
+
+    fn live(&mut self, message: &Message<'_>) -> Vec<Step> {
+        self.advance(message.cursor.as_deref());
+        self.phase = Phase::Live;
+        self.is_quiet = false;
+        let recovered =
+            message.recovered.unwrap_or(true) && !std::mem::take(&mut self.has_lost_its_place);
+        vec![Step::Tell(FeedItem::Live { recovered })]
+    }
+
+    fn go_on(&mut self, cursor: Option<String>) -> Vec<Step> {
+        self.advance(cursor.as_deref());
+        vec![Step::Send(self.resume())]
+    }
+
+    /// Something was not sent to us: the place to resume from may lie before our cursor, also for a later connection.
+    fn gap(&mut self, from: Option<String>) -> Vec<Step> {
+        if let Some(from) = from
+            && self.cursor.as_ref().is_none_or(|cursor| from < *cursor)
+        {
+            self.cursor = Some(from);
+        }
+        vec![Step::Send(self.resume())]
+    }
+
+    fn error(&mut self, message: Message<'_>) -> Vec<Step> {
+        let code = message.code.unwrap_or_default();
+        let text = message.message.unwrap_or_default();
+        match code.as_str() {
+            "bad_cursor" if self.cursor.is_some() => {
+                // The cursor of another stack: what it stood for cannot be found, so begin anew.
+                self.cursor = None;
+                self.has_lost_its_place = true;
+                vec![Step::Send(self.resume())]
+            }
+            "internal" => vec![Step::Reconnect(format!("the server failed: {text}"))],
+            _ => vec![Step::Fail(FeedError::Rejected {
+                code,
+                message: text,
+            })],
+        }
+    }
+
+    /// Cursors sort in the order of the feed.
+    fn advance(&mut self, cursor: Option<&str>) {
+        if let Some(cursor) = cursor
+            && self.cursor.as_deref().is_none_or(|own| own < cursor)
+        {
+            self.cursor = Some(cursor.to_owned());
+        }
+    }
+}
+
+/// The ids told last.
+#[derive(Debug)]
+struct Seen {
+    ids: HashSet<Arc<str>>,
+    order: VecDeque<Arc<str>>,
+    capacity: usize,
+}
+
+impl Seen {
+    fn new(capacity: usize) -> Self {
+        Self {
+            ids: HashSet::new(),
+            order: VecDeque::new(),
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// Whether the id is new.
+    fn insert(&mut self, id: &str) -> bool {
+        if self.ids.contains(id) {
+            return false;
+        }
+        if self.order.len() == self.capacity
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        let id: Arc<str> = id.into();
+        self.order.push_back(Arc::clone(&id));
+        self.ids.insert(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::target::Secret;
+
+    fn session(cursor: Option<&str>, last: u32) -> Session {
+        let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+        (options.cursor, options.last) = (cursor.map(str::to_owned), last);
+        Session::new(&options)
+    }
+
+    fn events(ids: &[&str], cursor: &str, replay: bool) -> String {
+        let events: Vec<_> = ids
+            .iter()
+            .map(|id| json!({"id": id, "cursor": id}))
+            .collect();
+        json!({"type": "events", "events": events, "cursor": cursor, "replay": replay}).to_string()
+    }
+
+    fn live(cursor: &str) -> String {
+        json!({"type": "live", "recovered": true, "cursor": cursor}).to_string()
+    }
+
+    fn told(steps: &[Step]) -> Vec<&str> {
+        let id = |step| match step {
+            &Step::Tell(FeedItem::Event { ref id, .. }) => Some(id.as_str()),
+            _ => None,
+        };
+        steps.iter().filter_map(id).collect()
+    }
+
+    #[test]
+    fn until_live_only_replay_messages_advance_the_cursor() {
+        let mut session = session(Some("c1"), 0);
+        assert_eq!(
+            told(&session.receive(&events(&["e9"], "c9", false))),
+            ["e9"]
+        );
+        assert_eq!(session.cursor.as_deref(), Some("c1"));
+        session.receive(&events(&["e2"], "c2", true));
+        assert_eq!(session.cursor.as_deref(), Some("c2"));
+        session.receive(&live("c5"));
+        assert_eq!(session.cursor.as_deref(), Some("c5"));
+        session.receive(&events(&["e10"], "c7", false));
+        assert_eq!(session.cursor.as_deref(), Some("c7"));
+    }
+
+    #[test]
+    fn a_cursor_never_goes_back_but_for_a_gap() {
+        let mut session = session(Some("c5"), 0);
+        session.receive(&events(&["e1"], "c1", true));
+        assert_eq!(session.cursor.as_deref(), Some("c5"));
+        session.receive(&live("c6"));
+        let steps = session.receive(&json!({"type": "gap", "cursor": "c3"}).to_string());
+        assert_eq!(
+            steps,
+            [Step::Send(
+                r#"{"action":"resume","cursor":"c3"}"#.to_owned()
+            )]
+        );
+        // A live message during the new replay does not skip what is missing.
+        session.receive(&events(&["e20"], "c20", false));
+        assert_eq!(session.resume(), r#"{"action":"resume","cursor":"c3"}"#);
+    }
+
+    #[test]
+    fn a_long_replay_is_continued_at_once() {
+        let mut session = session(None, 5);
+        let steps = session.receive(&json!({"type": "continue", "cursor": "c4"}).to_string());
+        assert_eq!(
+            steps,
+            [Step::Send(
+                r#"{"action":"resume","cursor":"c4"}"#.to_owned()
+            )]
+        );
+        assert!(!session.is_live());
+    }
+
+    #[test]
+    fn an_event_is_told_once() {
+        let mut session = session(Some("c1"), 0);
+        assert_eq!(
+            told(&session.receive(&events(&["a", "b"], "c2", true))),
+            ["a", "b"]
+        );
+        assert_eq!(
+            told(&session.receive(&events(&["b", "c"], "c3", false))),
+            ["c"]
+        );
+    }
+
+    #[test]
+    fn the_memory_of_ids_is_bounded() {
+        let mut seen = Seen::new(2);
+        assert!(seen.insert("a") && seen.insert("b") && seen.insert("c"));
+        assert!(!seen.insert("c"));
+        assert!(seen.insert("a"));
+        assert_eq!((seen.ids.len(), seen.order.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_refused_cursor_begins_anew_and_says_so() {
+        let mut session = session(Some("foreign"), 10);
+        let refusal = json!({"type": "error", "code": "bad_cursor", "message": "m"}).to_string();
+        assert_eq!(
+            session.receive(&refusal),
+            [Step::Send(r#"{"action":"resume","last":10}"#.to_owned())]
+        );
+        assert_eq!(
+            session.receive(&live("c1")),
+            [Step::Tell(FeedItem::Live { recovered: false })]
+        );
+        assert_eq!(
+            session.receive(&live("c1")),
+            [Step::Tell(FeedItem::Live { recovered: true })]
+        );
+    }
+
+    #[test]
+    fn nothing_old_is_told_when_nothing_old_was_asked_for() {
+        let mut session = session(None, 0);
+        assert_eq!(session.open(), [r#"{"action":"resume","last":1}"#]);
+        assert!(told(&session.receive(&events(&["old"], "c1", true))).is_empty());
+        session.receive(&live("c1"));
+        assert_eq!(
+            told(&session.receive(&events(&["missed"], "c2", true))),
+            ["missed"]
+        );
+    }
+
+    #[test]
+    fn a_bad_filter_ends_the_feed_and_an_internal_error_does_not() {
+        let error = |code: &str| json!({"type": "error", "code": code, "message": "m"}).to_string();
+        assert!(matches!(
+            session(None, 1).receive(&error("bad_filter"))[..],
+            [Step::Fail(_)]
+        ));
+        assert!(matches!(
+            session(None, 1).receive(&error("internal"))[..],
+            [Step::Reconnect(_)]
+        ));
+    }
+
+    #[test]
+    fn the_text_of_an_event_is_kept_exactly() {
+        let text = r#"{"id":"a", "ts": 1.50e1,"s":"\/"}"#;
+        let message = format!(r#"{{"type":"events","events":[ {text} ],"cursor":"c"}}"#);
+        let steps = session(Some("c"), 0).receive(&message);
+        let [
+            Step::Tell(FeedItem::Event {
+                text: told, cursor, ..
+            }),
+        ] = &steps[..]
+        else {
+            panic!("{steps:?}")
+        };
+        assert_eq!((told.as_str(), cursor.as_str()), (text, "c"));
+    }
+}

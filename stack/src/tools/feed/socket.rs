@@ -1,0 +1,271 @@
+//! The socket of a feed: connecting, talking, pausing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use super::session::{Session, Step};
+use super::{FeedError, FeedItem, FeedOptions, Pace};
+use crate::tools::post::{explain, tls};
+use crate::tools::random::Random;
+
+/// A server that does not finish a handshake within this time is taken for dead.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// With the shortest pause of 250 ms the longest is reached by then.
+const MAX_DOUBLINGS: u32 = 16;
+
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+type Items = mpsc::Sender<Result<FeedItem, FeedError>>;
+
+/// Why there is no connection (any more).
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Trying again makes no sense.
+    Fatal(FeedError),
+    Lost(String),
+}
+
+/// Makes connections to one address.
+#[derive(Clone)]
+pub(super) struct Connector {
+    url: String,
+    secret: String,
+    tls: tokio_tungstenite::Connector,
+}
+
+impl Connector {
+    pub(super) fn new(options: &FeedOptions) -> Result<Self, FeedError> {
+        let tls = tls().map_err(|error| FeedError::Unreachable {
+            reason: error.to_string(),
+        })?;
+        let secret = percent_encoded(options.token.reveal());
+        let separator = if options.url.contains('?') { '&' } else { '?' };
+        let mut url = format!("{}{separator}ticket={secret}", options.url);
+        if let Some(filter) = &options.filter {
+            url.push_str("&filter=");
+            url.push_str(&percent_encoded(filter));
+        }
+        Ok(Self {
+            url,
+            secret,
+            tls: tokio_tungstenite::Connector::Rustls(Arc::new(tls)),
+        })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Socket, Failure> {
+        let connecting =
+            connect_async_tls_with_config(&self.url, None, true, Some(self.tls.clone()));
+        match timeout(HANDSHAKE_TIMEOUT, connecting).await {
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(error)) => Err(self.failure(&error)),
+            Err(_) => Err(Failure::Lost("the handshake took too long".to_owned())),
+        }
+    }
+
+    fn failure(&self, error: &tungstenite::Error) -> Failure {
+        match error {
+            tungstenite::Error::Http(answer) => match answer.status().as_u16() {
+                401 | 403 => Failure::Fatal(FeedError::Unauthorized),
+                status @ (408 | 429 | 500..) => {
+                    Failure::Lost(format!("the server answered {status}"))
+                }
+                status => Failure::Fatal(FeedError::Refused { status }),
+            },
+            // These texts may quote the address, and with it the ticket.
+            tungstenite::Error::Url(_) => Failure::Lost("no connection to that address".to_owned()),
+            other => Failure::Lost(explain(other).replace(&self.secret, "…")),
+        }
+    }
+}
+
+/// Keeps a feed going until its reader is gone or an error is final.
+pub(super) async fn follow(
+    connector: Connector,
+    first: Socket,
+    options: FeedOptions,
+    items: Items,
+) {
+    let mut session = Session::new(&options);
+    let mut random = Random::seeded(Random::fresh_seed());
+    let mut failures = 0;
+    let mut connection = Ok(first);
+    loop {
+        let failure = match connection {
+            Ok(socket) => {
+                converse(socket, &mut session, &options.pace, &items, &mut failures).await
+            }
+            Err(failure) => failure,
+        };
+        let item = match failure {
+            Failure::Fatal(error) => Err(error),
+            Failure::Lost(reason) => Ok(FeedItem::Reconnecting { reason }),
+        };
+        let is_final = item.is_err();
+        if items.send(item).await.is_err() || is_final {
+            return;
+        }
+        sleep(pause(&options.pace, failures, random.fraction())).await;
+        failures += 1;
+        connection = connector.connect().await;
+    }
+}
+
+/// One connection from its first message to its end.
+async fn converse(
+    mut socket: Socket,
+    session: &mut Session,
+    pace: &Pace,
+    items: &Items,
+    failures: &mut u32,
+) -> Failure {
+    for message in session.open() {
+        if let Err(failure) = say(&mut socket, message).await {
+            return failure;
+        }
+    }
+    let connected = Instant::now();
+    let mut second_resume = Some(connected + pace.second_resume);
+    let mut ping = connected + pace.ping;
+    // Set while an answer is awaited; any message is one.
+    let mut silence = Some(connected + pace.pong);
+    loop {
+        let resume = second_resume.filter(|_| session.is_live());
+        let to_say = tokio::select! {
+            received = socket.next() => {
+                silence = None;
+                match text(received) {
+                    Ok(text) => {
+                        if let Err(failure) = act(session.receive(&text), &mut socket, items, failures).await {
+                            return failure;
+                        }
+                        continue;
+                    }
+                    Err(Some(failure)) => return failure,
+                    Err(None) => continue,
+                }
+            }
+            () = until(resume) => {
+                second_resume = None;
+                session.resume()
+            }
+            () = sleep_until(ping) => {
+                ping = Instant::now() + pace.ping;
+                Session::ping()
+            }
+            () = until(silence) => return Failure::Lost("the server is silent".to_owned()),
+        };
+        silence = Some(Instant::now() + pace.pong);
+        if let Err(failure) = say(&mut socket, to_say).await {
+            return failure;
+        }
+    }
+}
+
+async fn act(
+    steps: Vec<Step>,
+    socket: &mut Socket,
+    items: &Items,
+    failures: &mut u32,
+) -> Result<(), Failure> {
+    for step in steps {
+        match step {
+            Step::Tell(item) => {
+                if matches!(item, FeedItem::Live { .. }) {
+                    *failures = 0;
+                }
+                let told = items.send(Ok(item)).await;
+                told.map_err(|_| Failure::Lost("nobody reads the feed".to_owned()))?;
+            }
+            Step::Send(message) => say(socket, message).await?,
+            Step::Reconnect(reason) => return Err(Failure::Lost(reason)),
+            Step::Fail(error) => return Err(Failure::Fatal(error)),
+        }
+    }
+    Ok(())
+}
+
+/// `Err(None)` for frames that say nothing.
+fn text(received: Option<Result<Message, tungstenite::Error>>) -> Result<String, Option<Failure>> {
+    match received {
+        Some(Ok(Message::Text(text))) => Ok(text.as_str().to_owned()),
+        Some(Ok(Message::Close(Some(frame)))) => {
+            let (code, reason) = (u16::from(frame.code), frame.reason.as_str());
+            Err(Some(Failure::Lost(
+                format!("the server closed the connection: {code} {reason}")
+                    .trim_end()
+                    .to_owned(),
+            )))
+        }
+        Some(Ok(Message::Close(None))) | None => {
+            Err(Some(Failure::Lost("the connection was closed".to_owned())))
+        }
+        Some(Ok(_)) => Err(None),
+        Some(Err(error)) => Err(Some(Failure::Lost(explain(&error)))),
+    }
+}
+
+async fn say(socket: &mut Socket, message: String) -> Result<(), Failure> {
+    socket
+        .send(Message::text(message))
+        .await
+        .map_err(|error| Failure::Lost(explain(&error)))
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Full jitter: anything up to a bound that doubles, but never at once.
+fn pause(pace: &Pace, failures: u32, random: f64) -> Duration {
+    let doubled = pace
+        .shortest_pause
+        .saturating_mul(1 << failures.min(MAX_DOUBLINGS))
+        .saturating_mul(2);
+    let bound = doubled.min(pace.longest_pause).max(pace.shortest_pause);
+    pace.shortest_pause + (bound - pace.shortest_pause).mul_f64(random)
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_stay_within_their_bounds_and_grow() {
+        let pace = Pace::default();
+        let milliseconds = |failures, random| pause(&pace, failures, random).as_millis();
+        assert_eq!(milliseconds(0, 0.0), 250);
+        assert_eq!(milliseconds(0, 1.0), 500);
+        assert_eq!(milliseconds(2, 1.0), 2_000);
+        assert_eq!(milliseconds(u32::MAX, 1.0), 15_000);
+        assert_eq!(milliseconds(u32::MAX, 0.0), 250);
+    }
+
+    #[test]
+    fn a_ticket_is_one_query_value() {
+        assert_eq!(percent_encoded("a&b=ü/"), "a%26b%3D%C3%BC%2F");
+    }
+}

@@ -1,0 +1,223 @@
+//! `posthorn listen`: the feed in a terminal.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+
+use super::feed::{Feed, FeedError, FeedItem, FeedOptions};
+use super::target::{FeedArgs, without_query};
+use super::{ToolError, out};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: FeedArgs,
+    /// Begin with so many stored events
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    last: u32,
+    /// Only what matches, for example `type:open,click tag:welcome`
+    #[arg(long)]
+    filter: Option<String>,
+    /// Ask for what was received, too
+    #[arg(long)]
+    data: bool,
+    /// One event a line as JSON
+    #[arg(long)]
+    json: bool,
+    /// Stop after so many events
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Stop when nothing came for so many seconds; a failure if --count was not reached by then
+    #[arg(long, value_name = "SECONDS")]
+    until_idle: Option<u64>,
+}
+
+/// Prints events until there are enough of them, it is quiet, or Ctrl-C.
+pub async fn run(args: Args) -> Result<(), ToolError> {
+    let target = args.target.resolve()?;
+    let shown_url = without_query(&target.url);
+    let options = FeedOptions {
+        filter: args.filter.clone(),
+        data: args.data,
+        last: args.last,
+        ..FeedOptions::new(target.url, target.token)
+    };
+    let mut feed = Feed::connect(options)
+        .await
+        .map_err(|error| explain(error, &shown_url))?;
+    let idle = args.until_idle.map(Duration::from_secs);
+    let mut idle_since = Instant::now();
+    let mut told = 0;
+    let mut is_connected = false;
+    while args.count.is_none_or(|count| told < count) {
+        let idle_end = idle.map(|idle| idle_since + idle);
+        let item = tokio::select! {
+            item = feed.next() => item.map_err(|error| explain(error, &shown_url))?,
+            () = reached(idle_end) => return quiet(told, args.count),
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match item {
+            FeedItem::Event { text, .. } => {
+                idle_since = Instant::now();
+                told += 1;
+                let line = if args.json {
+                    as_json(&text)
+                } else {
+                    as_line(&text, out::is_terminal())
+                };
+                out::line(&line)?;
+            }
+            FeedItem::Live { recovered } => {
+                if !recovered {
+                    out::note("-- some events before this are not kept any more");
+                }
+                if !is_connected {
+                    is_connected = true;
+                    idle_since = Instant::now();
+                    out::note("-- live");
+                }
+            }
+            FeedItem::Reconnecting { reason } => {
+                is_connected = false;
+                out::note(&format!("-- reconnecting: {}", out::printable(&reason)));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn quiet(told: u64, wanted: Option<u64>) -> Result<(), ToolError> {
+    match wanted {
+        Some(wanted) => Err(ToolError::Failed(format!(
+            "only {told} of {wanted} events came"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn explain(error: FeedError, url: &str) -> ToolError {
+    let text = format!("{url}: {}", out::printable(&error.to_string()));
+    match error {
+        FeedError::Unauthorized => ToolError::Usage(format!("{text} (see --token)")),
+        FeedError::Refused { .. } => ToolError::Usage(format!("{text} (see --url and --filter)")),
+        FeedError::Rejected { .. } => ToolError::Usage(text),
+        FeedError::Unreachable { .. } | FeedError::Ended => ToolError::Failed(text),
+    }
+}
+
+/// The exact text for a program, escaped for a terminal.
+fn as_json(text: &str) -> String {
+    if out::is_terminal() {
+        return out::printable_json(text);
+    }
+    // Line ends stand only between tokens, where any space does.
+    text.replace(['\n', '\r'], " ")
+}
+
+/// Time, kind, recipient, and what is worth showing.
+fn as_line(text: &str, is_coloured: bool) -> String {
+    let event: Value = serde_json::from_str(text).unwrap_or_default();
+    let field = |pointer: &str| {
+        event
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let kind = field("/type");
+    let time = field("/occurred_at");
+    let time = time.split_once('T').map_or(time, |(_, clock)| clock);
+    let (time, recipient) = (out::printable(time), out::printable(field("/recipient")));
+    let detail = detail(kind, field);
+    let (kind, detail) = (
+        format!("{:<16}", out::printable(kind)),
+        out::printable(&detail),
+    );
+    let kind = match colour(field("/type")).filter(|_| is_coloured) {
+        Some(colour) => format!("\x1b[{colour}m{kind}\x1b[0m"),
+        None => kind,
+    };
+    format!("{time:<9} {kind} {recipient:<36} {detail}")
+        .trim_end()
+        .to_owned()
+}
+
+fn detail<'a>(kind: &str, field: impl Fn(&str) -> &'a str) -> String {
+    let parts = match kind {
+        "click" => ["/detail/url", "/subject"],
+        "hard_bounce" | "soft_bounce" => ["/detail/bounce_description", "/detail/diag"],
+        "deferral" => ["/detail/diag", "/subject"],
+        "reject" => ["/detail/reason", "/subject"],
+        listed if listed.contains("list_") => ["/detail/reason", "/detail/diag"],
+        _ => ["/subject", ""],
+    };
+    let texts = parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(field)
+        .filter(|text| !text.is_empty());
+    texts.collect::<Vec<_>>().join("  ")
+}
+
+/// Good is green, what readers do is cyan, trouble is red, waiting is yellow.
+fn colour(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "delivered" => "32",
+        "open" | "click" | "inbound" => "36",
+        "hard_bounce" | "spam" | "reject" | "unsub" => "31",
+        "soft_bounce" | "deferral" => "33",
+        "send" => return None,
+        _ => "35",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_when_what_who_and_why() {
+        let event = r#"{"type":"hard_bounce","occurred_at":"2026-11-22T01:02:03Z","recipient":"a@example.net",
+            "subject":"s","detail":{"bounce_description":"bad_mailbox","diag":"550 unknown"}}"#;
+        let line = as_line(event, false);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(
+            words,
+            [
+                "01:02:03Z",
+                "hard_bounce",
+                "a@example.net",
+                "bad_mailbox",
+                "550",
+                "unknown"
+            ]
+        );
+    }
+
+    #[test]
+    fn no_field_can_drive_the_terminal() {
+        let event = r#"{"type":"x\u001b[2J","occurred_at":"\u001b]0;T\u0007","recipient":"\u009b1m","subject":"a\rb"}"#;
+        let line = as_line(event, true);
+        let own = line.replace("\x1b[35m", "").replace("\x1b[0m", "");
+        assert!(!own.chars().any(char::is_control), "{own:?}");
+    }
+
+    #[test]
+    fn odd_events_make_a_line_too() {
+        for text in ["null", "[]", r#"{"type":5,"detail":[],"subject":null}"#] {
+            assert_eq!(as_line(text, false), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn json_takes_one_line_even_if_it_was_received_on_many() {
+        assert_eq!(as_json("{\n\"data\":{\r\n}}"), "{ \"data\":{  }}");
+    }
+}

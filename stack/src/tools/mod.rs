@@ -1,0 +1,90 @@
+//! The command line tools of the `posthorn` binary: a Mandrill on a desk (`simulate`, `send`, `sign`, `verify`)
+//! and the feed in a terminal (`listen`).
+//!
+//! They talk to a server over its public interfaces only, so they serve a deployed stack as well as the local one.
+//! Secrets never appear in what they print.
+
+pub mod feed;
+pub mod generator;
+pub mod listen;
+mod out;
+pub mod post;
+mod random;
+pub mod send;
+pub mod sign;
+pub mod simulate;
+pub mod target;
+
+use std::io;
+use std::process::ExitCode;
+
+/// The subcommands of this module, to be flattened into those of the binary.
+#[derive(Debug, clap::Subcommand)]
+pub enum Tool {
+    /// A Mandrill: posts signed batches of invented events
+    Simulate(simulate::Args),
+    /// Post a file of events as one signed batch
+    Send(send::Args),
+    /// Print the signature Mandrill would send with a body
+    Sign(sign::SignArgs),
+    /// Check the signature of a body
+    Verify(sign::VerifyArgs),
+    /// Follow the feed in the terminal
+    Listen(listen::Args),
+}
+
+impl Tool {
+    /// Runs the tool to its end; a failure is printed as one line on stderr.
+    pub async fn run(self) -> ExitCode {
+        let ended = match self {
+            Self::Simulate(args) => simulate::run(args).await,
+            Self::Send(args) => send::run(args).await,
+            Self::Sign(args) => sign::sign(args),
+            Self::Verify(args) => sign::verify(args),
+            Self::Listen(args) => listen::run(args).await,
+        };
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            // `posthorn listen | head` is a normal way to end.
+            Err(ToolError::OutputClosed) => ExitCode::SUCCESS,
+            Err(error) => {
+                out::note(&format!("posthorn: {error}"));
+                ExitCode::from(error.exit_code())
+            }
+        }
+    }
+}
+
+/// Why a tool ended without having done what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The caller has to pass or start something else.
+    #[error("{0}")]
+    Usage(String),
+    /// It was tried and did not succeed.
+    #[error("{0}")]
+    Failed(String),
+    /// Nobody reads stdout any more.
+    #[error("stdout was closed")]
+    OutputClosed,
+}
+
+impl ToolError {
+    /// 2 for a wrong call, as clap has it; 1 for a failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
+            Self::OutputClosed => 0,
+        }
+    }
+}
+
+impl From<io::Error> for ToolError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

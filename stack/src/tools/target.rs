@@ -1,0 +1,388 @@
+//! Which server a tool talks to: explicit options first, then what a running local stack wrote to its data directory.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use http::Uri;
+use serde::Deserialize;
+
+use super::ToolError;
+
+/// A key or token. It cannot be printed by accident.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(value: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(value))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// Where the tools that post like Mandrill post to.
+#[derive(Debug, clap::Args)]
+pub struct WebhookArgs {
+    /// Data directory of the local stack, for defaults
+    #[arg(long, value_name = "DIR", default_value = ".posthorn")]
+    pub data_dir: PathBuf,
+    /// Webhook URL to post to [default: the local stack's]
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Webhook key [default: the local stack's]
+    #[arg(long)]
+    pub key: Option<Secret>,
+    /// URL to sign, if it differs from the one posted to (a tunnel)
+    #[arg(long, value_name = "URL")]
+    pub sign_url: Option<String>,
+}
+
+/// A webhook as Mandrill knows it, and the address that reaches it.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub post_url: String,
+    pub sign_url: String,
+    pub key: Secret,
+}
+
+impl WebhookArgs {
+    pub fn resolve(&self) -> Result<Webhook, ToolError> {
+        let is_complete = self.url.is_some() && self.key.is_some();
+        let stack = if is_complete {
+            None
+        } else {
+            read_stack(&self.data_dir)?
+        };
+        let start = || missing(&self.data_dir, "pass --url and --key");
+        let stack_key = stack.as_ref().and_then(|stack| stack.webhook_keys.first());
+        let stack_url = stack.as_ref().and_then(|stack| stack.webhook_url.as_ref());
+        let post_url = self.url.as_ref().or(stack_url).ok_or_else(start)?;
+        let key = self.key.as_ref().or(stack_key).ok_or_else(start)?;
+        // The local stack's own key belongs to the local stack's own URL, by whatever address it is reached.
+        let known_url = if self.key.is_none() { stack_url } else { None };
+        let sign_url = self.sign_url.as_ref().or(known_url).unwrap_or(post_url);
+        parse(post_url, &["http", "https"])?;
+        Ok(Webhook {
+            post_url: post_url.clone(),
+            sign_url: sign_url.clone(),
+            key: key.clone(),
+        })
+    }
+}
+
+/// Where the tools that read the feed connect to.
+#[derive(Debug, clap::Args)]
+pub struct FeedArgs {
+    /// Data directory of the local stack, for defaults
+    #[arg(long, value_name = "DIR", default_value = ".posthorn")]
+    pub data_dir: PathBuf,
+    /// `wss://` address of the feed, or the base `http(s)://` address of a local stack [default: the local stack's]
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Token or ticket [default: the local stack's]
+    #[arg(long)]
+    pub token: Option<Secret>,
+}
+
+/// The address of a feed without its ticket, and the ticket.
+#[derive(Debug, Clone)]
+pub struct FeedTarget {
+    pub url: String,
+    pub token: Secret,
+}
+
+impl FeedArgs {
+    pub fn resolve(&self) -> Result<FeedTarget, ToolError> {
+        let is_complete = self.url.is_some() && self.token.is_some();
+        let stack = if is_complete {
+            None
+        } else {
+            read_stack(&self.data_dir)?
+        };
+        let url = match (&self.url, &stack) {
+            (Some(url), _) => websocket_url(url)?,
+            (None, Some(Stack { ws: Some(ws), .. })) => websocket_url(ws)?,
+            (None, _) => return Err(missing(&self.data_dir, "pass --url and --token")),
+        };
+        if let Some(token) = &self.token {
+            return Ok(FeedTarget {
+                url,
+                token: token.clone(),
+            });
+        }
+        let stack = stack.filter(|stack| stack.is_at(&url));
+        match stack.and_then(|stack| stack.token) {
+            Some(token) => Ok(FeedTarget { url, token }),
+            // The local stack's token is not for other servers.
+            None => Err(ToolError::Usage(format!(
+                "no token is known for {}: pass --token",
+                without_query(&url)
+            ))),
+        }
+    }
+}
+
+/// What the local stack writes to `stack.json`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stack {
+    http: Option<String>,
+    ws: Option<String>,
+    pub(super) webhook_url: Option<String>,
+    #[serde(default)]
+    pub(super) webhook_keys: Vec<Secret>,
+    token: Option<Secret>,
+}
+
+impl Stack {
+    fn is_at(&self, url: &str) -> bool {
+        let Some(host) = authority(url) else {
+            return false;
+        };
+        let own = [&self.http, &self.ws]
+            .into_iter()
+            .flatten()
+            .filter_map(|url| authority(url));
+        is_loopback(&host) || own.into_iter().any(|own| own == host)
+    }
+}
+
+/// `None` if no local stack ever ran with this data directory.
+pub(super) fn read_stack(data_dir: &Path) -> Result<Option<Stack>, ToolError> {
+    let path = data_dir.join("stack.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(ToolError::Usage(format!(
+                "{} cannot be read: {error}",
+                path.display()
+            )));
+        }
+    };
+    // The parser's own message could quote a key.
+    match serde_json::from_str(&text) {
+        Ok(stack) => Ok(Some(stack)),
+        Err(_) => Err(ToolError::Usage(format!(
+            "{} is not what a local stack writes",
+            path.display()
+        ))),
+    }
+}
+
+pub(super) fn missing(data_dir: &Path, alternative: &str) -> ToolError {
+    let dir = data_dir.display();
+    ToolError::Usage(format!(
+        "no local stack has run with {dir}: start one with `cargo run`, or {alternative}"
+    ))
+}
+
+/// Whether requests to this URL stay on this machine.
+pub(super) fn is_local(url: &str) -> bool {
+    authority(url).is_some_and(|host| is_loopback(&host))
+}
+
+/// The URL as it may be printed: its query may hold a secret, and so may its userinfo.
+pub(super) fn without_query(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let shown = &url[..end];
+    match (shown.find("://"), shown.find('@')) {
+        (Some(scheme), Some(at)) if at > scheme => {
+            format!("{}{}", &shown[..scheme + 3], &shown[at + 1..])
+        }
+        _ => shown.to_owned(),
+    }
+}
+
+fn websocket_url(url: &str) -> Result<String, ToolError> {
+    let uri = parse(url, &["ws", "wss", "http", "https"])?;
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    Ok(match uri.scheme_str() {
+        Some("http" | "https") => {
+            let scheme = if uri.scheme_str() == Some("https") {
+                "wss"
+            } else {
+                "ws"
+            };
+            let path = if uri.path() == "/" { "/live" } else { "" };
+            format!("{scheme}://{}{path}", rest.trim_end_matches('/'))
+        }
+        _ => url.to_owned(),
+    })
+}
+
+fn parse(url: &str, schemes: &[&str]) -> Result<Uri, ToolError> {
+    let uri = url
+        .parse::<Uri>()
+        .ok()
+        .filter(|uri| uri.authority().is_some());
+    uri.filter(|uri| {
+        uri.scheme_str()
+            .is_some_and(|scheme| schemes.contains(&scheme))
+    })
+    .ok_or_else(|| {
+        let expected = schemes
+            .iter()
+            .map(|scheme| format!("{scheme}://"))
+            .collect::<Vec<_>>()
+            .join(" or ");
+        ToolError::Usage(format!(
+            "{:?} is not a URL with {expected}",
+            without_query(url)
+        ))
+    })
+}
+
+fn authority(url: &str) -> Option<String> {
+    let uri = url.parse::<Uri>().ok()?;
+    let authority = uri.authority()?;
+    Some(match authority.port_u16() {
+        Some(port) => format!("{}:{port}", authority.host()),
+        None => authority.host().to_owned(),
+    })
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let host = host
+        .map_or(authority, |(host, _)| host)
+        .trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STACK: &str = r#"{"http":"http://localhost:8080","ws":"ws://localhost:8080/live","webhook_url":
+        "http://localhost:8080/mandrill","webhook_keys":["first","second"],"token":"tok","other":1}"#;
+
+    fn data_dir(stack: Option<&str>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        if let Some(stack) = stack {
+            fs::write(dir.path().join("stack.json"), stack).unwrap();
+        }
+        dir
+    }
+
+    fn webhook(dir: &Path, url: Option<&str>, key: Option<&str>) -> Result<Webhook, ToolError> {
+        let (url, key) = (url.map(str::to_owned), key.map(Secret::new));
+        WebhookArgs {
+            data_dir: dir.to_owned(),
+            url,
+            key,
+            sign_url: None,
+        }
+        .resolve()
+    }
+
+    fn feed(dir: &Path, url: Option<&str>) -> Result<FeedTarget, ToolError> {
+        FeedArgs {
+            data_dir: dir.to_owned(),
+            url: url.map(str::to_owned),
+            token: None,
+        }
+        .resolve()
+    }
+
+    #[test]
+    fn a_running_local_stack_gives_the_defaults() {
+        let dir = data_dir(Some(STACK));
+        let found = webhook(dir.path(), None, None).unwrap();
+        assert_eq!(found.post_url, "http://localhost:8080/mandrill");
+        assert_eq!(found.sign_url, found.post_url);
+        assert_eq!(found.key.reveal(), "first");
+        let found = feed(dir.path(), None).unwrap();
+        assert_eq!(
+            (found.url.as_str(), found.token.reveal()),
+            ("ws://localhost:8080/live", "tok")
+        );
+    }
+
+    #[test]
+    fn the_local_stack_behind_a_tunnel_still_gets_its_own_url_signed() {
+        let dir = data_dir(Some(STACK));
+        let found = webhook(dir.path(), Some("https://tunnel.example/mandrill"), None).unwrap();
+        assert_eq!(found.sign_url, "http://localhost:8080/mandrill");
+        let found = webhook(
+            dir.path(),
+            Some("https://deployed.example/mandrill"),
+            Some("k"),
+        )
+        .unwrap();
+        assert_eq!(found.sign_url, "https://deployed.example/mandrill");
+    }
+
+    #[test]
+    fn without_a_stack_one_line_says_what_to_start_or_pass() {
+        let dir = data_dir(None);
+        let error = webhook(dir.path(), Some("http://localhost:1/mandrill"), None).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error
+                .to_string()
+                .contains("start one with `cargo run`, or pass --url and --key")
+        );
+        assert!(
+            feed(dir.path(), None)
+                .unwrap_err()
+                .to_string()
+                .contains("--token")
+        );
+    }
+
+    #[test]
+    fn the_local_token_is_not_sent_to_another_server() {
+        let dir = data_dir(Some(STACK));
+        assert!(feed(dir.path(), Some("wss://elsewhere.example/live?x=secret")).is_err());
+        assert_eq!(
+            feed(dir.path(), Some("http://127.0.0.1:9000")).unwrap().url,
+            "ws://127.0.0.1:9000/live"
+        );
+    }
+
+    #[test]
+    fn a_broken_stack_file_is_reported_without_its_content() {
+        let dir = data_dir(Some(r#"{"webhook_keys": "very-secret-key"}"#));
+        let error = webhook(dir.path(), None, None).unwrap_err().to_string();
+        assert!(error.contains("stack.json") && !error.contains("very-secret-key"));
+    }
+
+    #[test]
+    fn printed_urls_carry_no_secret() {
+        assert_eq!(
+            without_query("https://u:p@a.example/m?secret=s#f"),
+            "https://a.example/m"
+        );
+        assert_eq!(
+            without_query("http://localhost:8080/mandrill"),
+            "http://localhost:8080/mandrill"
+        );
+    }
+}

@@ -1,0 +1,274 @@
+// The page against a local stack: what is posted as Mandrill posts it is seen as a person sees it.
+
+import { KINDS, message, sends, TS } from './events.js';
+import { allRows, chip, expect, expectCount, open, recipients, rows, state, test, watchSocket } from './page.js';
+
+test('begins with the newest 200 in order and goes on with live rows', async ({ page, stack }) => {
+  await stack.post(sends(1, 230));
+  const newest = (await stack.history(200)).map((event) => event.recipient);
+  await open(page, stack);
+  await expectCount(page, '200 events');
+  expect(await recipients(page)).toEqual(newest);
+
+  await stack.post(sends(231, 1));
+  await expect(rows(page).first()).toContainText('reader231@example.net');
+  await expectCount(page, '201 events');
+});
+
+test('shows kind, recipient, subject, detail and time of every kind', async ({ page, stack }) => {
+  await open(page, stack);
+  await stack.post(KINDS.map(([event]) => event));
+  await expectCount(page, `${KINDS.length} events`);
+  for (const [, shown] of KINDS) {
+    await test.step(`${shown.kind}, ${shown.detail}`, async () => {
+      const row = rows(page).filter({ has: page.locator(`time[datetime="${shown.utc}"]`) });
+      await expect(row.locator('.kind')).toHaveText(shown.kind);
+      await expect(row.locator('.who')).toHaveText(shown.recipient);
+      await expect(row.locator('.subject')).toHaveText(shown.subject);
+      await expect(row.locator('.telling')).toHaveText(shown.detail);
+      await expect(row.locator('time')).toHaveAttribute('title', `${shown.utc} (UTC)`);
+    });
+  }
+  // 22:26:41 in UTC, an hour later in Berlin.
+  await expect(rows(page).locator(`time[datetime="${KINDS[0][1].utc}"]`)).toContainText('23:26:41');
+});
+
+test('opens an event with all its fields, and gives the focus back', async ({ page, stack }) => {
+  await stack.post([message('click', 1, {}, { url: 'https://shop.example.com/?o=1', ip: '192.0.2.44', location: { city: 'Ulm' } }), message('send', 2)]);
+  await open(page, stack);
+  const panel = page.getByRole('dialog');
+  await page.getByRole('button', { name: 'reader1@example.net' }).click();
+  for (const text of ['reader1@example.net', 'Order 1', 'orders@mail.example.com', '2026-11-21T22:26:41Z', 'order-shipped', '192.0.2.44', 'Ulm', 'mandrill']) {
+    await expect(panel.getByText(text, { exact: true }).first()).toBeVisible();
+  }
+  const [event] = (await stack.history(2)).filter(({ type }) => type === 'click');
+  await expect(panel).toContainText(event.id);
+  const link = panel.getByRole('link', { name: 'https://shop.example.com/?o=1' });
+  await expect(link).toHaveAttribute('rel', 'noopener noreferrer');
+  await page.keyboard.press('Escape');
+  await expect(panel).toBeHidden();
+  await expect(page.getByRole('button', { name: 'reader1@example.net' })).toBeFocused();
+});
+
+test('can be read with the keyboard', async ({ page, stack }) => {
+  await stack.post(sends(1, 120));
+  await open(page, stack);
+  await expectCount(page, '120 events');
+  const order = await recipients(page);
+  const focused = page.locator('.open:focus');
+  await rows(page).first().locator('.open').focus();
+  await page.keyboard.press('ArrowDown');
+  await expect(focused).toHaveText(order[1]);
+  await page.keyboard.press('End');
+  await expect(focused).toHaveText(order[119]);
+  await expect(focused).toBeInViewport();
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('dialog')).toContainText(order[118]);
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Home');
+  await expect(focused).toHaveText(order[0]);
+});
+
+test('tells the state of the connection and says what to do while there is nothing', async ({ page, stack }) => {
+  await open(page, stack);
+  await expect(page.getByRole('heading', { name: 'No events yet' })).toBeVisible();
+  await expect(page.getByText('cargo run -- simulate')).toBeVisible();
+  await stack.kill();
+  await expect(state(page)).toHaveText(/Reconnecting/);
+  await stack.start();
+  await expect(state(page)).toHaveText(/^\s*Live\s*$/);
+});
+
+test('after a cut nothing is missing and nothing is there twice', async ({ page, stack }) => {
+  await page.clock.install();
+  await open(page, stack);
+  await stack.post(sends(1, 40));
+  await expectCount(page, '40 events');
+  // The page's clock stands still, so that it cannot come back before we say so.
+  await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1_000);
+  await stack.post(sends(41, 60));
+  await stack.kill();
+  await expect(state(page)).toHaveText(/Reconnecting/);
+  await stack.start();
+  await stack.post(sends(101, 150));
+  await page.clock.resume();
+  await expect(state(page)).toHaveText(/^\s*Live\s*$/);
+  await expectCount(page, '250 events');
+  await stack.post(sends(251, 1));
+  await expectCount(page, '251 events');
+
+  const shown = await recipients(page);
+  expect(shown).toEqual((await stack.history(300)).map((event) => event.recipient));
+  expect(new Set(shown).size).toBe(251);
+});
+
+test('an event is shown once, be it posted twice or replayed again', async ({ page, stack }) => {
+  const frames = watchSocket(page);
+  const batch = sends(1, 30);
+  await stack.post(batch);
+  await open(page, stack);
+  await stack.post(batch);
+  await stack.post(sends(31, 20));
+  // The second resume of a connection reads back over all of this.
+  const of = (type) => frames.received.filter((message) => message.type === type);
+  await expect.poll(() => of('live').length).toBe(2);
+  const replayed = of('events').filter((message) => message.replay).flatMap((message) => message.events);
+  expect(replayed.length).toBeGreaterThan(new Set(replayed.map((event) => event.id)).size);
+  await expectCount(page, '50 events');
+  const shown = await recipients(page);
+  expect(new Set(shown).size).toBe(50);
+  expect(shown).toHaveLength(50);
+});
+
+test('keeps the newest 5,000 and answers while events pour in', async ({ page, stack }) => {
+  test.setTimeout(180_000);
+  await stack.post([message('click', 0, {}, { url: 'https://example.com/' })]);
+  await open(page, stack);
+  let posted = 0;
+  let isEnough = false;
+  const stream = (async () => {
+    while (posted < 5_400 || !isEnough) {
+      await stack.post(sends(posted + 1, 200));
+      posted += 200;
+    }
+  })();
+  await expect.poll(async () => Number(await page.locator('#table').getAttribute('aria-rowcount'))).toBeGreaterThan(1_000);
+
+  // While they come: a filter shows its one row, and none again shows all.
+  await chip(page, 'click').click();
+  await expect(rows(page)).toHaveCount(1);
+  await expect(rows(page).locator('.kind')).toHaveText('click');
+  await chip(page, 'click').click();
+  await expect.poll(() => rows(page).count()).toBeGreaterThan(10);
+  await page.getByLabel('Filter by text').fill('reader77@');
+  await expect(rows(page)).toHaveCount(1);
+  await page.getByLabel('Filter by text').fill('');
+  isEnough = true;
+  await stream;
+
+  await expectCount(page, '5,000 events');
+  await expect(page.locator('#table')).toHaveAttribute('aria-rowcount', '5001');
+  expect(await rows(page).count()).toBeLessThan(100);
+  await expect(page.getByText('This page keeps the newest 5,000 events.')).toBeAttached();
+
+  const all = [];
+  let before = '';
+  while (all.length < 5_000) {
+    const answer = await fetch(`${stack.http}/v1/events?limit=1000${before}`, { headers: { authorization: `Bearer ${stack.token}` } });
+    const { events, next } = await answer.json();
+    all.push(...events.map((event) => event.recipient));
+    before = `&before=${encodeURIComponent(next)}`;
+  }
+  await expect(rows(page).first().locator('.who')).toHaveText(all[0]);
+  await rows(page).first().locator('.open').focus();
+  await page.keyboard.press('End');
+  await expect(page.locator('.open:focus')).toHaveText(all[4_999]);
+});
+
+test('what one reads stays where it is while new events come', async ({ page, stack }) => {
+  await stack.post(sends(1, 150));
+  await open(page, stack);
+  await expectCount(page, '150 events');
+  await page.mouse.move(600, 500);
+  await page.mouse.wheel(0, 2_000);
+  const inSight = () => page.evaluate(() => document.elementFromPoint(400, 400).closest('.row').textContent);
+  await expect.poll(() => page.evaluate(() => scrollY)).toBe(2_000);
+  const read = await inSight();
+  await stack.post(sends(151, 25));
+  await expect(page.getByRole('button', { name: '↑ 25 new' })).toBeVisible();
+  expect(await inSight()).toBe(read);
+  await page.getByRole('button', { name: '↑ 25 new' }).click();
+  await expectCount(page, '175 events');
+  await expect(page.locator('#to-top')).toBeHidden();
+});
+
+test('pauses, counts what comes meanwhile, and goes on', async ({ page, stack }) => {
+  await stack.post(sends(1, 3));
+  await open(page, stack);
+  await expectCount(page, '3 events');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await stack.post(sends(4, 7));
+  await expect(page.getByRole('button', { name: 'Resume 7 new' })).toBeVisible();
+  await expect(rows(page)).toHaveCount(3);
+  await page.getByRole('button', { name: 'Resume 7 new' }).click();
+  await expect(rows(page)).toHaveCount(10);
+});
+
+test('filters by kinds and words', async ({ page, stack }) => {
+  await stack.post([
+    message('send', 1, { subject: 'Invoice 7' }),
+    message('open', 2, { subject: 'Invoice 7' }),
+    message('open', 3, { subject: 'Welcome', tags: ['first-steps'] }),
+    message('hard_bounce', 4, { bounce_description: 'bad_mailbox' }),
+  ]);
+  await open(page, stack);
+  await chip(page, 'open').click();
+  await expectCount(page, '2 of 4 events');
+  await chip(page, 'hard bounce').click();
+  await expectCount(page, '3 of 4 events');
+  const search = page.getByLabel('Filter by text');
+  await search.fill('INVOICE reader2');
+  await expectCount(page, '1 of 4 events');
+  await search.fill('first-steps');
+  await expect(rows(page).locator('.who')).toHaveText('reader3@example.net');
+  await search.fill('nothing like this');
+  await expect(page.getByRole('heading', { name: 'No event matches' })).toBeVisible();
+  await page.getByRole('button', { name: 'Clear the filters' }).click();
+  await expectCount(page, '4 events');
+});
+
+test('hostile text is shown as text and runs nothing', async ({ page, stack }) => {
+  const html = (n) => `<img src=x onerror=alert(${n})>`;
+  const kind = '<img/src=x/onerror=alert(0)>';
+  await stack.post([
+    message(
+      'click',
+      1,
+      {
+        email: `"><script>alert(1)</script>@example.net`,
+        subject: html(2),
+        sender: html(3),
+        template: html(4),
+        tags: ['</td><script>alert(5)</script>', html(6)],
+        metadata: { [html(7)]: '</script><script>alert(8)</script>', nested: { deep: html(9) } },
+      },
+      { url: 'javascript:alert(10)', user_agent: '<svg onload=alert(11)>', ip: html(12), location: { city: html(13), country: 'data:text/html,x' } },
+    ),
+    message('hard_bounce', 2, { diag: html(14), bounce_description: '<iframe srcdoc="<script>alert(15)</script>">' }),
+    message(kind, 3, { subject: '\u202Etxet desrever' }),
+  ]);
+  await open(page, stack);
+  await expectCount(page, '3 events');
+
+  const row = (name) => rows(page).filter({ has: page.locator('.badge', { hasText: name }) });
+  await expect(row('click').locator('.who')).toHaveText('"><script>alert(1)</script>@example.net');
+  await expect(row('click').locator('.subject')).toHaveText(html(2));
+  await expect(row('click').locator('.main')).toHaveText('javascript:alert(10)');
+  await expect(row('hard bounce').locator('.rest')).toHaveText(html(14));
+  await expect(row(kind).locator('.kind')).toHaveText(kind);
+  await expect(chip(page, kind)).toBeVisible();
+
+  for (const name of ['click', 'hard bounce', kind]) {
+    await row(name).locator('.open').click();
+    await expect(page.getByRole('dialog').getByRole('heading', { level: 2 })).toHaveText(name);
+    const made = page.locator('#rows, #chips, #panel-body').locator('img, script, iframe, svg, a');
+    await expect(made).toHaveCount(0);
+  }
+  await row('click').locator('.open').click();
+  const panel = page.getByRole('dialog');
+  for (const text of [html(3), html(4), html(6), html(7), html(9), html(12), html(13), 'javascript:alert(10)', '<svg onload=alert(11)>']) {
+    await expect(panel).toContainText(text);
+  }
+});
+
+test('a wrong token is told, and the right one opens the page', async ({ page, stack }) => {
+  await stack.post([message('send', 1, { ts: TS })]);
+  await page.goto(`${stack.http}/#token=wrong`);
+  await expect(state(page)).toHaveText(/Token refused/);
+  await expect(page.getByRole('heading', { name: 'The token was refused' })).toBeVisible();
+  await page.getByRole('textbox', { name: 'Token' }).fill(stack.token);
+  await page.getByRole('button', { name: 'Connect' }).click();
+  await expect(state(page)).toHaveText(/^\s*Live\s*$/);
+  await expect(await allRows(page)).toHaveLength(1);
+});

@@ -1,0 +1,34 @@
+import { defineConfig } from '@playwright/test';
+
+// Chromium's own services look for hosts that a closed network does not have, at every start.
+const quiet = [
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-quic',
+  '--disable-sync',
+  '--no-first-run',
+];
+// Its sandbox does not run as root, as which containers usually run.
+const isRoot = process.getuid?.() === 0;
+
+export default defineConfig({
+  testDir: '.',
+  testMatch: '*.spec.js',
+  forbidOnly: Boolean(process.env.CI),
+  // Every test starts a local stack of its own.
+  workers: 2,
+  fullyParallel: true,
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
+  reporter: 'list',
+  use: {
+    locale: 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    viewport: { width: 1280, height: 800 },
+    screenshot: 'only-on-failure',
+    launchOptions: {
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: isRoot ? [...quiet, '--no-sandbox'] : quiet,
+    },
+  },
+});
