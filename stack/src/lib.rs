@@ -1,0 +1,28 @@
+//! The local stack: AWS on a desk, from the same template that is deployed, and the tools around it.
+//!
+//! `infra/template.yaml` says what there is. Every event reaches its function as the JSON text that
+//! AWS sends, and every call of a function goes through the real AWS SDK to [`aws`]. Where AWS has a
+//! limit, so has the local stack: it is never kinder.
+
+// The SDK's calls are deeply nested futures.
+#![recursion_limit = "256"]
+
+pub mod aws;
+pub mod dynamodb;
+pub mod faults;
+pub mod functions;
+pub mod http_api;
+pub mod identity;
+pub mod mapping;
+pub mod page;
+pub mod queues;
+pub mod server;
+pub mod sockets;
+pub mod stack;
+pub mod template;
+pub mod tools;
+pub mod up;
+pub mod websocket_api;
+
+pub use faults::Faults;
+pub use stack::{Options, Stack, StartError};

@@ -44,8 +44,8 @@ export async function expectCount(page, text) {
   await expect(page.locator('#count')).toHaveText(text);
 }
 
-/** The cells of every row from the top of the list to its end, of which only those in sight exist. */
-export async function allRows(page) {
+/** The cells of every row, from the top of the list to its end, of which only those in sight exist. */
+async function allRows(page) {
   const total = Number(await page.locator('#table').getAttribute('aria-rowcount')) - 1;
   const found = new Map();
   for (let number = 1; number <= total; number += 15) {
@@ -61,9 +61,11 @@ export async function allRows(page) {
     for (const [index, texts] of cells) found.set(Number(index), texts);
   }
   await page.evaluate(() => scrollTo({ top: 0, behavior: 'instant' }));
+  if (total > 0) await expect(rows(page).first()).toHaveAttribute('aria-rowindex', '2');
   return [...found].sort(([a], [b]) => a - b).map(([, texts]) => texts);
 }
 
+/** Every row's recipient, from the top of the list to its end. */
 export async function recipients(page) {
   return (await allRows(page)).map(([, recipient]) => recipient);
 }

@@ -7,7 +7,7 @@
 pub mod feed;
 pub mod generator;
 pub mod listen;
-mod out;
+pub(crate) mod out;
 pub mod post;
 mod random;
 pub mod send;

@@ -7,14 +7,14 @@ use std::io::{self, IsTerminal, Write as _};
 use super::ToolError;
 
 /// One line of result, flushed so that a pipe sees it at once.
-pub(super) fn line(text: &str) -> Result<(), ToolError> {
+pub(crate) fn line(text: &str) -> Result<(), ToolError> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)
 }
 
 /// A remark on stderr. Nothing is left to do when that fails.
-pub(super) fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     let mut stderr = io::stderr().lock();
     let clear = if stderr.is_terminal() {
         "\r\x1b[2K"
@@ -25,24 +25,24 @@ pub(super) fn note(text: &str) {
 }
 
 /// Replaces the current line of a terminal on stderr.
-pub(super) fn progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "\r\x1b[2K{text}");
     let _ = stderr.flush();
 }
 
 /// Whether `progress` has a terminal to write to.
-pub(super) fn has_progress() -> bool {
+pub(crate) fn has_progress() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Whether results may be coloured.
-pub(super) fn is_terminal() -> bool {
+pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// The text with every character that could drive or confuse a terminal shown escaped.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
     }
@@ -62,7 +62,7 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// The JSON text on one line, with hostile characters as JSON escapes, so that it is still the same JSON.
-pub(super) fn printable_json(text: &str) -> String {
+pub(crate) fn printable_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -1,0 +1,232 @@
+//! The one AWS endpoint: every call of a function's SDK clients arrives here.
+//!
+//! It knows the caller by its access key, which is random and in nobody else's hands: that, and not
+//! the signature, is what keeps a stranger out when the port is reachable from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::dynamodb::DynamoDb;
+use crate::faults::{Faults, PostFault};
+use crate::http_api::request_id;
+use crate::server::{Answer, answer_json};
+use crate::sockets::{NotSent, Sockets};
+
+/// The largest message to a connection. ("Quotas for WebSocket APIs": message payload size.)
+const MESSAGE_BYTES: usize = 128 * 1024;
+const AMZ_JSON_1_0: &str = "application/x-amz-json-1.0";
+const AMZ_JSON_1_1: &str = "application/x-amz-json-1.1";
+
+/// What stands behind the endpoint.
+#[derive(Debug)]
+pub struct AwsEndpoint {
+    /// DynamoDB.
+    pub dynamodb: DynamoDb,
+    /// Secrets Manager: each secret's text, by ARN.
+    pub secrets: BTreeMap<String, String>,
+    /// The management API's connections, and the stage under which they are.
+    pub sockets: Arc<Sockets>,
+    /// The stage of the WebSocket API.
+    pub stage: String,
+    /// Who calls, by access key: a function's logical id.
+    pub callers: BTreeMap<String, String>,
+    /// What goes wrong.
+    pub faults: Arc<Faults>,
+}
+
+/// Whether a request is a call of an SDK: it is signed as AWS requests are.
+#[must_use]
+pub fn is_call(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
+}
+
+impl AwsEndpoint {
+    /// Answers a call as AWS does.
+    pub async fn call(&self, parts: &Parts, body: Bytes) -> Answer {
+        let Some(caller) = self.caller(&parts.headers) else {
+            return fault(
+                StatusCode::FORBIDDEN,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            );
+        };
+        tracing::trace!(caller, "A call of AWS.");
+        match parts
+            .headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+        {
+            Some(target) => match target.split_once('.') {
+                Some(("DynamoDB_20120810", operation)) => self.dynamodb(operation, body).await,
+                Some(("secretsmanager", "GetSecretValue")) => self.get_secret_value(&body),
+                _ => fault(
+                    StatusCode::BAD_REQUEST,
+                    "UnknownOperationException",
+                    "The local stack does not know this operation.",
+                ),
+            },
+            None => self.connections(parts, body).await,
+        }
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Option<&str> {
+        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let (_, credential) = value.split_once("Credential=")?;
+        let (access_key, _) = credential.split_once('/')?;
+        self.callers.get(access_key).map(String::as_str)
+    }
+
+    async fn dynamodb(&self, operation: &str, body: Bytes) -> Answer {
+        let (status, body) = match self.dynamodb.call(operation, body).await {
+            Ok(body) => (StatusCode::OK, body),
+            Err(error) => (
+                StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                error.body,
+            ),
+        };
+        answer(status, AMZ_JSON_1_0, body)
+    }
+
+    fn get_secret_value(&self, body: &[u8]) -> Answer {
+        #[derive(Deserialize)]
+        struct Request {
+            #[serde(rename = "SecretId")]
+            secret_id: String,
+        }
+        let Ok(request) = serde_json::from_slice::<Request>(body) else {
+            return fault(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestException",
+                "SecretId is missing.",
+            );
+        };
+        let Some(text) = self.secrets.get(&request.secret_id) else {
+            return fault(
+                StatusCode::BAD_REQUEST,
+                "ResourceNotFoundException",
+                "Secrets Manager can't find the specified secret.",
+            );
+        };
+        let name = request.secret_id.rsplit(':').next().unwrap_or_default();
+        let value = json!({
+            "ARN": request.secret_id,
+            "Name": name.rsplit_once('-').map_or(name, |(name, _)| name),
+            "VersionId": request_id(),
+            "VersionStages": ["AWSCURRENT"],
+            "SecretString": text,
+        });
+        answer(StatusCode::OK, AMZ_JSON_1_1, value.to_string().into_bytes())
+    }
+
+    /// `/{stage}/@connections/{connection id}`: POST, GET, DELETE.
+    async fn connections(&self, parts: &Parts, body: Bytes) -> Answer {
+        let path = parts
+            .uri
+            .path()
+            .strip_prefix('/')
+            .and_then(|path| path.split_once('/'));
+        let id = match path {
+            Some((stage, rest)) if stage == self.stage => rest.strip_prefix("@connections/"),
+            _ => None,
+        };
+        let Some(id) = id.and_then(|id| percent_decode_str(id).decode_utf8().ok()) else {
+            return rest_fault(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden");
+        };
+        match parts.method {
+            Method::POST => self.post(&id, body).await,
+            Method::GET => self.get(&id),
+            Method::DELETE if self.sockets.close(&id) => empty(StatusCode::NO_CONTENT),
+            Method::DELETE => gone(),
+            _ => rest_fault(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden"),
+        }
+    }
+
+    async fn post(&self, id: &str, message: Bytes) -> Answer {
+        if message.len() > MESSAGE_BYTES {
+            return rest_fault(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "PayloadTooLargeException",
+                "Message too long",
+            );
+        }
+        match self.faults.post(id) {
+            None => {}
+            Some(PostFault::Throttle) => return too_slow(),
+            Some(PostFault::Fail) => {
+                return rest_fault(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalServerError",
+                    "Internal server error",
+                );
+            }
+            Some(PostFault::Hang) => tokio::time::sleep(Duration::from_secs(60)).await,
+        }
+        match self.sockets.send(id, message) {
+            Ok(()) => empty(StatusCode::OK),
+            Err(NotSent::Gone) => gone(),
+            Err(NotSent::TooSlow) => too_slow(),
+        }
+    }
+
+    fn get(&self, id: &str) -> Answer {
+        let Some(socket) = self.sockets.get(id) else {
+            return gone();
+        };
+        let info = json!({
+            "connectedAt": socket.connected_at,
+            "identity": { "sourceIp": socket.source_ip, "userAgent": socket.user_agent },
+            "lastActiveAt": socket.last_active_at(),
+        });
+        answer_json(StatusCode::OK, &info)
+    }
+}
+
+fn gone() -> Answer {
+    rest_fault(StatusCode::GONE, "GoneException", "Gone")
+}
+
+fn too_slow() -> Answer {
+    rest_fault(
+        StatusCode::TOO_MANY_REQUESTS,
+        "LimitExceededException",
+        "Too many requests",
+    )
+}
+
+fn empty(status: StatusCode) -> Answer {
+    answer(status, "application/json", Vec::new())
+}
+
+/// An error as DynamoDB and Secrets Manager write it.
+fn fault(status: StatusCode, kind: &str, message: &str) -> Answer {
+    let body: Value = json!({ "__type": format!("com.amazonaws#{kind}"), "message": message });
+    answer(status, AMZ_JSON_1_0, body.to_string().into_bytes())
+}
+
+/// An error as API Gateway writes it.
+fn rest_fault(status: StatusCode, kind: &'static str, message: &str) -> Answer {
+    let mut answer = answer_json(status, &json!({ "message": message }));
+    answer
+        .headers_mut()
+        .insert("x-amzn-errortype", HeaderValue::from_static(kind));
+    answer
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
+    let mut answer = Answer::new(Bytes::from(body).into());
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}

@@ -1,0 +1,128 @@
+//! The dashboard's files, which are part of the binary.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::server::{Answer, answer_json};
+use crate::stack::Urls;
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+struct File {
+    path: &'static str,
+    media_type: &'static str,
+    content: &'static str,
+}
+
+const fn file(path: &'static str, media_type: &'static str, content: &'static str) -> File {
+    File {
+        path,
+        media_type,
+        content,
+    }
+}
+
+const FILES: &[File] = &[
+    file("/", HTML, include_str!("../../dashboard/index.html")),
+    file(
+        "/app.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/app.js"),
+    ),
+    file(
+        "/feed.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/feed.js"),
+    ),
+    file(
+        "/filters.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/filters.js"),
+    ),
+    file(
+        "/format.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/format.js"),
+    ),
+    file(
+        "/list.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/list.js"),
+    ),
+    file(
+        "/live.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/live.js"),
+    ),
+    file(
+        "/panel.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/panel.js"),
+    ),
+    file(
+        "/session.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/session.js"),
+    ),
+    file(
+        "/posthorn.svg",
+        "image/svg+xml",
+        include_str!("../../dashboard/posthorn.svg"),
+    ),
+    file("/list.css", CSS, include_str!("../../dashboard/list.css")),
+    file("/panel.css", CSS, include_str!("../../dashboard/panel.css")),
+    file("/style.css", CSS, include_str!("../../dashboard/style.css")),
+];
+
+/// The answer to a request of a file; none when there is no such file.
+#[must_use]
+pub fn answer(parts: &Parts, urls: &Urls) -> Option<Answer> {
+    let path = parts.uri.path();
+    if path == "/config.json" {
+        return Some(config(parts, urls));
+    }
+    let file = FILES.iter().find(|file| file.path == path)?;
+    let mut answer = Response::new(Bytes::from_static(file.content.as_bytes()).into());
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(file.media_type),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    Some(answer)
+}
+
+/// Where the page finds the APIs: under the name by which it was asked for, so that it works
+/// through a tunnel as well.
+fn config(parts: &Parts, urls: &Urls) -> Answer {
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let (http, ws) = match header("host") {
+        Some(host) if header("x-forwarded-proto") == Some("https") => (
+            format!("https://{host}"),
+            format!("wss://{host}{}", urls.websocket_path()),
+        ),
+        Some(host) => (
+            format!("http://{host}"),
+            format!("ws://{host}{}", urls.websocket_path()),
+        ),
+        None => (urls.http.clone(), urls.ws.clone()),
+    };
+    answer_json(StatusCode::OK, &json!({ "http": http, "ws": ws }))
+}
