@@ -126,13 +126,7 @@ export class Connection {
     this.#isOpen = true;
     this.#enter({ name: 'replaying' });
     this.#resume();
-    this.#after('settle', SETTLE_AFTER_MS, () => {
-      // It stayed up long enough to call it a success. Starting the back-off anew any earlier would
-      // hammer a server that accepts and closes at once.
-      this.#attempt = 0;
-      this.#settleIsDue = true;
-      this.#settle();
-    });
+    this.#after('settle', SETTLE_AFTER_MS, () => this.#settleNow());
     this.#after('ping', PING_EVERY_MS, () => this.#ping());
   }
 
@@ -189,8 +183,8 @@ export class Connection {
       case 'events':
         return this.#events(message);
       case 'continue':
-        this.#advance(message.cursor);
-        return this.#resume();
+        // Given back as it came and not kept: it may lie before our cursor, and is only good for now.
+        return this.#resume(message.cursor);
       case 'live':
         return this.#live(message);
       case 'pong':
@@ -240,8 +234,20 @@ export class Connection {
       return;
     }
     this.#cursor = cursor;
+    // What is stored until the server's list of connections counts us in again needs another look.
+    this.#isSettled = false;
+    this.#settleIsDue = false;
+    this.#after('settle', SETTLE_AFTER_MS, () => this.#settleNow());
     this.#enter({ name: 'replaying' });
     this.#resume();
+  }
+
+  #settleNow() {
+    // It stayed up long enough to call it a success. Starting the back-off anew any earlier would
+    // hammer a server that accepts and closes at once.
+    this.#attempt = 0;
+    this.#settleIsDue = true;
+    this.#settle();
   }
 
   /** The second resume of a connection. Nobody needs to see it, so the state stays `live`. */
@@ -263,12 +269,10 @@ export class Connection {
     }
   }
 
-  #resume() {
+  #resume(cursor = this.#cursor) {
     this.#isResuming = true;
     this.#send(
-      this.#cursor === null
-        ? { action: 'resume', last: FIRST_EVENTS }
-        : { action: 'resume', cursor: this.#cursor },
+      cursor === null ? { action: 'resume', last: FIRST_EVENTS } : { action: 'resume', cursor },
     );
     this.#expectReplay();
   }

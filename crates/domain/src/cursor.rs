@@ -34,14 +34,45 @@ impl Position {
 pub struct Cursor {
     /// What the client has seen, up to and including this position.
     pub position: Position,
-    /// Nothing before the position is owed: the cursor was made by a replay that stopped there
-    /// to go on in another invocation. Any other resume reads some seconds further back, since
-    /// events are not pushed in the order in which they were stored.
-    pub exact: bool,
+    /// What "seen" means.
+    pub kind: CursorKind,
+}
+
+/// How far a cursor can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CursorKind {
+    /// The client has seen this event. Events are not pushed in the order in which they were
+    /// stored, so a resume reads some seconds further back.
+    Seen,
+    /// A replay stopped here, to go on in another invocation: nothing before it is owed.
+    Replayed {
+        /// Whether everything that the client missed was still kept when the replay began.
+        recovered: bool,
+    },
+}
+
+impl CursorKind {
+    fn flags(self) -> u8 {
+        match self {
+            CursorKind::Seen => 0,
+            CursorKind::Replayed { recovered: true } => REPLAYED,
+            CursorKind::Replayed { recovered: false } => REPLAYED | LOST,
+        }
+    }
+
+    fn from_flags(flags: u8) -> CursorKind {
+        if flags & REPLAYED == 0 {
+            return CursorKind::Seen;
+        }
+        CursorKind::Replayed {
+            recovered: flags & LOST == 0,
+        }
+    }
 }
 
 const VERSION: u8 = 1;
-const EXACT: u8 = 1;
+const REPLAYED: u8 = 1;
+const LOST: u8 = 2;
 /// Version, 48 bits of milliseconds, id, flags.
 const BODY_BYTES: usize = 1 + 6 + 24 + 1;
 const CHECK_BYTES: usize = 4;
@@ -69,7 +100,7 @@ impl Feed {
     pub fn cursor_at(&self, position: Position) -> String {
         self.encode(Cursor {
             position,
-            exact: false,
+            kind: CursorKind::Seen,
         })
     }
 
@@ -80,7 +111,7 @@ impl Feed {
         bytes[0] = VERSION;
         bytes[1..7].copy_from_slice(&cursor.position.received_at.0.to_be_bytes()[2..]);
         bytes[7..31].copy_from_slice(cursor.position.id.bytes());
-        bytes[31] = if cursor.exact { EXACT } else { 0 };
+        bytes[31] = cursor.kind.flags();
         let check = self.check(&bytes[..BODY_BYTES]);
         bytes[BODY_BYTES..].copy_from_slice(&check);
         BASE32.encode(&bytes)
@@ -114,7 +145,7 @@ impl Feed {
                 received_at: Millis(u64::from_be_bytes(ms)),
                 id: EventId::from_bytes(id),
             },
-            exact: bytes[31] & EXACT != 0,
+            kind: CursorKind::from_flags(bytes[31]),
         })
     }
 
@@ -153,11 +184,18 @@ mod tests {
         })
     }
 
+    fn kind() -> impl Strategy<Value = CursorKind> {
+        prop_oneof![
+            Just(CursorKind::Seen),
+            any::<bool>().prop_map(|recovered| CursorKind::Replayed { recovered }),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn a_cursor_round_trips(position in position(), exact: bool) {
+        fn a_cursor_round_trips(position in position(), kind in kind()) {
             let feed = Feed::new("one");
-            let cursor = Cursor { position, exact };
+            let cursor = Cursor { position, kind };
             prop_assert_eq!(feed.decode(&feed.encode(cursor)), Ok(cursor));
         }
 

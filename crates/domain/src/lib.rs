@@ -11,7 +11,7 @@ pub mod id;
 pub mod redacted;
 pub mod time;
 
-pub use cursor::{Cursor, CursorError, Feed, Position};
+pub use cursor::{Cursor, CursorError, CursorKind, Feed, Position};
 pub use event::{Content, Detail, Event, Source};
 pub use filter::{Filter, FilterError};
 pub use id::EventId;

@@ -92,14 +92,9 @@ impl EventWriter {
             duplicates: events.len() - absent.len(),
             ..Appended::default()
         };
-        let mut encoder = Encoder::new()?;
-        let mut puts = Vec::with_capacity(absent.len());
-        for event in absent {
-            let encoded = encoder.encode(&event.content, Some(&event.data))?;
-            appended.truncated += usize::from(encoded.truncated);
-            puts.push((event.id, item::new(event.id, &event.content, encoded.body)));
-        }
+        let Prepared { puts, truncated } = prepare(&absent)?;
         appended.stored = puts.len();
+        appended.truncated = truncated;
         appended.refused = stream::iter(chunks(puts))
             .map(|chunk| self.write(chunk, clock, deadline))
             .buffer_unordered(CONCURRENCY)
@@ -194,6 +189,32 @@ impl EventWriter {
             backoff.pause("BatchWriteItem").await?;
         }
     }
+}
+
+/// Events as the items that they are stored as.
+#[derive(Debug)]
+pub struct Prepared {
+    puts: Vec<(EventId, Item)>,
+    truncated: usize,
+}
+
+/// Encodes and compresses events, which is all that storing them costs apart from the calls.
+///
+/// # Errors
+/// When one cannot be encoded.
+pub fn prepare(events: &[&NewEvent<'_>]) -> Result<Prepared, StoreError> {
+    let mut encoder = Encoder::new()?;
+    let mut prepared = Prepared {
+        puts: Vec::with_capacity(events.len()),
+        truncated: 0,
+    };
+    for event in events {
+        let encoded = encoder.encode(&event.content, Some(&event.data))?;
+        prepared.truncated += usize::from(encoded.truncated);
+        let item = item::new(event.id, &event.content, encoded.body);
+        prepared.puts.push((event.id, item));
+    }
+    Ok(prepared)
 }
 
 fn chunks(puts: Vec<(EventId, Item)>) -> Vec<Vec<(EventId, Item)>> {

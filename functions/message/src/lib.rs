@@ -10,7 +10,7 @@ mod answer;
 mod resume;
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use domain::{Cursor, Feed, Filter, Position};
+use domain::{Cursor, CursorKind, Feed, Filter, Position};
 use http::StatusCode;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::{Connections, Posted};
@@ -183,7 +183,7 @@ impl Client<'_> {
         }
     }
 
-    fn cursor(&self, position: Position, exact: bool) -> String {
-        self.deps.feed.encode(Cursor { position, exact })
+    fn cursor(&self, position: Position, kind: CursorKind) -> String {
+        self.deps.feed.encode(Cursor { position, kind })
     }
 }

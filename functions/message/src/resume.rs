@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use domain::cursor::LOOK_BACK_MS;
 use domain::frame::{self, Rendered};
-use domain::{Cursor, Event, Filter, Millis, Position};
+use domain::{Cursor, CursorKind, Event, Filter, Millis, Position};
 use platform::clock;
 use store::{Connection, FeedScan};
 
@@ -41,7 +41,7 @@ pub(crate) async fn resume(
             }
             let start = start(client, row, cursor).await?;
             clear_missed(client, row).await?;
-            replay(client, row, &filter, cursor.position, start, now).await
+            replay(client, row, &filter, cursor, start, now).await
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) async fn resume(
 async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<Position, Failure> {
     let seen = cursor.position.received_at;
     let mut start = cursor.position;
-    if !cursor.exact {
+    if cursor.kind == CursorKind::Seen {
         let mut from = seen.minus(LOOK_BACK_MS);
         if let Some(late) = client.deps.session.late_since(seen).await? {
             from = from.min(late);
@@ -75,12 +75,15 @@ async fn replay(
     client: &Client<'_>,
     row: &Connection,
     filter: &Filter,
-    seen: Position,
+    seen: Cursor,
     start: Position,
     now: Millis,
 ) -> Result<Answer, Failure> {
     let started = Instant::now();
-    let recovered = seen.received_at >= client.deps.reader.kept_since(now);
+    let recovered = match seen.kind {
+        CursorKind::Seen => seen.position.received_at >= client.deps.reader.kept_since(now),
+        CursorKind::Replayed { recovered } => recovered,
+    };
     let mut scan = client.deps.reader.after(start, now);
     let mut reached = start;
     let mut looked_at = 0;
@@ -95,13 +98,13 @@ async fn replay(
         looked_at += PAGE;
         if looked_at >= MAX_EVENTS || started.elapsed() >= TIME_LIMIT {
             return Ok(Answer::Continue {
-                cursor: client.cursor(reached, true),
+                cursor: client.cursor(reached, CursorKind::Replayed { recovered }),
             });
         }
     }
     Ok(Answer::Live {
         recovered,
-        cursor: client.cursor(reached.max(seen), false),
+        cursor: client.cursor(reached.max(seen.position), CursorKind::Seen),
     })
 }
 
@@ -138,7 +141,7 @@ async fn replay_last(
     send(client, row, newest.iter().rev()).await?;
     Ok(Answer::Live {
         recovered: true,
-        cursor: client.cursor(reached, false),
+        cursor: client.cursor(reached, CursorKind::Seen),
     })
 }
 

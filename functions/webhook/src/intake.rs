@@ -7,8 +7,9 @@ use domain::{Content, Detail, EventId, Source};
 use mandrill::{Facts, RawEvent};
 use store::NewEvent;
 
-/// The events of a batch, each with its identity.
-pub(crate) fn events<'a>(batch: &'a [RawEvent<'_>], webhook: Option<&'a str>) -> Vec<NewEvent<'a>> {
+/// The events of a batch, each with its identity, verified by the key `webhook`.
+#[must_use]
+pub fn events<'a>(batch: &'a [RawEvent<'_>], webhook: Option<&'a str>) -> Vec<NewEvent<'a>> {
     let mut occurrences: HashMap<EventId, u32> = HashMap::with_capacity(batch.len());
     batch
         .iter()

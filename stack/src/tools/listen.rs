@@ -16,7 +16,7 @@ pub struct Args {
     /// Begin with so many stored events
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     last: u32,
-    /// Only what matches, for example `type:open,click tag:welcome`
+    /// Only what matches, for example `type:open,click`
     #[arg(long)]
     filter: Option<String>,
     /// Ask for what was received, too

@@ -22,8 +22,12 @@ pub(super) struct Session {
     phase: Phase,
     /// A cursor was refused, so events may be missing although a resume succeeds.
     has_lost_its_place: bool,
+    /// A gap was reported and not yet taken note of.
+    has_gap: bool,
     /// Replayed events are not told before the first `live` if none were asked for.
     is_quiet: bool,
+    /// Where the feed begins when it was asked for the last few events: a later resume reads further back.
+    beginning: Beginning,
     seen: Seen,
 }
 
@@ -74,6 +78,8 @@ impl Session {
             phase: Phase::Replaying,
             has_lost_its_place: false,
             is_quiet: options.cursor.is_none() && options.last == 0,
+            has_gap: false,
+            beginning: Beginning::new(options),
             seen: Seen::new(options.remembered_ids),
         }
     }
@@ -103,6 +109,11 @@ impl Session {
 
     pub(super) fn ping() -> String {
         json!({"action": "ping"}).to_string()
+    }
+
+    /// Whether a gap was reported since this was last asked.
+    pub(super) fn take_gap(&mut self) -> bool {
+        std::mem::take(&mut self.has_gap)
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -143,11 +154,12 @@ impl Session {
                 continue;
             };
             let is_new = self.seen.insert(&key.id);
-            if is_new && !(self.is_quiet && message.replay) {
-                let cursor = key
-                    .cursor
-                    .or_else(|| message.cursor.clone())
-                    .unwrap_or_default();
+            let cursor = key
+                .cursor
+                .or_else(|| message.cursor.clone())
+                .unwrap_or_default();
+            let is_before = message.replay && self.beginning.is_after(&cursor);
+            if is_new && !is_before && !(self.is_quiet && message.replay) {
                 let text = event.get().to_owned();
                 steps.push(Step::Tell(FeedItem::Event {
                     id: key.id,
@@ -168,14 +180,21 @@ impl Session {
         self.advance(message.cursor.as_deref());
         self.phase = Phase::Live;
         self.is_quiet = false;
+        self.beginning.fix();
         let recovered =
             message.recovered.unwrap_or(true) && !std::mem::take(&mut self.has_lost_its_place);
         vec![Step::Tell(FeedItem::Live { recovered })]
     }
 
+    /// The place where a long replay goes on is given back as it came. It is not kept: it may lie before our cursor,
+    /// and it is only good for going on now.
     fn go_on(&mut self, cursor: Option<String>) -> Vec<Step> {
-        self.advance(cursor.as_deref());
-        vec![Step::Send(self.resume())]
+        self.phase = Phase::Replaying;
+        let resume = match cursor {
+            Some(cursor) => json!({"action": "resume", "cursor": cursor}).to_string(),
+            None => self.resume(),
+        };
+        vec![Step::Send(resume)]
     }
 
     /// Something was not sent to us: the place to resume from may lie before our cursor, also for a later connection.
@@ -185,6 +204,7 @@ impl Session {
         {
             self.cursor = Some(from);
         }
+        self.has_gap = true;
         vec![Step::Send(self.resume())]
     }
 
@@ -212,6 +232,65 @@ impl Session {
             && self.cursor.as_deref().is_none_or(|own| own < cursor)
         {
             self.cursor = Some(cursor.to_owned());
+        }
+    }
+}
+
+/// Where a feed begins that was asked for the last few events. A later resume reads further back than its cursor,
+/// and finds events that were not asked for.
+#[derive(Debug)]
+enum Beginning {
+    /// Wherever the replay begins: fewer events than were asked for were there, or it began with a cursor.
+    Open,
+    /// The first replay is running.
+    Counting {
+        wanted: u32,
+        told: u32,
+        earliest: Option<String>,
+    },
+    /// At this cursor.
+    At(String),
+}
+
+impl Beginning {
+    fn new(options: &FeedOptions) -> Self {
+        if options.cursor.is_some() || options.last == 0 {
+            return Self::Open;
+        }
+        Self::Counting {
+            wanted: options.last.min(MAX_LAST),
+            told: 0,
+            earliest: None,
+        }
+    }
+
+    /// Takes note of a replayed event, and says whether it lies before the beginning.
+    fn is_after(&mut self, cursor: &str) -> bool {
+        match self {
+            Self::Open => false,
+            Self::At(beginning) => cursor < beginning.as_str(),
+            Self::Counting { told, earliest, .. } => {
+                *told += 1;
+                if earliest.as_deref().is_none_or(|earliest| cursor < earliest) {
+                    *earliest = Some(cursor.to_owned());
+                }
+                false
+            }
+        }
+    }
+
+    /// The first replay is over.
+    fn fix(&mut self) {
+        if let Self::Counting {
+            wanted,
+            told,
+            earliest,
+        } = self
+        {
+            *self = match earliest.take() {
+                Some(earliest) if told >= wanted => Self::At(earliest),
+                _ => Self::Open,
+            };
         }
     }
 }
@@ -315,8 +394,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_replay_is_continued_at_once() {
-        let mut session = session(None, 5);
+    fn a_long_replay_is_continued_where_it_stopped() {
+        // A resume reads back, so it may stop before the cursor that it began with.
+        let mut session = session(Some("c9"), 0);
         let steps = session.receive(&json!({"type": "continue", "cursor": "c4"}).to_string());
         assert_eq!(
             steps,
@@ -325,6 +405,7 @@ mod tests {
             )]
         );
         assert!(!session.is_live());
+        assert_eq!(session.resume(), r#"{"action":"resume","cursor":"c9"}"#);
     }
 
     #[test]
@@ -365,6 +446,25 @@ mod tests {
             session.receive(&live("c1")),
             [Step::Tell(FeedItem::Live { recovered: true })]
         );
+    }
+
+    #[test]
+    fn a_feed_of_the_last_few_events_begins_with_them() {
+        let mut session = session(None, 2);
+        let first = session.receive(&events(&["c3", "c4"], "c4", true));
+        assert_eq!(told(&first), ["c3", "c4"]);
+        session.receive(&live("c4"));
+        let second = session.receive(&events(&["c1", "c2", "c5"], "c5", true));
+        assert_eq!(told(&second), ["c5"]);
+    }
+
+    #[test]
+    fn a_feed_with_fewer_events_than_asked_for_has_no_beginning() {
+        let mut session = session(None, 2);
+        session.receive(&events(&["c3"], "c3", true));
+        session.receive(&live("c3"));
+        let second = session.receive(&events(&["c2"], "c2", true));
+        assert_eq!(told(&second), ["c2"]);
     }
 
     #[test]

@@ -146,6 +146,10 @@ async fn converse(
                         if let Err(failure) = act(session.receive(&text), &mut socket, items, failures).await {
                             return failure;
                         }
+                        if session.take_gap() {
+                            // The server counts us in again as slowly as after connecting.
+                            second_resume = Some(Instant::now() + pace.second_resume);
+                        }
                         continue;
                     }
                     Err(Some(failure)) => return failure,
