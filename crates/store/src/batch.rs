@@ -20,7 +20,7 @@ const CONCURRENCY: usize = 8;
 /// What to read of each item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// Whether it is there, as of this moment.
+    /// Whether it is there.
     Key,
     /// All of it.
     Item,
@@ -82,13 +82,12 @@ async fn get_chunk(
 
 fn keys(ids: &[EventId], read: Read) -> Result<KeysAndAttributes, StoreError> {
     let keys = ids.iter().map(key).collect();
-    let request = KeysAndAttributes::builder().set_keys(Some(keys));
+    // Consistent: an item that the index shows already may be missing from an eventual read.
+    let request = KeysAndAttributes::builder()
+        .set_keys(Some(keys))
+        .consistent_read(true);
     let request = match read {
-        Read::Key => request.consistent_read(true).projection_expression(format!(
-            "{}, {}",
-            attribute::PK,
-            attribute::SK
-        )),
+        Read::Key => request.projection_expression(format!("{}, {}", attribute::PK, attribute::SK)),
         Read::Item => request,
     };
     request

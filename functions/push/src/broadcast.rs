@@ -17,9 +17,9 @@ use crate::directory::{Form, Listener};
 
 /// How many messages are under way at once.
 const CONCURRENCY: usize = 64;
-/// How long a batch may take: what is not sent by then is given up, well before the function's own
-/// time limit would repeat it for everybody.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// How long sending a batch may take: what is not sent by then is given up, well before the
+/// function's own time limit would repeat the batch for everybody.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy)]

@@ -22,6 +22,9 @@ use store::{ConnectionList, StoreError};
 use crate::batch::Batch;
 use crate::directory::Directory;
 
+/// What was stored longer ago than this may be sent later than a resume looks back, since sending
+/// takes its time: that is noted first. ("Why nothing is missed", `ARCHITECTURE.md`.)
+const LATE_MS: u64 = LOOK_BACK_MS - broadcast::TIME_LIMIT.as_secs() * 1_000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What the function works with.
@@ -99,7 +102,7 @@ async fn push(deps: &Deps, batch: &Batch) -> Result<broadcast::Sent, StoreError>
         return Ok(broadcast::Sent::default());
     };
     let now = clock::now();
-    if oldest < now.minus(LOOK_BACK_MS) {
+    if oldest < now.minus(LATE_MS) {
         deps.list
             .note_late(oldest, now, now.plus(deps.retention_ms))
             .await?;

@@ -138,9 +138,8 @@ async fn receive(deps: &Deps, request_id: &str, request: &Request) -> Result<(),
         // The secret was as fresh as it may be: what it says now is the answer.
         None => {
             let settings = deps.secret.get().await;
-            candidate.admit(
-                &*settings.map_err(|error| HttpError::unavailable(request_id, &error))?,
-            )?
+            candidate
+                .admit(&*settings.map_err(|error| HttpError::unavailable(request_id, &error))?)?
         }
     };
     let batch = candidate.batch()?;
