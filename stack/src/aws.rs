@@ -4,7 +4,7 @@
 //! the signature, is what keeps a stranger out when the port is reachable from outside.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub struct AwsEndpoint {
     /// DynamoDB.
     pub dynamodb: DynamoDb,
     /// Secrets Manager: each secret's text, by ARN.
-    pub secrets: BTreeMap<String, String>,
+    pub secrets: Mutex<BTreeMap<String, String>>,
     /// The management API's connections, and the stage under which they are.
     pub sockets: Arc<Sockets>,
     /// The stage of the WebSocket API.
@@ -79,6 +79,11 @@ impl AwsEndpoint {
         }
     }
 
+    /// The secrets' texts, by ARN.
+    pub fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn caller(&self, headers: &HeaderMap) -> Option<&str> {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (_, credential) = value.split_once("Credential=")?;
@@ -110,7 +115,7 @@ impl AwsEndpoint {
                 "SecretId is missing.",
             );
         };
-        let Some(text) = self.secrets.get(&request.secret_id) else {
+        let Some(text) = self.secrets().get(&request.secret_id).cloned() else {
             return fault(
                 StatusCode::BAD_REQUEST,
                 "ResourceNotFoundException",

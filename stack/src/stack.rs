@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use platform::clock;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::aws::AwsEndpoint;
+use crate::deployment::Deployment;
+pub use crate::deployment::Urls;
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
 use crate::functions::{FunctionError, Functions};
-use crate::identity::Identity;
 use crate::queues::Queues;
 use crate::sockets::Sockets;
-use crate::template::{self, SecretContent, Settings, Template, TemplateError};
+use crate::template::{Template, TemplateError};
 use crate::{mapping, server};
 
 /// The template that is deployed.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
-const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
 /// How often expired items and old stream records are looked for.
 const MAINTENANCE: Duration = Duration::from_secs(60);
 
@@ -96,35 +96,6 @@ pub enum StartError {
     Function(#[from] FunctionError),
 }
 
-/// Where a stack is to be found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Urls {
-    /// The HTTP API and the page.
-    pub http: String,
-    /// The WebSocket API.
-    pub ws: String,
-    /// What to enter in Mandrill.
-    pub webhook_url: String,
-    /// The keys that webhook requests may be signed with.
-    pub webhook_keys: Vec<String>,
-    /// Opens everything.
-    pub token: String,
-}
-
-impl Urls {
-    /// The path of the WebSocket API.
-    #[must_use]
-    pub fn websocket_path(&self) -> &str {
-        self.ws.rfind('/').map_or("", |slash| &self.ws[slash..])
-    }
-
-    /// The name under which API Gateway is reached.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.http.strip_prefix("http://").unwrap_or(&self.http)
-    }
-}
-
 /// What the parts of a running stack share.
 #[derive(Debug)]
 pub(crate) struct Services {
@@ -140,6 +111,45 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// Makes the tables and the functions.
+    async fn new(deployment: Deployment, data_dir: &Path) -> Result<Arc<Services>, StartError> {
+        let template = deployment.template;
+        let dynamodb = DynamoDb::open(data_dir, REGION)?;
+        for table in &template.tables {
+            dynamodb
+                .create(table.create_table_request(), table.ttl_attribute.as_deref())
+                .await?;
+        }
+        let functions = Functions::new(&template.functions, |function, name| {
+            let variables = deployment.variables.get(&function.logical_id)?;
+            variables.get(name).cloned()
+        })?;
+        let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
+            .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
+        let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
+        let stage = template.websocket.as_ref().map(|api| api.stage.clone());
+        let http_api_id = template.http_api.as_ref().map(|api| api.api_id.clone());
+        let stage = stage.unwrap_or_default();
+        Ok(Arc::new(Services {
+            websocket_path: format!("/{stage}"),
+            aws: AwsEndpoint {
+                dynamodb,
+                secrets: Mutex::new(deployment.secrets),
+                sockets: sockets.clone(),
+                stage,
+                callers: deployment.callers,
+                faults: faults.clone(),
+            },
+            functions,
+            sockets,
+            queues,
+            faults,
+            http_api_id: http_api_id.unwrap_or_default(),
+            urls: deployment.urls,
+            template,
+        }))
+    }
+
     pub(crate) fn dynamodb(&self) -> &DynamoDb {
         &self.aws.dynamodb
     }
@@ -162,6 +172,7 @@ impl Stack {
     /// When something of it cannot be had.
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
+        let at_aws_pace = options.at_aws_pace;
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         std::fs::create_dir_all(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
@@ -174,68 +185,11 @@ impl Stack {
             .map_err(|error| StartError::Listen(address, error))?
             .port();
 
-        let mut identity = Identity::load(&data_dir).map_err(at_data_dir)?;
-        let http = format!("http://localhost:{port}");
-        let settings = Settings {
-            region: REGION.to_owned(),
-            stack_uuid: identity.uuid.clone(),
-            suffix: identity.suffix.clone(),
-            http_url: http.clone(),
-            websocket_url: format!("ws://localhost:{port}"),
-            parameters: options.parameters.clone(),
-        };
-        let template = Template::parse(&options.template, &settings)?;
-        let stage = template
-            .websocket
-            .as_ref()
-            .map(|api| api.stage.clone())
-            .unwrap_or_default();
-        let (secrets, urls) =
-            secrets(&template, &options, &mut identity, &http, &stage).map_err(at_data_dir)?;
-        let variables = variables(&template, &mut identity, &endpoint(options.host, port))
-            .map_err(at_data_dir)?;
-        identity.save(&data_dir).map_err(at_data_dir)?;
-
-        let dynamodb = DynamoDb::open(&data_dir, REGION)?;
-        for table in &template.tables {
-            dynamodb
-                .create(table.create_table_request(), table.ttl_attribute.as_deref())
-                .await?;
-        }
-        let functions = Functions::new(&template.functions, |function, name| {
-            variables.get(&function.logical_id)?.get(name).cloned()
-        })?;
-        let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
-        let services = Arc::new(Services {
-            aws: AwsEndpoint {
-                dynamodb,
-                secrets,
-                sockets: sockets.clone(),
-                stage: stage.clone(),
-                callers: identity
-                    .access_keys
-                    .iter()
-                    .map(|(function, key)| (key.clone(), function.clone()))
-                    .collect(),
-                faults: faults.clone(),
-            },
-            functions,
-            sockets,
-            queues: Queues::new(data_dir.join("queues"), template.queues.clone())
-                .map_err(at_data_dir)?,
-            faults,
-            http_api_id: template
-                .http_api
-                .as_ref()
-                .map(|api| api.api_id.clone())
-                .unwrap_or_default(),
-            websocket_path: format!("/{stage}"),
-            urls,
-            template,
-        });
-        write_files(&data_dir, &services, &variables).map_err(at_data_dir)?;
+        let deployment = Deployment::new(&options, port)?;
+        deployment.write_files(&data_dir).map_err(at_data_dir)?;
+        let services = Services::new(deployment, &data_dir).await?;
         let (stop, stopped) = watch::channel(false);
-        let tasks = spawn(&services, listener, stopped, options.at_aws_pace);
+        let tasks = spawn(&services, listener, stopped, at_aws_pace);
         Ok(Stack {
             services,
             data_dir,
@@ -281,11 +235,50 @@ impl Stack {
         &self.services.sockets
     }
 
+    /// The text of a secret, by logical id.
+    #[must_use]
+    pub fn secret(&self, logical_id: &str) -> Option<String> {
+        let secret = self
+            .template()
+            .secrets
+            .iter()
+            .find(|secret| secret.logical_id == logical_id)?;
+        self.services.aws.secrets().get(&secret.arn).cloned()
+    }
+
+    /// Changes the text of a secret, as an operator does, until the stack stops.
+    pub fn set_secret(&self, logical_id: &str, text: String) {
+        let mut secrets = self.template().secrets.iter();
+        if let Some(secret) = secrets.find(|secret| secret.logical_id == logical_id) {
+            self.services.aws.secrets().insert(secret.arn.clone(), text);
+        }
+    }
+
+    /// Changes a secret of the template as somebody does who rotates a key, until the next start.
+    /// False when there is no such secret, or it is no JSON.
+    pub fn change_secret(&self, logical_id: &str, change: impl FnOnce(&mut Value)) -> bool {
+        let secrets = &self.services.template.secrets;
+        let Some(secret) = secrets.iter().find(|one| one.logical_id == logical_id) else {
+            return false;
+        };
+        let texts = &self.services.aws.secrets;
+        let mut texts = texts.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(text) = texts.get_mut(&secret.arn) else {
+            return false;
+        };
+        let Ok(mut value) = serde_json::from_str(text) else {
+            return false;
+        };
+        change(&mut value);
+        *text = value.to_string();
+        true
+    }
+
     /// Messages in a queue.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn queue(&self, logical_id: &str) -> io::Result<Vec<serde_json::Value>> {
+    pub fn queue(&self, logical_id: &str) -> io::Result<Vec<Value>> {
         Ok(self
             .services
             .queues
@@ -369,127 +362,4 @@ fn lock(directory: &Path) -> Result<std::fs::File, StartError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(directory.to_owned())),
         Err(std::fs::TryLockError::Error(error)) => Err(at_data_dir(error)),
     }
-}
-
-/// The functions call the endpoint on the address that they can reach.
-fn endpoint(host: IpAddr, port: u16) -> String {
-    let host = if host.is_unspecified() {
-        IpAddr::from([127, 0, 0, 1])
-    } else {
-        host
-    };
-    format!("http://{}", SocketAddr::new(host, port))
-}
-
-/// Each secret's text by ARN, and where everything is.
-fn secrets(
-    template: &Template,
-    options: &Options,
-    identity: &mut Identity,
-    http: &str,
-    stage: &str,
-) -> io::Result<(BTreeMap<String, String>, Urls)> {
-    let webhook_path = template
-        .functions
-        .iter()
-        .find_map(|function| function.environment.get("WEBHOOK_PATH"));
-    let local_url = {
-        let query = options
-            .url_secret
-            .as_ref()
-            .map(|(name, value)| format!("?{name}={value}"))
-            .unwrap_or_default();
-        format!(
-            "{http}{}{query}",
-            webhook_path.map_or("/mandrill", String::as_str)
-        )
-    };
-    let urls = if options.webhook_urls.is_empty() {
-        vec![local_url]
-    } else {
-        options.webhook_urls.clone()
-    };
-    let keys = if options.webhook_keys.is_empty() {
-        vec![("main".to_owned(), identity.webhook_key.clone())]
-    } else {
-        options.webhook_keys.clone()
-    };
-    let mut texts = BTreeMap::new();
-    let mut token = String::new();
-    for secret in &template.secrets {
-        let text = secret_text(secret, identity)?;
-        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        if let Some(found) = value["token"].as_str() {
-            found.clone_into(&mut token);
-            value["webhook_keys"] = keys
-                .iter()
-                .map(|(name, key)| json!({ "name": name, "key": key }))
-                .collect();
-            value["webhook_urls"] = urls.iter().map(String::as_str).collect();
-            if let Some((name, secret)) = &options.url_secret {
-                value["url_secret"] = json!({ "name": name, "value": secret });
-            }
-        }
-        texts.insert(secret.arn.clone(), value.to_string());
-    }
-    let urls = Urls {
-        http: http.to_owned(),
-        ws: format!("{}/{stage}", http.replacen("http", "ws", 1)),
-        webhook_url: urls.into_iter().next().unwrap_or_default(),
-        webhook_keys: keys.into_iter().map(|(_, key)| key).collect(),
-        token,
-    };
-    Ok((texts, urls))
-}
-
-fn secret_text(secret: &template::Secret, identity: &mut Identity) -> io::Result<String> {
-    Ok(match &secret.content {
-        SecretContent::Empty => String::new(),
-        SecretContent::Literal(text) => text.clone(),
-        SecretContent::Generated(generated) => {
-            let password =
-                identity.password(&secret.logical_id, generated.length, &generated.alphabet)?;
-            generated.text(&password)
-        }
-    })
-}
-
-type Variables = BTreeMap<String, BTreeMap<String, String>>;
-
-/// Each function's variables: the template's, and those that Lambda sets.
-fn variables(
-    template: &Template,
-    identity: &mut Identity,
-    endpoint: &str,
-) -> io::Result<Variables> {
-    let mut all = Variables::new();
-    for function in &template.functions {
-        let mut variables = function.environment.clone();
-        let set = [
-            ("AWS_REGION", REGION.to_owned()),
-            (
-                "AWS_ACCESS_KEY_ID",
-                identity.access_key(&function.logical_id)?,
-            ),
-            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-            ("AWS_ENDPOINT_URL", endpoint.to_owned()),
-        ];
-        variables.extend(set.map(|(name, value)| (name.to_owned(), value)));
-        all.insert(function.logical_id.clone(), variables);
-    }
-    Ok(all)
-}
-
-/// Writes `stack.json`, for tools and tests, and `functions.env`, for `cargo lambda watch`.
-fn write_files(directory: &Path, services: &Services, variables: &Variables) -> io::Result<()> {
-    // All functions share one file there, so each variable is the union of theirs, and the access
-    // key is that of whichever function comes last.
-    let all: BTreeMap<_, _> = variables.values().flatten().collect();
-    let lines: String = all
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"))
-        .collect();
-    let path = directory.join("functions.env");
-    crate::identity::write_private_text(&path, &lines)?;
-    crate::identity::write_private(&directory.join("stack.json"), &services.urls)
 }

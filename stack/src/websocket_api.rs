@@ -170,6 +170,9 @@ async fn open(
             sink.send(Message::Close(Some(frame))),
         )
         .await;
+    } else {
+        // The answer to the client's own close frame waits to be written.
+        let _ = tokio::time::timeout(Duration::from_secs(1), sink.flush()).await;
     }
     drop(sink);
     invoke(

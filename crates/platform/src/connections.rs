@@ -31,8 +31,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// The IAM action that both methods need.
-    pub const ACTION: &'static str = "execute-api:ManageConnections";
+    /// The IAM actions that it needs on `POST` to send, and on `DELETE` to close.
+    pub const ACTIONS: &'static [&'static str] = &["execute-api:ManageConnections"];
 
     /// With a client for one stage of one API.
     #[must_use]

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod http;
+pub mod permissions;
 pub mod secret;
 pub mod stream;
 pub mod telemetry;
@@ -15,3 +16,4 @@ pub mod websocket;
 
 pub use clients::Aws;
 pub use config::{ConfigError, Lookup};
+pub use permissions::{Permission, Resource};

@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
 use platform::http::{HttpError, json};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, config};
 use serde::Deserialize;
 use store::FeedReader;
 
@@ -42,6 +42,16 @@ impl Deps {
             secret: Secret::new(aws.secrets_manager(), lookup)?,
         })
     }
+}
+
+/// The rights that the function needs: those of what is in its `Deps`.
+#[must_use]
+pub fn permissions() -> Vec<Permission> {
+    vec![
+        Permission::new(Resource::EventsTable, FeedReader::TABLE_ACTIONS),
+        Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
+        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+    ]
 }
 
 /// Answers a request.

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, clock, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
 use serde::Deserialize;
 use store::ConnectionRegister;
 
@@ -40,6 +40,15 @@ impl Deps {
             secret: Secret::new(aws.secrets_manager(), lookup)?,
         })
     }
+}
+
+/// The rights that the function needs: those of what is in its `Deps`.
+#[must_use]
+pub fn permissions() -> Vec<Permission> {
+    vec![
+        Permission::new(Resource::ConnectionsTable, ConnectionRegister::ACTIONS),
+        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+    ]
 }
 
 /// Lets the connection in (200) or refuses it (400, 401).

@@ -7,7 +7,7 @@ use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxy
 use http::StatusCode;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
-use platform::{Aws, ConfigError, Lookup, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, config};
 use store::ConnectionForget;
 
 /// What the function works with.
@@ -27,6 +27,15 @@ impl Deps {
             connections: ConnectionForget::new(aws.dynamodb(), table),
         })
     }
+}
+
+/// The rights that the function needs: those of what is in its `Deps`.
+#[must_use]
+pub fn permissions() -> Vec<Permission> {
+    vec![Permission::new(
+        Resource::ConnectionsTable,
+        ConnectionForget::ACTIONS,
+    )]
 }
 
 /// Forgets the connection.

@@ -16,7 +16,7 @@ use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::{Connections, Posted};
 use platform::http::websocket;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, clock, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
 use store::{Connection, ConnectionSession, FeedReader, StoreError};
 
 use crate::action::{Action, Bad};
@@ -54,6 +54,24 @@ impl Deps {
             aws: aws.clone(),
         })
     }
+}
+
+/// The rights that the function needs: those of what is in its `Deps`.
+#[must_use]
+pub fn permissions() -> Vec<Permission> {
+    vec![
+        Permission::new(Resource::ConnectionsTable, ConnectionSession::ACTIONS),
+        Permission::new(Resource::EventsTable, FeedReader::TABLE_ACTIONS),
+        Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
+        Permission::new(
+            Resource::Connections { method: "POST" },
+            Connections::ACTIONS,
+        ),
+        Permission::new(
+            Resource::Connections { method: "DELETE" },
+            Connections::ACTIONS,
+        ),
+    ]
 }
 
 /// One client, for the time of one message.

@@ -16,7 +16,7 @@ use domain::cursor::LOOK_BACK_MS;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::Connections;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, clock, config, stream};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, stream};
 use store::{ConnectionList, StoreError};
 
 use crate::batch::Batch;
@@ -56,6 +56,18 @@ impl Deps {
             retention_ms: u64::from(retention_days) * DAY_MS,
         })
     }
+}
+
+/// The rights that the function needs: those of what is in its `Deps`.
+#[must_use]
+pub fn permissions() -> Vec<Permission> {
+    vec![
+        Permission::new(Resource::ConnectionsTable, ConnectionList::ACTIONS),
+        Permission::new(
+            Resource::Connections { method: "POST" },
+            Connections::ACTIONS,
+        ),
+    ]
 }
 
 /// Sends the batch's new events to everybody who wants them.

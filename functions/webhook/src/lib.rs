@@ -13,7 +13,7 @@ use lambda_http::{Body, Error, Request, RequestExt, Response};
 use mandrill::WebhookKey;
 use platform::http::{HttpError, empty};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, clock, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
 use serde::Deserialize;
 use store::{EventWriter, StoreError};
 
@@ -68,6 +68,15 @@ impl Deps {
             path: config::required(lookup, "WEBHOOK_PATH")?,
         })
     }
+}
+
+/// The rights that the function needs: those of what is in its `Deps`.
+#[must_use]
+pub fn permissions() -> Vec<Permission> {
+    vec![
+        Permission::new(Resource::EventsTable, EventWriter::ACTIONS),
+        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+    ]
 }
 
 /// Answers Mandrill.

@@ -1,0 +1,210 @@
+//! What is deployed: the template with its parameters, names, keys and secrets filled in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::identity::{self, Identity};
+use crate::stack::{Options, REGION, StartError};
+use crate::template::{self, SecretContent, Settings, Template};
+
+/// Where a stack is to be found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Urls {
+    /// The HTTP API and the page.
+    pub http: String,
+    /// The WebSocket API.
+    pub ws: String,
+    /// What to enter in Mandrill.
+    pub webhook_url: String,
+    /// The keys that webhook requests may be signed with.
+    pub webhook_keys: Vec<String>,
+    /// Opens everything.
+    pub token: String,
+}
+
+impl Urls {
+    /// The path of the WebSocket API.
+    #[must_use]
+    pub fn websocket_path(&self) -> &str {
+        self.ws.rfind('/').map_or("", |slash| &self.ws[slash..])
+    }
+
+    /// The name under which API Gateway is reached.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.http.strip_prefix("http://").unwrap_or(&self.http)
+    }
+}
+
+/// The template, ready to be run.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) template: Template,
+    pub(crate) urls: Urls,
+    /// Each secret's text, by ARN.
+    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) variables: Variables,
+    /// Each function's logical id, by access key.
+    pub(crate) callers: BTreeMap<String, String>,
+}
+
+impl Deployment {
+    /// Fills in the template for a stack on `port`, with what the data directory keeps.
+    pub(crate) fn new(options: &Options, port: u16) -> Result<Deployment, StartError> {
+        let directory = &options.data_dir;
+        let at_data_dir = |error| StartError::DataDirectory(directory.clone(), error);
+        let mut identity = Identity::load(directory).map_err(at_data_dir)?;
+        let http = format!("http://localhost:{port}");
+        let settings = Settings {
+            region: REGION.to_owned(),
+            stack_uuid: identity.uuid.clone(),
+            suffix: identity.suffix.clone(),
+            http_url: http.clone(),
+            websocket_url: format!("ws://localhost:{port}"),
+            parameters: options.parameters.clone(),
+        };
+        let template = Template::parse(&options.template, &settings)?;
+        let (secrets, urls) =
+            secrets(&template, options, &mut identity, &http).map_err(at_data_dir)?;
+        let endpoint = endpoint(options.host, port);
+        let variables = variables(&template, &mut identity, &endpoint).map_err(at_data_dir)?;
+        identity.save(directory).map_err(at_data_dir)?;
+        let callers = identity
+            .access_keys
+            .into_iter()
+            .map(|(function, key)| (key, function));
+        Ok(Deployment {
+            template,
+            urls,
+            secrets,
+            variables,
+            callers: callers.collect(),
+        })
+    }
+
+    /// Writes `stack.json`, for tools and tests, and `functions.env`, for `cargo lambda watch`.
+    pub(crate) fn write_files(&self, directory: &Path) -> io::Result<()> {
+        // All functions share one file there, so each variable is the union of theirs, and the
+        // access key is that of whichever function comes last.
+        let all: BTreeMap<_, _> = self.variables.values().flatten().collect();
+        let lines: String = all
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
+        identity::write_private_text(&directory.join("functions.env"), &lines)?;
+        identity::write_private(&directory.join("stack.json"), &self.urls)
+    }
+}
+
+/// The functions call the endpoint on the address that they can reach.
+fn endpoint(host: IpAddr, port: u16) -> String {
+    let host = if host.is_unspecified() {
+        IpAddr::from([127, 0, 0, 1])
+    } else {
+        host
+    };
+    format!("http://{}", SocketAddr::new(host, port))
+}
+
+/// Each secret's text by ARN, and where everything is.
+fn secrets(
+    template: &Template,
+    options: &Options,
+    identity: &mut Identity,
+    http: &str,
+) -> io::Result<(BTreeMap<String, String>, Urls)> {
+    let webhook_path = template
+        .functions
+        .iter()
+        .find_map(|function| function.environment.get("WEBHOOK_PATH"));
+    let local_url = {
+        let query = options
+            .url_secret
+            .as_ref()
+            .map(|(name, value)| format!("?{name}={value}"))
+            .unwrap_or_default();
+        format!(
+            "{http}{}{query}",
+            webhook_path.map_or("/mandrill", String::as_str)
+        )
+    };
+    let urls = if options.webhook_urls.is_empty() {
+        vec![local_url]
+    } else {
+        options.webhook_urls.clone()
+    };
+    let keys = if options.webhook_keys.is_empty() {
+        vec![("main".to_owned(), identity.webhook_key.clone())]
+    } else {
+        options.webhook_keys.clone()
+    };
+    let stage = template.websocket.as_ref().map_or("", |api| &api.stage);
+    let mut texts = BTreeMap::new();
+    let mut token = String::new();
+    for secret in &template.secrets {
+        let text = secret_text(secret, identity)?;
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        if let Some(found) = value["token"].as_str() {
+            found.clone_into(&mut token);
+            value["webhook_keys"] = keys
+                .iter()
+                .map(|(name, key)| json!({ "name": name, "key": key }))
+                .collect();
+            value["webhook_urls"] = urls.iter().map(String::as_str).collect();
+            if let Some((name, secret)) = &options.url_secret {
+                value["url_secret"] = json!({ "name": name, "value": secret });
+            }
+        }
+        texts.insert(secret.arn.clone(), value.to_string());
+    }
+    let urls = Urls {
+        http: http.to_owned(),
+        ws: format!("{}/{stage}", http.replacen("http", "ws", 1)),
+        webhook_url: urls.into_iter().next().unwrap_or_default(),
+        webhook_keys: keys.into_iter().map(|(_, key)| key).collect(),
+        token,
+    };
+    Ok((texts, urls))
+}
+
+fn secret_text(secret: &template::Secret, identity: &mut Identity) -> io::Result<String> {
+    Ok(match &secret.content {
+        SecretContent::Empty => String::new(),
+        SecretContent::Literal(text) => text.clone(),
+        SecretContent::Generated(generated) => {
+            let password =
+                identity.password(&secret.logical_id, generated.length, &generated.alphabet)?;
+            generated.text(&password)
+        }
+    })
+}
+
+pub(crate) type Variables = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Each function's variables: the template's, and those that Lambda sets.
+fn variables(
+    template: &Template,
+    identity: &mut Identity,
+    endpoint: &str,
+) -> io::Result<Variables> {
+    let mut all = Variables::new();
+    for function in &template.functions {
+        let mut variables = function.environment.clone();
+        let set = [
+            ("AWS_REGION", REGION.to_owned()),
+            (
+                "AWS_ACCESS_KEY_ID",
+                identity.access_key(&function.logical_id)?,
+            ),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("AWS_ENDPOINT_URL", endpoint.to_owned()),
+        ];
+        variables.extend(set.map(|(name, value)| (name.to_owned(), value)));
+        all.insert(function.logical_id.clone(), variables);
+    }
+    Ok(all)
+}

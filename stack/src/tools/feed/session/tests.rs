@@ -1,0 +1,177 @@
+use super::*;
+use crate::tools::target::Secret;
+
+fn session(cursor: Option<&str>, last: u32) -> Session {
+    let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+    (options.cursor, options.last) = (cursor.map(str::to_owned), last);
+    Session::new(&options)
+}
+
+fn events(ids: &[&str], cursor: &str, replay: bool) -> String {
+    let events: Vec<_> = ids
+        .iter()
+        .map(|id| json!({"id": id, "cursor": id}))
+        .collect();
+    json!({"type": "events", "events": events, "cursor": cursor, "replay": replay}).to_string()
+}
+
+fn live(cursor: &str) -> String {
+    json!({"type": "live", "recovered": true, "cursor": cursor}).to_string()
+}
+
+fn told(steps: &[Step]) -> Vec<&str> {
+    let id = |step| match step {
+        &Step::Tell(FeedItem::Event { ref id, .. }) => Some(id.as_str()),
+        _ => None,
+    };
+    steps.iter().filter_map(id).collect()
+}
+
+#[test]
+fn until_live_only_replay_messages_advance_the_cursor() {
+    let mut session = session(Some("c1"), 0);
+    assert_eq!(
+        told(&session.receive(&events(&["e9"], "c9", false))),
+        ["e9"]
+    );
+    assert_eq!(session.cursor.as_deref(), Some("c1"));
+    session.receive(&events(&["e2"], "c2", true));
+    assert_eq!(session.cursor.as_deref(), Some("c2"));
+    session.receive(&live("c5"));
+    assert_eq!(session.cursor.as_deref(), Some("c5"));
+    session.receive(&events(&["e10"], "c7", false));
+    assert_eq!(session.cursor.as_deref(), Some("c7"));
+}
+
+#[test]
+fn a_cursor_never_goes_back_but_for_a_gap() {
+    let mut session = session(Some("c5"), 0);
+    session.receive(&events(&["e1"], "c1", true));
+    assert_eq!(session.cursor.as_deref(), Some("c5"));
+    session.receive(&live("c6"));
+    let steps = session.receive(&json!({"type": "gap", "cursor": "c3"}).to_string());
+    assert_eq!(
+        steps,
+        [Step::Send(
+            r#"{"action":"resume","cursor":"c3"}"#.to_owned()
+        )]
+    );
+    // A live message during the new replay does not skip what is missing.
+    session.receive(&events(&["e20"], "c20", false));
+    assert_eq!(session.resume(), r#"{"action":"resume","cursor":"c3"}"#);
+}
+
+#[test]
+fn a_long_replay_is_continued_where_it_stopped() {
+    // A resume reads back, so it may stop before the cursor that it began with.
+    let mut session = session(Some("c9"), 0);
+    let steps = session.receive(&json!({"type": "continue", "cursor": "c4"}).to_string());
+    assert_eq!(
+        steps,
+        [Step::Send(
+            r#"{"action":"resume","cursor":"c4"}"#.to_owned()
+        )]
+    );
+    assert!(!session.is_live());
+    assert_eq!(session.resume(), r#"{"action":"resume","cursor":"c9"}"#);
+}
+
+#[test]
+fn an_event_is_told_once() {
+    let mut session = session(Some("c1"), 0);
+    assert_eq!(
+        told(&session.receive(&events(&["a", "b"], "c2", true))),
+        ["a", "b"]
+    );
+    assert_eq!(
+        told(&session.receive(&events(&["b", "c"], "c3", false))),
+        ["c"]
+    );
+}
+
+#[test]
+fn the_memory_of_ids_is_bounded() {
+    let mut seen = Seen::new(2);
+    assert!(seen.insert("a") && seen.insert("b") && seen.insert("c"));
+    assert!(!seen.insert("c"));
+    assert!(seen.insert("a"));
+    assert_eq!((seen.ids.len(), seen.order.len()), (2, 2));
+}
+
+#[test]
+fn a_refused_cursor_begins_anew_and_says_so() {
+    let mut session = session(Some("foreign"), 10);
+    let refusal = json!({"type": "error", "code": "bad_cursor", "message": "m"}).to_string();
+    assert_eq!(
+        session.receive(&refusal),
+        [Step::Send(r#"{"action":"resume","last":10}"#.to_owned())]
+    );
+    assert_eq!(
+        session.receive(&live("c1")),
+        [Step::Tell(FeedItem::Live { recovered: false })]
+    );
+    assert_eq!(
+        session.receive(&live("c1")),
+        [Step::Tell(FeedItem::Live { recovered: true })]
+    );
+}
+
+#[test]
+fn a_feed_of_the_last_few_events_begins_with_them() {
+    let mut session = session(None, 2);
+    let first = session.receive(&events(&["c3", "c4"], "c4", true));
+    assert_eq!(told(&first), ["c3", "c4"]);
+    session.receive(&live("c4"));
+    let second = session.receive(&events(&["c1", "c2", "c5"], "c5", true));
+    assert_eq!(told(&second), ["c5"]);
+}
+
+#[test]
+fn a_feed_with_fewer_events_than_asked_for_has_no_beginning() {
+    let mut session = session(None, 2);
+    session.receive(&events(&["c3"], "c3", true));
+    session.receive(&live("c3"));
+    let second = session.receive(&events(&["c2"], "c2", true));
+    assert_eq!(told(&second), ["c2"]);
+}
+
+#[test]
+fn nothing_old_is_told_when_nothing_old_was_asked_for() {
+    let mut session = session(None, 0);
+    assert_eq!(session.open(), [r#"{"action":"resume","last":1}"#]);
+    assert!(told(&session.receive(&events(&["old"], "c1", true))).is_empty());
+    session.receive(&live("c1"));
+    assert_eq!(
+        told(&session.receive(&events(&["missed"], "c2", true))),
+        ["missed"]
+    );
+}
+
+#[test]
+fn a_bad_filter_ends_the_feed_and_an_internal_error_does_not() {
+    let error = |code: &str| json!({"type": "error", "code": code, "message": "m"}).to_string();
+    assert!(matches!(
+        session(None, 1).receive(&error("bad_filter"))[..],
+        [Step::Fail(_)]
+    ));
+    assert!(matches!(
+        session(None, 1).receive(&error("internal"))[..],
+        [Step::Reconnect(_)]
+    ));
+}
+
+#[test]
+fn the_text_of_an_event_is_kept_exactly() {
+    let text = r#"{"id":"a", "ts": 1.50e1,"s":"\/"}"#;
+    let message = format!(r#"{{"type":"events","events":[ {text} ],"cursor":"c"}}"#);
+    let steps = session(Some("c"), 0).receive(&message);
+    let [
+        Step::Tell(FeedItem::Event {
+            text: told, cursor, ..
+        }),
+    ] = &steps[..]
+    else {
+        panic!("{steps:?}")
+    };
+    assert_eq!((told.as_str(), cursor.as_str()), (text, "c"));
+}
