@@ -22,6 +22,8 @@ pub(super) struct Session {
     phase: Phase,
     /// A cursor was refused, so events may be missing although a resume succeeds.
     has_lost_its_place: bool,
+    /// The first resume of the connection waits for the answer to the subscription.
+    has_to_resume: bool,
     /// A gap was reported and not yet taken note of.
     has_gap: bool,
     /// Replayed events are not told before the first `live` if none were asked for.
@@ -78,6 +80,7 @@ impl Session {
             phase: Phase::Replaying,
             has_lost_its_place: false,
             is_quiet: options.cursor.is_none() && options.last == 0,
+            has_to_resume: false,
             has_gap: false,
             beginning: Beginning::new(options),
             seen: Seen::new(options.remembered_ids),
@@ -85,16 +88,23 @@ impl Session {
     }
 
     /// What to send on a new connection.
-    pub(super) fn open(&mut self) -> Vec<String> {
-        let mut messages = Vec::new();
+    pub(super) fn open(&mut self) -> String {
+        self.phase = Phase::Replaying;
+        self.has_to_resume = self.data;
         if self.data {
             // The filter stands in the address already, but a subscription replaces it.
             let filter = self.filter.as_deref().unwrap_or_default();
-            messages
-                .push(json!({"action": "subscribe", "filter": filter, "data": true}).to_string());
+            return json!({"action": "subscribe", "filter": filter, "data": true}).to_string();
         }
-        messages.push(self.resume());
-        messages
+        self.resume()
+    }
+
+    /// The server serves several messages at once: a resume sent together with a subscription may overtake it.
+    fn subscribed(&mut self) -> Vec<Step> {
+        if !std::mem::take(&mut self.has_to_resume) {
+            return vec![];
+        }
+        vec![Step::Send(self.resume())]
     }
 
     /// Asks for everything after the cursor.
@@ -130,8 +140,9 @@ impl Session {
             "live" => self.live(&message),
             "continue" => self.go_on(message.cursor),
             "gap" => self.gap(message.cursor),
+            "subscribed" => self.subscribed(),
             "error" => self.error(message),
-            // `pong`, `subscribed`, `unsubscribed`, and what a newer server may say.
+            // `pong`, `unsubscribed`, and what a newer server may say.
             _ => vec![],
         }
     }

@@ -126,10 +126,8 @@ async fn converse(
     items: &Items,
     failures: &mut u32,
 ) -> Failure {
-    for message in session.open() {
-        if let Err(failure) = say(&mut socket, message).await {
-            return failure;
-        }
+    if let Err(failure) = say(&mut socket, session.open()).await {
+        return failure;
     }
     let connected = Instant::now();
     let mut second_resume = Some(connected + pace.second_resume);

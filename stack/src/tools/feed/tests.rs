@@ -217,6 +217,8 @@ async fn the_ticket_and_the_filter_stand_in_the_address_and_data_is_subscribed_t
     assert_eq!(peer.query, "ticket=tick%26t&filter=type%3Aopen");
     peer.hears(json!({"action": "subscribe", "filter": "type:open", "data": true}))
         .await;
+    peer.says(json!({"type": "subscribed", "filter": "type:open", "cursor": "c1"}))
+        .await;
     peer.hears(json!({"action": "resume", "last": 10})).await;
 }
 

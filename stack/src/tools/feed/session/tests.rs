@@ -138,7 +138,7 @@ fn a_feed_with_fewer_events_than_asked_for_has_no_beginning() {
 #[test]
 fn nothing_old_is_told_when_nothing_old_was_asked_for() {
     let mut session = session(None, 0);
-    assert_eq!(session.open(), [r#"{"action":"resume","last":1}"#]);
+    assert_eq!(session.open(), r#"{"action":"resume","last":1}"#);
     assert!(told(&session.receive(&events(&["old"], "c1", true))).is_empty());
     session.receive(&live("c1"));
     assert_eq!(
@@ -174,4 +174,19 @@ fn the_text_of_an_event_is_kept_exactly() {
         panic!("{steps:?}")
     };
     assert_eq!((told.as_str(), cursor.as_str()), (text, "c"));
+}
+
+#[test]
+fn a_resume_waits_until_the_subscription_is_in_force() {
+    let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+    (options.cursor, options.data) = (Some("c1".to_owned()), true);
+    let mut session = Session::new(&options);
+    assert_eq!(
+        session.open(),
+        r#"{"action":"subscribe","data":true,"filter":""}"#
+    );
+    let subscribed = json!({"type": "subscribed", "filter": "", "cursor": "c9"}).to_string();
+    let resume = Step::Send(r#"{"action":"resume","cursor":"c1"}"#.to_owned());
+    assert_eq!(session.receive(&subscribed), [resume]);
+    assert_eq!(session.receive(&subscribed), []);
 }
