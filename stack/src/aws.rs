@@ -1,7 +1,8 @@
 //! The one AWS endpoint: every call of a function's SDK clients arrives here.
 //!
-//! It knows the caller by its access key, which is random and in nobody else's hands: that, and not
-//! the signature, is what keeps a stranger out when the port is reachable from outside.
+//! It knows the caller by its access key, and refuses what the caller's policy does not allow. The
+//! key is random and in nobody else's hands: that, and not the signature, is what keeps a stranger
+//! out when the port is reachable from outside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,11 @@ use serde_json::{Value, json};
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, PostFault};
 use crate::http_api::request_id;
+use crate::policies::{Caller, dynamodb_resources};
 use crate::server::{Answer, answer_json};
 use crate::sockets::{NotSent, Sockets};
+use crate::stack::REGION;
+use crate::template::ACCOUNT_ID;
 
 /// The largest message to a connection. ("Quotas for WebSocket APIs": message payload size.)
 const MESSAGE_BYTES: usize = 128 * 1024;
@@ -36,8 +40,10 @@ pub struct AwsEndpoint {
     pub sockets: Arc<Sockets>,
     /// The stage of the WebSocket API.
     pub stage: String,
-    /// Who calls, by access key: a function's logical id.
-    pub callers: BTreeMap<String, String>,
+    /// Who may call, by access key.
+    pub callers: BTreeMap<String, Caller>,
+    /// The WebSocket API's id.
+    pub api_id: String,
     /// What goes wrong.
     pub faults: Arc<Faults>,
 }
@@ -60,22 +66,23 @@ impl AwsEndpoint {
                 "The security token included in the request is invalid.",
             );
         };
-        tracing::trace!(caller, "A call of AWS.");
         match parts
             .headers
             .get("x-amz-target")
             .and_then(|target| target.to_str().ok())
         {
             Some(target) => match target.split_once('.') {
-                Some(("DynamoDB_20120810", operation)) => self.dynamodb(operation, body).await,
-                Some(("secretsmanager", "GetSecretValue")) => self.get_secret_value(&body),
+                Some(("DynamoDB_20120810", operation)) => {
+                    self.dynamodb(caller, operation, body).await
+                }
+                Some(("secretsmanager", "GetSecretValue")) => self.get_secret_value(caller, &body),
                 _ => fault(
                     StatusCode::BAD_REQUEST,
                     "UnknownOperationException",
                     "The local stack does not know this operation.",
                 ),
             },
-            None => self.connections(parts, body).await,
+            None => self.connections(caller, parts, body).await,
         }
     }
 
@@ -84,14 +91,28 @@ impl AwsEndpoint {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Option<&str> {
+    fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (_, credential) = value.split_once("Credential=")?;
         let (access_key, _) = credential.split_once('/')?;
-        self.callers.get(access_key).map(String::as_str)
+        self.callers.get(access_key)
     }
 
-    async fn dynamodb(&self, operation: &str, body: Bytes) -> Answer {
+    async fn dynamodb(&self, caller: &Caller, operation: &str, body: Bytes) -> Answer {
+        let action = format!("dynamodb:{operation}");
+        let mut resources = dynamodb_resources(REGION, &body);
+        if resources.is_empty() {
+            resources.push("*".to_owned());
+        }
+        for resource in &resources {
+            if let Err(denied) = caller.authorize(&action, resource) {
+                return fault(
+                    StatusCode::BAD_REQUEST,
+                    "AccessDeniedException",
+                    &denied.to_string(),
+                );
+            }
+        }
         let (status, body) = match self.dynamodb.call(operation, body).await {
             Ok(body) => (StatusCode::OK, body),
             Err(error) => (
@@ -102,7 +123,7 @@ impl AwsEndpoint {
         answer(status, AMZ_JSON_1_0, body)
     }
 
-    fn get_secret_value(&self, body: &[u8]) -> Answer {
+    fn get_secret_value(&self, caller: &Caller, body: &[u8]) -> Answer {
         #[derive(Deserialize)]
         struct Request {
             #[serde(rename = "SecretId")]
@@ -115,6 +136,13 @@ impl AwsEndpoint {
                 "SecretId is missing.",
             );
         };
+        if let Err(denied) = caller.authorize("secretsmanager:GetSecretValue", &request.secret_id) {
+            return fault(
+                StatusCode::BAD_REQUEST,
+                "AccessDeniedException",
+                &denied.to_string(),
+            );
+        }
         let Some(text) = self.secrets().get(&request.secret_id).cloned() else {
             return fault(
                 StatusCode::BAD_REQUEST,
@@ -134,7 +162,7 @@ impl AwsEndpoint {
     }
 
     /// `/{stage}/@connections/{connection id}`: POST, GET, DELETE.
-    async fn connections(&self, parts: &Parts, body: Bytes) -> Answer {
+    async fn connections(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
         let path = parts
             .uri
             .path()
@@ -147,6 +175,17 @@ impl AwsEndpoint {
         let Some(id) = id.and_then(|id| percent_decode_str(id).decode_utf8().ok()) else {
             return rest_fault(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden");
         };
+        let resource = format!(
+            "arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{}/{}/{}/@connections/{id}",
+            self.api_id, self.stage, parts.method
+        );
+        if let Err(denied) = caller.authorize("execute-api:ManageConnections", &resource) {
+            return rest_fault(
+                StatusCode::FORBIDDEN,
+                "ForbiddenException",
+                &denied.to_string(),
+            );
+        }
         match parts.method {
             Method::POST => self.post(&id, body).await,
             Method::GET => self.get(&id),

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::identity::{self, Identity};
+use crate::policies::Caller;
 use crate::stack::{Options, REGION, StartError};
 use crate::template::{self, SecretContent, Settings, Template};
 
@@ -48,8 +49,10 @@ pub(crate) struct Deployment {
     /// Each secret's text, by ARN.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) variables: Variables,
-    /// Each function's logical id, by access key.
-    pub(crate) callers: BTreeMap<String, String>,
+    /// Who may call AWS, by access key.
+    pub(crate) callers: BTreeMap<String, Caller>,
+    /// The access key of a developer who runs functions from outside.
+    developer_key: String,
 }
 
 impl Deployment {
@@ -72,25 +75,31 @@ impl Deployment {
             secrets(&template, options, &mut identity, &http).map_err(at_data_dir)?;
         let endpoint = endpoint(options.host, port);
         let variables = variables(&template, &mut identity, &endpoint).map_err(at_data_dir)?;
+        let developer_key = identity.access_key("Developer").map_err(at_data_dir)?;
         identity.save(directory).map_err(at_data_dir)?;
-        let callers = identity
-            .access_keys
-            .into_iter()
-            .map(|(function, key)| (key, function));
+        let mut callers = BTreeMap::from([(developer_key.clone(), Caller::developer(&template))]);
+        for function in &template.functions {
+            let key = identity
+                .access_key(&function.logical_id)
+                .map_err(at_data_dir)?;
+            callers.insert(key, Caller::function(function));
+        }
         Ok(Deployment {
             template,
             urls,
             secrets,
             variables,
-            callers: callers.collect(),
+            callers,
+            developer_key,
         })
     }
 
     /// Writes `stack.json`, for tools and tests, and `functions.env`, for `cargo lambda watch`.
     pub(crate) fn write_files(&self, directory: &Path) -> io::Result<()> {
-        // All functions share one file there, so each variable is the union of theirs, and the
-        // access key is that of whichever function comes last.
-        let all: BTreeMap<_, _> = self.variables.values().flatten().collect();
+        // One file for all functions: the variables of all, and a key with the rights of all.
+        let mut all: BTreeMap<_, _> = self.variables.values().flatten().collect();
+        let access_key = "AWS_ACCESS_KEY_ID".to_owned();
+        all.insert(&access_key, &self.developer_key);
         let lines: String = all
             .iter()
             .map(|(name, value)| format!("{name}={value}\n"))

@@ -16,6 +16,7 @@ pub mod http_api;
 pub mod identity;
 pub mod mapping;
 pub mod page;
+pub mod policies;
 pub mod queues;
 pub mod server;
 pub mod sockets;

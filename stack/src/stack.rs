@@ -138,6 +138,11 @@ impl Services {
                 sockets: sockets.clone(),
                 stage,
                 callers: deployment.callers,
+                api_id: template
+                    .websocket
+                    .as_ref()
+                    .map(|api| api.api_id.clone())
+                    .unwrap_or_default(),
                 faults: faults.clone(),
             },
             functions,
@@ -254,31 +259,11 @@ impl Stack {
         }
     }
 
-    /// Changes a secret of the template as somebody does who rotates a key, until the next start.
-    /// False when there is no such secret, or it is no JSON.
-    pub fn change_secret(&self, logical_id: &str, change: impl FnOnce(&mut Value)) -> bool {
-        let secrets = &self.services.template.secrets;
-        let Some(secret) = secrets.iter().find(|one| one.logical_id == logical_id) else {
-            return false;
-        };
-        let texts = &self.services.aws.secrets;
-        let mut texts = texts.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(text) = texts.get_mut(&secret.arn) else {
-            return false;
-        };
-        let Ok(mut value) = serde_json::from_str(text) else {
-            return false;
-        };
-        change(&mut value);
-        *text = value.to_string();
-        true
-    }
-
     /// Messages in a queue.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn queue(&self, logical_id: &str) -> io::Result<Vec<Value>> {
+    pub fn queue(&self, logical_id: &str) -> io::Result<Vec<serde_json::Value>> {
         Ok(self
             .services
             .queues

@@ -1,0 +1,241 @@
+//! Who may call what: each function's policy in the template, as IAM evaluates it.
+//!
+//! A call is allowed when a statement allows it and none denies it. ("Policy evaluation logic".)
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::template::{ACCOUNT_ID, Effect, Function, STACK_NAME, Statement, Template};
+
+/// Somebody who calls: a function under its role.
+#[derive(Debug)]
+pub struct Caller {
+    arn: String,
+    statements: Vec<Statement>,
+}
+
+/// A call that is not allowed, in AWS's words.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("User: {caller} is not authorized to perform: {action} on resource: {resource} {reason}")]
+pub struct Denied {
+    caller: String,
+    action: String,
+    resource: String,
+    reason: String,
+}
+
+impl Caller {
+    /// A function, with the rights that its policy in the template gives it.
+    #[must_use]
+    pub fn function(function: &Function) -> Caller {
+        Caller::new(
+            &function.logical_id,
+            &function.name,
+            function.policies.clone(),
+        )
+    }
+
+    /// A developer who runs functions from outside, with the rights of all of them.
+    #[must_use]
+    pub fn developer(template: &Template) -> Caller {
+        let policies = template
+            .functions
+            .iter()
+            .flat_map(|function| function.policies.clone());
+        Caller::new("Developer", "developer", policies.collect())
+    }
+
+    fn new(role: &str, session: &str, statements: Vec<Statement>) -> Caller {
+        let arn =
+            format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{STACK_NAME}-{role}Role/{session}");
+        Caller { arn, statements }
+    }
+
+    /// Whether an action on a resource is allowed.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn authorize(&self, action: &str, resource: &str) -> Result<(), Denied> {
+        let applies = |effect| {
+            self.statements
+                .iter()
+                .any(|statement| statement.effect == effect && covers(statement, action, resource))
+        };
+        let reason = if applies(Effect::Deny) {
+            "with an explicit deny in an identity-based policy".to_owned()
+        } else if applies(Effect::Allow) {
+            return Ok(());
+        } else {
+            format!("because no identity-based policy allows the {action} action")
+        };
+        Err(Denied {
+            caller: self.arn.clone(),
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            reason,
+        })
+    }
+}
+
+/// A statement with conditions never allows: the local stack has no value to compare with, and none
+/// of the template's needs one. One that denies does so whatever its conditions are.
+fn covers(statement: &Statement, action: &str, resource: &str) -> bool {
+    let is_open = statement.conditions.is_empty() || statement.effect == Effect::Deny;
+    is_open
+        // Actions are compared without regard to case, resources are not.
+        && statement.actions.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()))
+        && statement.resources.iter().any(|pattern| matches(pattern, resource))
+}
+
+/// `*` stands for anything, `?` for one character.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // Where the last star was, and what it stands for so far: on a mismatch it takes one more.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    t = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// What a call of DynamoDB is about.
+#[derive(Deserialize)]
+struct DynamoDbCall<'b> {
+    #[serde(rename = "TableName", borrow)]
+    table: Option<Cow<'b, str>>,
+    #[serde(rename = "IndexName", borrow)]
+    index: Option<Cow<'b, str>>,
+    #[serde(rename = "RequestItems", borrow, default)]
+    items: BTreeMap<Cow<'b, str>, IgnoredAny>,
+}
+
+/// The resources of a call of DynamoDB; none when its body cannot be read.
+#[must_use]
+pub fn dynamodb_resources(region: &str, body: &[u8]) -> Vec<String> {
+    let Ok(call) = serde_json::from_slice::<DynamoDbCall<'_>>(body) else {
+        return Vec::new();
+    };
+    let table = |name: &str| format!("arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}");
+    let mut resources: Vec<_> = call.items.keys().map(|name| table(name)).collect();
+    resources.extend(call.table.map(|name| match call.index {
+        Some(index) => format!("{}/index/{index}", table(&name)),
+        None => table(&name),
+    }));
+    resources
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn caller(statements: &[(Effect, &str, &str)]) -> Caller {
+        let statements = statements
+            .iter()
+            .map(|(effect, action, resource)| Statement {
+                effect: *effect,
+                actions: vec![(*action).to_owned()],
+                resources: vec![(*resource).to_owned()],
+                conditions: Vec::new(),
+            });
+        Caller::new("PushFunction", "push", statements.collect())
+    }
+
+    const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/posthorn-EventsTable-X";
+
+    #[test]
+    fn only_what_a_statement_allows_is_allowed() {
+        let caller = caller(&[(Effect::Allow, "dynamodb:Query", TABLE)]);
+        assert_eq!(caller.authorize("dynamodb:Query", TABLE), Ok(()));
+        assert_eq!(caller.authorize("DynamoDB:query", TABLE), Ok(()));
+        assert!(caller.authorize("dynamodb:PutItem", TABLE).is_err());
+        // A right on the table is none on its indexes.
+        let denied = caller
+            .authorize("dynamodb:Query", &format!("{TABLE}/index/feed"))
+            .unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            "User: arn:aws:sts::000000000000:assumed-role/posthorn-PushFunctionRole/push is not authorized to perform: \
+             dynamodb:Query on resource: arn:aws:dynamodb:us-east-1:000000000000:table/posthorn-EventsTable-X/index/feed \
+             because no identity-based policy allows the dynamodb:Query action"
+        );
+    }
+
+    #[test]
+    fn a_deny_wins() {
+        let caller = caller(&[
+            (Effect::Allow, "dynamodb:*", "*"),
+            (Effect::Deny, "dynamodb:Delete*", TABLE),
+        ]);
+        assert_eq!(caller.authorize("dynamodb:PutItem", TABLE), Ok(()));
+        let denied = caller.authorize("dynamodb:DeleteItem", TABLE).unwrap_err();
+        assert!(
+            denied
+                .to_string()
+                .ends_with("with an explicit deny in an identity-based policy"),
+            "{denied}"
+        );
+    }
+
+    #[test]
+    fn stars_and_question_marks_stand_for_what_iam_says() {
+        assert!(
+            matches("a*c", "abbbc")
+                && matches("*", "")
+                && matches("a?c", "abc")
+                && matches("*a*b*", "xxaxxbxx")
+        );
+        assert!(
+            !matches("a?c", "ac")
+                && !matches("a*c", "abd")
+                && !matches("", "a")
+                && !matches("a", "A")
+        );
+    }
+
+    #[test]
+    fn a_batch_is_about_all_its_tables_and_a_query_about_its_index() {
+        let batch = br#"{"RequestItems":{"one":[{"PutRequest":{}}],"two":[]}}"#;
+        let named: Vec<_> = dynamodb_resources("r", batch)
+            .iter()
+            .filter_map(|arn| arn.split('/').next_back().map(str::to_owned))
+            .collect();
+        assert_eq!(named, ["one", "two"]);
+        let query = br#"{"TableName":"one","IndexName":"feed"}"#;
+        assert_eq!(
+            dynamodb_resources("r", query),
+            ["arn:aws:dynamodb:r:000000000000:table/one/index/feed"]
+        );
+        assert!(dynamodb_resources("r", b"nonsense").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_without_wildcards_matches_itself_only(text in "[a-z:/]{0,20}", other in "[a-z:/]{0,20}") {
+            prop_assert!(matches(&text, &text));
+            prop_assert_eq!(matches(&text, &other), text == other);
+        }
+    }
+}
