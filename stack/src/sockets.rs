@@ -104,6 +104,7 @@ impl Socket {
 #[derive(Debug, Default)]
 pub struct Sockets {
     open: Mutex<HashMap<String, Arc<Socket>>>,
+    ending: AtomicUsize,
 }
 
 impl Sockets {
@@ -116,9 +117,20 @@ impl Sockets {
         self.open().insert(socket.id.clone(), socket);
     }
 
-    /// A connection has closed.
+    /// A connection has closed, and its `$disconnect` is about to run.
     pub fn remove(&self, id: &str) {
+        self.ending.fetch_add(1, Ordering::AcqRel);
         self.open().remove(id);
+    }
+
+    /// The `$disconnect` of a removed connection has run.
+    pub fn ended(&self) {
+        self.ending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether no connection is open, and none is being closed.
+    pub fn are_all_ended(&self) -> bool {
+        self.count() == 0 && self.ending.load(Ordering::Acquire) == 0
     }
 
     /// How many are open.

@@ -179,7 +179,7 @@ impl Stack {
         let data_dir = options.data_dir.clone();
         let at_aws_pace = options.at_aws_pace;
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
-        std::fs::create_dir_all(&data_dir).map_err(at_data_dir)?;
+        create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
         let address = SocketAddr::new(options.host, options.port);
         let listener = TcpListener::bind(address)
@@ -288,7 +288,7 @@ impl Stack {
         self.services.sockets.close_all();
         // Clients get their close frames, and `$disconnect` runs.
         let closed = async {
-            while self.services.sockets.count() > 0 {
+            while !self.services.sockets.are_all_ended() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -336,6 +336,15 @@ fn spawn(
         }
     });
     tasks
+}
+
+/// Makes the data directory, which holds people's addresses, for its owner alone.
+fn create_private(directory: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
 }
 
 /// Holds the data directory for this process: two would deliver everything twice.

@@ -181,6 +181,7 @@ async fn open(
         disconnect_payload(&services, &socket, &ended),
     )
     .await;
+    services.sockets.ended();
 }
 
 /// How a connection ended.

@@ -4,8 +4,10 @@
 use std::error::Error;
 use std::fmt;
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -30,15 +32,23 @@ pub fn init() {
     let level = config::optional(&config::process, "AWS_LAMBDA_LOG_LEVEL")
         .and_then(|level| level.to_ascii_lowercase().parse().ok())
         .unwrap_or(LevelFilter::INFO);
+    lines(level, std::io::stdout).init();
+}
+
+/// What [`init`] starts, writing to `writer`.
+pub fn lines<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
-        .with_span_list(false);
+        .with_span_list(false)
+        .with_writer(writer);
     tracing_subscriber::registry()
         .with(json)
         .with(levels(level))
-        .init();
 }
 
 /// Lets our own crates log at `level` and everybody else at `warn` at most: the Lambda runtime

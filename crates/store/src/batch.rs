@@ -58,10 +58,18 @@ async fn get_chunk(
     loop {
         let call = client
             .batch_get_item()
-            .request_items(table, asked)
+            .request_items(table, asked.clone())
             .send()
             .await;
-        let mut answer = call.map_err(|error| classify("BatchGetItem", error))?;
+        let mut answer = match call.map_err(|error| classify("BatchGetItem", error)) {
+            Ok(answer) => answer,
+            // None of it was read.
+            Err(StoreError::Throttled { operation }) => {
+                backoff.pause(operation).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(found) = answer
             .responses
             .as_mut()

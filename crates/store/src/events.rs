@@ -138,8 +138,9 @@ impl EventWriter {
         for put in puts {
             let id = put.0;
             match self.write_all(vec![put], clock, deadline).await {
-                Err(StoreError::Refused { source, .. }) => {
-                    tracing::error!(event.id = %id, error = %source, "DynamoDB refuses an event, which is kept as unknown.");
+                Err(StoreError::Refused { .. }) => {
+                    // Without what DynamoDB says, which may quote the item.
+                    tracing::error!(event.id = %id, "DynamoDB refuses an event, which is kept as unknown.");
                     let content = Content {
                         truncated: true,
                         ..Content::new("unknown", Source::Mandrill)
@@ -165,7 +166,8 @@ impl EventWriter {
         loop {
             let now = clock();
             let requests = puts
-                .into_iter()
+                .iter()
+                .cloned()
                 .map(|(id, mut item)| {
                     item::stamp(&mut item, id, now, self.feed_shards, self.retention_ms);
                     put_request(item)
@@ -177,7 +179,15 @@ impl EventWriter {
                 .request_items(&self.table, requests)
                 .send()
                 .await;
-            let answer = call.map_err(|error| classify("BatchWriteItem", error))?;
+            let answer = match call.map_err(|error| classify("BatchWriteItem", error)) {
+                Ok(answer) => answer,
+                // None of it was taken. Mandrill would come back in a quarter of an hour only.
+                Err(StoreError::Throttled { operation }) => {
+                    backoff.pause(operation).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             puts = unprocessed(
                 answer
                     .unprocessed_items

@@ -16,6 +16,8 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Event<'static>>,
     /// Records that can never be read.
     pub(crate) discarded: usize,
+    /// Records of events that are old news.
+    pub(crate) stale: usize,
 }
 
 impl Batch {
@@ -28,7 +30,7 @@ impl Batch {
             .filter(|record| record.event_name == "INSERT")
         {
             match item::from_image(&record.change.new_image) {
-                Ok(event) if event.received_at.plus(STALE_MS) < now => {}
+                Ok(event) if event.received_at.plus(STALE_MS) < now => batch.stale += 1,
                 Ok(event) => batch.events.push(event),
                 Err(error) => {
                     batch.discarded += 1;

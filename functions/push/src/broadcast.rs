@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use platform::clock;
 use platform::connections::Posted;
 use platform::telemetry::Chain;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Deps;
 use crate::directory::{Form, Listener};
@@ -101,13 +101,8 @@ async fn send(
         ..Sent::default()
     };
     for message in messages {
-        let posted = if Instant::now() < deadline {
-            deps.connections
-                .post(&listener.id, message.as_bytes())
-                .await
-        } else {
-            Posted::GivenUp
-        };
+        let post = deps.connections.post(&listener.id, message.as_bytes());
+        let posted = timeout_at(deadline, post).await.unwrap_or(Posted::GivenUp);
         let noted = match posted {
             Posted::Sent => {
                 result.sent += 1;

@@ -91,6 +91,7 @@ pub async fn handle(
                 request.id = request_id,
                 batch.size = batch.events.len(),
                 batch.discarded = batch.discarded,
+                batch.stale = batch.stale,
                 connections = sent.connections,
                 messages.sent = sent.sent,
                 messages.gone = sent.gone,

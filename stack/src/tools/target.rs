@@ -78,7 +78,8 @@ impl WebhookArgs {
         let start = || missing(&self.data_dir, "pass --url and --key");
         let stack_key = stack.as_ref().and_then(|stack| stack.webhook_keys.first());
         let stack_url = stack.as_ref().and_then(|stack| stack.webhook_url.as_ref());
-        let post_url = self.url.as_ref().or(stack_url).ok_or_else(start)?;
+        let local_url = stack.as_ref().and_then(Stack::local_webhook_url);
+        let post_url = self.url.as_ref().or(local_url.as_ref()).ok_or_else(start)?;
         let key = self.key.as_ref().or(stack_key).ok_or_else(start)?;
         // The local stack's own key belongs to the local stack's own URL, by whatever address it is reached.
         let known_url = if self.key.is_none() { stack_url } else { None };
@@ -156,6 +157,13 @@ pub(super) struct Stack {
 }
 
 impl Stack {
+    /// Where the webhook is on this machine. What stands in Mandrill may be a tunnel's address, or nobody's.
+    fn local_webhook_url(&self) -> Option<String> {
+        let webhook: http::Uri = self.webhook_url.as_ref()?.parse().ok()?;
+        let path = webhook.path_and_query()?;
+        Some(format!("{}{path}", self.http.as_ref()?))
+    }
+
     fn is_at(&self, url: &str) -> bool {
         let Some(host) = authority(url) else {
             return false;
@@ -337,6 +345,21 @@ mod tests {
         )
         .unwrap();
         assert_eq!(found.sign_url, "https://deployed.example/mandrill");
+    }
+
+    #[test]
+    fn a_stack_that_is_known_to_mandrill_by_another_name_is_still_posted_to_directly() {
+        let stack = STACK.replace(
+            "http://localhost:8080/mandrill",
+            "https://hooks.example.com/mandrill?secret=s",
+        );
+        let dir = data_dir(Some(&stack));
+        let found = webhook(dir.path(), None, None).unwrap();
+        assert_eq!(found.post_url, "http://localhost:8080/mandrill?secret=s");
+        assert_eq!(
+            found.sign_url,
+            "https://hooks.example.com/mandrill?secret=s"
+        );
     }
 
     #[test]

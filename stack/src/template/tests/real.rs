@@ -78,7 +78,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     };
     assert_eq!(
         variables("WebhookFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
+        "EVENTS_TABLE FEED_SHARDS RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
     );
     assert_eq!(variables("ConnectFunction"), "CONNECTIONS_TABLE SECRET_ID");
     assert_eq!(variables("DisconnectFunction"), "CONNECTIONS_TABLE");
@@ -94,11 +94,12 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
         variables("ApiFunction"),
         "EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS SECRET_ID"
     );
+    let api = template.function("ApiFunction").unwrap();
+    assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
     let webhook = template.function("WebhookFunction").unwrap();
     assert_eq!(webhook.binary, "webhook");
     assert_eq!(webhook.environment["FEED_SHARDS"], "4");
     assert_eq!(webhook.environment["WEBHOOK_PATH"], "/in");
-    assert_eq!(webhook.environment["FEED_ID"], settings(&[]).stack_id());
     assert_eq!(
         webhook.environment["EVENTS_TABLE"],
         template.table("EventsTable").unwrap().name
