@@ -12,8 +12,9 @@ const OPEN_WITHIN_MS = 15_000;
 // A `message` invocation ends after 29 s, so a resume that is silent for longer will not be answered.
 const REPLAY_SILENCE_MS = 30_000;
 // The server pushes to a list of connections that is up to 1 s old, so a socket may miss what is
-// stored in its first second. A second resume after this time covers it.
-const SETTLE_AFTER_MS = 2_000;
+// stored in its first second, and what it replays from may lag by seconds. Further resumes after
+// these times cover it.
+const LOOKS_AFTER_MS = [2_000, 12_000];
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 15_000;
 
@@ -62,8 +63,7 @@ export class Connection {
   #isResuming = false;
   // A gap that was reported while another resume was running; it is filled afterwards.
   #gap = null;
-  #isSettled = false;
-  #settleIsDue = false;
+  #lookIsDue = false;
 
   constructor({
     address,
@@ -126,7 +126,7 @@ export class Connection {
     this.#isOpen = true;
     this.#enter({ name: 'replaying' });
     this.#resume();
-    this.#after('settle', SETTLE_AFTER_MS, () => this.#settleNow());
+    this.#planLooks();
     this.#after('ping', PING_EVERY_MS, () => this.#ping());
   }
 
@@ -160,8 +160,7 @@ export class Connection {
     this.#socket = null;
     this.#isOpen = false;
     this.#isResuming = false;
-    this.#isSettled = false;
-    this.#settleIsDue = false;
+    this.#lookIsDue = false;
     if (this.#gap !== null) {
       this.#cursor = earlier(this.#cursor, this.#gap);
       this.#gap = null;
@@ -223,7 +222,7 @@ export class Connection {
       this.#gap = null;
       this.#fill(gap);
     } else {
-      this.#settle();
+      this.#look();
     }
   }
 
@@ -234,26 +233,29 @@ export class Connection {
       return;
     }
     this.#cursor = cursor;
-    // What is stored until the server's list of connections counts us in again needs another look.
-    this.#isSettled = false;
-    this.#settleIsDue = false;
-    this.#after('settle', SETTLE_AFTER_MS, () => this.#settleNow());
+    // The server counts us in again as slowly as after connecting.
+    this.#planLooks();
     this.#enter({ name: 'replaying' });
     this.#resume();
   }
 
-  #settleNow() {
-    // It stayed up long enough to call it a success. Starting the back-off anew any earlier would
-    // hammer a server that accepts and closes at once.
-    this.#attempt = 0;
-    this.#settleIsDue = true;
-    this.#settle();
+  #planLooks() {
+    this.#lookIsDue = false;
+    LOOKS_AFTER_MS.forEach((after_ms, index) => {
+      this.#after(`look ${index}`, after_ms, () => {
+        // It stayed up long enough to call it a success. Starting the back-off anew any earlier would
+        // hammer a server that accepts and closes at once.
+        this.#attempt = 0;
+        this.#lookIsDue = true;
+        this.#look();
+      });
+    });
   }
 
-  /** The second resume of a connection. Nobody needs to see it, so the state stays `live`. */
-  #settle() {
-    if (!this.#settleIsDue || this.#isSettled || this.#isResuming) return;
-    this.#isSettled = true;
+  /** A further resume of a connection. Nobody needs to see it, so the state stays `live`. */
+  #look() {
+    if (!this.#lookIsDue || this.#isResuming) return;
+    this.#lookIsDue = false;
     this.#resume();
   }
 

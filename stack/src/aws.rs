@@ -57,15 +57,15 @@ pub fn is_call(headers: &HeaderMap) -> bool {
 }
 
 impl AwsEndpoint {
+    /// Who is calling; none when it is nobody.
+    pub fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
+        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let (_, credential) = value.split_once("Credential=")?;
+        self.callers.get(credential.split_once('/')?.0)
+    }
+
     /// Answers a call as AWS does.
-    pub async fn call(&self, parts: &Parts, body: Bytes) -> Answer {
-        let Some(caller) = self.caller(&parts.headers) else {
-            return fault(
-                StatusCode::FORBIDDEN,
-                "UnrecognizedClientException",
-                "The security token included in the request is invalid.",
-            );
-        };
+    pub async fn call(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
         match parts
             .headers
             .get("x-amz-target")
@@ -89,13 +89,6 @@ impl AwsEndpoint {
     /// The secrets' texts, by ARN.
     pub fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (_, credential) = value.split_once("Credential=")?;
-        let (access_key, _) = credential.split_once('/')?;
-        self.callers.get(access_key)
     }
 
     async fn dynamodb(&self, caller: &Caller, operation: &str, body: Bytes) -> Answer {
@@ -233,6 +226,16 @@ impl AwsEndpoint {
         });
         answer_json(StatusCode::OK, &info)
     }
+}
+
+/// The answer to a caller who is nobody.
+#[must_use]
+pub fn unrecognized() -> Answer {
+    fault(
+        StatusCode::FORBIDDEN,
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    )
 }
 
 fn gone() -> Answer {

@@ -84,22 +84,34 @@ impl Reader {
         let mut writes = self.services.dynamodb().subscribe_writes();
         let mut paused = self.services.faults.paused();
         let mut position = self.start().await?;
+        // Also when it is where the stream ends now: what comes later must not be passed over.
+        self.save(position).await?;
+        let mut saved = position;
         loop {
             wait_while_paused(&mut paused, self.shard).await;
             writes.mark_unchanged();
             let (records, next, more) = self.gather(position).await?;
+            position = next;
             if !records.is_empty() {
                 self.process(&records).await?;
+                self.save(position).await?;
+                saved = position;
             }
-            if next != position {
-                self.save(next).await?;
-                position = next;
-            }
-            if at_aws_pace {
+            let is_idle = if at_aws_pace {
                 sleep(AWS_POLL).await;
-            } else if !more {
+                records.is_empty()
+            } else {
                 // Woken by the next write, or by nothing for a while.
-                let _ = tokio::time::timeout(IDLE_POLL, writes.changed()).await;
+                !more
+                    && tokio::time::timeout(IDLE_POLL, writes.changed())
+                        .await
+                        .is_err()
+            };
+            // Records of other shards are passed over at every write, which is not worth a
+            // commit: read again after a start, they are passed over again.
+            if is_idle && saved != position {
+                self.save(position).await?;
+                saved = position;
             }
         }
     }

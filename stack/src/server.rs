@@ -84,8 +84,12 @@ async fn connection(stream: TcpStream, peer: SocketAddr, services: Arc<Services>
 async fn route(request: Request<Incoming>, peer: SocketAddr, services: Arc<Services>) -> Answer {
     if aws::is_call(request.headers()) {
         let (parts, body) = request.into_parts();
+        // Before anything of the body is read: the port may be public.
+        let Some(caller) = services.aws.caller(&parts.headers) else {
+            return aws::unrecognized();
+        };
         return match collect(body, CALL_BYTES).await {
-            Ok(body) => services.aws.call(&parts, body).await,
+            Ok(body) => services.aws.call(caller, &parts, body).await,
             Err(answer) => answer,
         };
     }

@@ -225,7 +225,17 @@ async fn read(
                 // The gateway does not wait for one message's function before it calls the next.
                 tokio::spawn(async move {
                     let payload = message_payload(&services, &socket, &text);
-                    invoke(&services, "$default", payload).await;
+                    if invoke(&services, "$default", payload).await.is_none() {
+                        let failure = json!({
+                            "message": "Internal server error",
+                            "connectionId": socket.id,
+                            "requestId": request_id(),
+                        });
+                        // Who is gone or slow does not learn it.
+                        let _ = services
+                            .sockets
+                            .send(&socket.id, failure.to_string().into());
+                    }
                 });
             }
             Some(Ok(Message::Binary(_))) => {

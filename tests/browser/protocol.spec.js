@@ -41,29 +41,33 @@ const resumesOf = (sent, connection) =>
   sent.filter((message) => message.action === 'resume' && message.connection === connection).map(({ last, cursor }) => last ?? cursor);
 
 // The push behind `live` is how a test sees that the page has got the answer.
-const caughtUp = (cursor) => [live(cursor), pushed(cursor)];
+// Each has an event of its own.
+const caughtUp = (cursor, resumes) => [live(cursor), pushed(resumes < 3 ? cursor : `${cursor}+${resumes}`)];
 
-/** Lets the second resume of a connection happen, and its answer arrive, which takes real time. */
+/** Lets the further resumes of a connection happen, and their answers arrive, which takes real time. */
 async function settle(page, sent) {
   await page.clock.runFor(2_100);
   await expect.poll(() => resumesOf(sent, 1)).toEqual([200, 'c1']);
   await expect(rows(page).filter({ hasText: 'c1@' })).toBeVisible();
+  await page.clock.runFor(10_000);
+  await expect.poll(() => resumesOf(sent, 1)).toEqual([200, 'c1', 'c1']);
+  await expect(rows(page).filter({ hasText: 'c1+3@' })).toBeVisible();
 }
 
-const answered = ({ message, send }) => {
+const answered = ({ message, send, resumes }) => {
   if (message.action === 'ping') send({ type: 'pong' });
   else if (message.cursor === undefined) send(live('c1'));
-  else send(...caughtUp(message.cursor));
+  else send(...caughtUp(message.cursor, resumes));
 };
 
-test('asks for the newest 200 first and resumes once more from the cursor two seconds later', async ({ page }) => {
+test('asks for the newest 200 first and resumes from the cursor two and twelve seconds later', async ({ page }) => {
   await page.clock.install();
   const sent = await serve(page, [answered]);
   await expect(state(page)).toHaveText(/Live/);
   expect(resumesOf(sent, 1)).toEqual([200]);
   await settle(page, sent);
   await page.clock.runFor(50_000);
-  expect(resumesOf(sent, 1)).toHaveLength(2);
+  expect(resumesOf(sent, 1)).toHaveLength(3);
 });
 
 test('only replay advances the cursor until the feed is live', async ({ page }) => {
@@ -106,24 +110,25 @@ test('pings every minute and fills a gap from where it began', async ({ page }) 
   await page.clock.install();
   let hasGap = true;
   const sent = await serve(page, [
-    ({ message, send }) => {
+    ({ message, send, resumes }) => {
       if (message.action === 'ping' && hasGap) send({ type: 'gap', cursor: 'b3' });
       else if (message.cursor === 'b3') send(replay('b4'), live('c1'));
-      else answered({ message, send });
+      else answered({ message, send, resumes });
     },
   ]);
   await expect(state(page)).toHaveText(/Live/);
   await settle(page, sent);
-  await page.clock.runFor(58_000);
-  await expect.poll(() => resumesOf(sent, 1)).toEqual([200, 'c1', 'b3']);
-  await expect(rows(page)).toHaveCount(2);
+  await page.clock.runFor(48_000);
+  await expect.poll(() => resumesOf(sent, 1)).toEqual([200, 'c1', 'c1', 'b3']);
+  await expect(rows(page)).toHaveCount(3);
   await expect(state(page)).toHaveText(/Live/);
   hasGap = false;
-  // The server counts a connection in again as slowly as a new one: another look, two seconds later.
+  // The server counts a connection in again as slowly as a new one: two more looks.
   await page.clock.runFor(2_100);
-  await expect.poll(() => resumesOf(sent, 1)).toEqual([200, 'c1', 'b3', 'c1']);
-  await expect(rows(page).filter({ hasText: 'c1@' })).toBeVisible();
-  await page.clock.runFor(58_000);
+  await expect(rows(page).filter({ hasText: 'c1+5@' })).toBeVisible();
+  await page.clock.runFor(10_000);
+  await expect(rows(page).filter({ hasText: 'c1+5+6@' })).toBeVisible();
+  await page.clock.runFor(48_000);
   await expect.poll(() => sent.filter((message) => message.action === 'ping').length).toBe(2);
   await expect(state(page)).toHaveText(/Live/);
 });
@@ -138,16 +143,16 @@ test('a tab that comes back to the front asks at once whether the connection liv
 test('a connection lost while a gap is being filled begins again at the gap', async ({ page }) => {
   await page.clock.install();
   const sent = await serve(page, [
-    ({ message, send, socket }) => {
+    ({ message, send, socket, resumes }) => {
       if (message.action === 'ping') send({ type: 'gap', cursor: 'b3' });
       else if (message.cursor === 'b3') socket.close();
-      else answered({ message, send });
+      else answered({ message, send, resumes });
     },
     answered,
   ]);
   await expect(state(page)).toHaveText(/Live/);
   await settle(page, sent);
-  await page.clock.runFor(58_000);
+  await page.clock.runFor(48_000);
   await expect.poll(() => resumesOf(sent, 1).at(-1)).toBe('b3');
   await expect.poll(() => resumesOf(sent, 2)[0]).toBe('b3');
 });
@@ -155,19 +160,19 @@ test('a connection lost while a gap is being filled begins again at the gap', as
 test('a ping without an answer in ten seconds ends the connection', async ({ page }) => {
   await page.clock.install();
   const sent = await serve(page, [
-    ({ message, send }) => {
-      if (message.action === 'resume') answered({ message, send });
+    ({ message, send, resumes }) => {
+      if (message.action === 'resume') answered({ message, send, resumes });
     },
     answered,
   ]);
   await expect(state(page)).toHaveText(/Live/);
   await settle(page, sent);
-  await page.clock.runFor(58_000);
+  await page.clock.runFor(48_000);
   await expect.poll(() => sent.filter((message) => message.action === 'ping').length).toBe(1);
   await expect(state(page)).toHaveText(/Live/);
   await page.clock.runFor(10_000);
   await page.clock.runFor(300);
-  await expect.poll(() => resumesOf(sent, 2)[0]).toBe('c1');
+  await expect.poll(() => resumesOf(sent, 2)[0]).toBe('c1+3');
 });
 
 test('a resume without an answer ends the connection', async ({ page }) => {

@@ -4,6 +4,8 @@
 //! share a message, up to one unit where that is possible.
 //! ("Amazon API Gateway quotas": WebSocket frame size, message payload size.)
 
+use std::borrow::Borrow;
+
 /// The unit in which API Gateway counts a message, and the largest frame that it accepts.
 pub const FRAME_BYTES: usize = 32 * 1024;
 /// The largest message that API Gateway accepts.
@@ -27,7 +29,7 @@ pub struct Rendered {
 /// that has a message of its own. `replay` marks them as answers to a `resume`. The cursor of a
 /// message is the furthest of its events'.
 #[must_use]
-pub fn messages(events: &[Rendered], replay: bool) -> Vec<String> {
+pub fn messages<R: Borrow<Rendered>>(events: &[R], replay: bool) -> Vec<String> {
     let mut messages = Vec::new();
     let mut rest = events;
     while !rest.is_empty() {
@@ -39,10 +41,10 @@ pub fn messages(events: &[Rendered], replay: bool) -> Vec<String> {
 }
 
 /// How many of the first events fit one frame; at least one.
-fn fitting(events: &[Rendered]) -> usize {
+fn fitting<R: Borrow<Rendered>>(events: &[R]) -> usize {
     let mut bytes = ENVELOPE_BYTES;
     for (count, event) in events.iter().enumerate() {
-        bytes += event.json.len() + usize::from(count > 0);
+        bytes += event.borrow().json.len() + usize::from(count > 0);
         if bytes > FRAME_BYTES && count > 0 {
             return count;
         }
@@ -50,8 +52,11 @@ fn fitting(events: &[Rendered]) -> usize {
     events.len()
 }
 
-fn message(events: &[Rendered], replay: bool) -> String {
-    let bytes: usize = events.iter().map(|event| event.json.len() + 1).sum();
+fn message<R: Borrow<Rendered>>(events: &[R], replay: bool) -> String {
+    let bytes: usize = events
+        .iter()
+        .map(|event| event.borrow().json.len() + 1)
+        .sum();
     let mut text = String::with_capacity(bytes + ENVELOPE_BYTES);
     text.push_str(r#"{"type":"events","#);
     if replay {
@@ -62,11 +67,11 @@ fn message(events: &[Rendered], replay: bool) -> String {
         if index > 0 {
             text.push(',');
         }
-        text.push_str(&event.json);
+        text.push_str(&event.borrow().json);
     }
     let cursor = events
         .iter()
-        .map(|event| event.cursor.as_str())
+        .map(|event| event.borrow().cursor.as_str())
         .max()
         .unwrap_or_default();
     text.push_str(r#"],"cursor":""#);

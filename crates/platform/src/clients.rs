@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
@@ -110,6 +111,9 @@ impl Aws {
             .endpoint_url(format!("{host}/{stage}"))
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(Duration::from_secs(2)))
+            // Watching the speed of a body is a task for each of thousands of small messages, and
+            // the time limit ends a slow one anyway.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         aws_sdk_apigatewaymanagement::Client::from_conf(config)
     }

@@ -385,17 +385,17 @@ impl ConnectionList {
         }
     }
 
-    /// Notes, before they are sent, that records received since `from` are late. The note is kept
-    /// as long as a cursor from that time may come.
+    /// Notes, before they are sent, that records received since `from` are late, and that the last
+    /// of them may be sent at `until`. The note is kept as long as a cursor from that time may come.
     ///
     /// # Errors
     /// When DynamoDB does not take it.
     pub async fn note_late(
         &self,
         from: Millis,
-        now: Millis,
+        until: Millis,
         keep_until: Millis,
     ) -> Result<(), StoreError> {
-        late::note(&self.client, &self.table, from, now, keep_until).await
+        late::note(&self.client, &self.table, from, until, keep_until).await
     }
 }

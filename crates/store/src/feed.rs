@@ -18,6 +18,9 @@ use crate::keys;
 const INDEX: &str = "feed";
 /// How long getting a page's items may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// After a day without events, ever more days are looked at together, up to this many: a quiet
+/// deployment is mostly empty days.
+const MOST_DAYS: u64 = 16;
 /// The fewest positions that a partition is asked for at once.
 const LEAST_PER_QUERY: usize = 16;
 
@@ -131,20 +134,22 @@ impl FeedReader {
     }
 }
 
-/// A walk through the feed, page by page: the partitions of a day are merged, day after day.
+/// A walk through the feed, page by page: the partitions of a day, or of some days, are merged.
 #[derive(Debug)]
 pub struct FeedScan<'r> {
     reader: &'r FeedReader,
     direction: Direction,
     bound: Position,
     now: Millis,
-    /// The day being read, none when all are.
-    day: Option<Day>,
+    /// The next day to be read, none when all are.
+    next_day: Option<Day>,
     last_day: Day,
+    /// How many days are read together.
+    days: u64,
     lanes: Vec<Lane>,
 }
 
-/// One partition of the day being read.
+/// One partition of a day being read.
 #[derive(Debug)]
 struct Lane {
     shard: String,
@@ -174,22 +179,13 @@ impl<'r> FeedScan<'r> {
             direction,
             bound,
             now,
-            day: Some(day),
+            next_day: Some(day),
             last_day,
+            days: 1,
             lanes: Vec::new(),
         };
-        scan.open(day);
+        scan.turn();
         scan
-    }
-
-    fn open(&mut self, day: Day) {
-        self.lanes = (0..self.reader.shards)
-            .map(|shard| Lane {
-                shard: keys::feed_shard(day, shard),
-                ready: VecDeque::new(),
-                next: Some(Start::Bound),
-            })
-            .collect();
     }
 
     /// The next events, at most `limit`, and none at the end. Events that are gone are left out,
@@ -217,8 +213,11 @@ impl<'r> FeedScan<'r> {
         while positions.len() < limit {
             self.fill(limit - positions.len()).await?;
             match self.take() {
-                Some(position) => positions.push(position),
-                None if self.turn_day() => {}
+                Some(position) => {
+                    self.days = 1;
+                    positions.push(position);
+                }
+                None if self.turn() => {}
                 None => break,
             }
         }
@@ -247,17 +246,27 @@ impl<'r> FeedScan<'r> {
         lane?.ready.pop_front()
     }
 
-    fn turn_day(&mut self) -> bool {
-        self.day = match (self.day, self.direction) {
-            (Some(day), Direction::Forwards) if day < self.last_day => Some(day.next()),
-            (Some(day), Direction::Backwards) if day > self.last_day => day.previous(),
-            _ => None,
-        };
-        match self.day {
-            Some(day) => self.open(day),
-            None => self.lanes.clear(),
+    /// Goes on to the next days; false when there are none.
+    fn turn(&mut self) -> bool {
+        self.lanes.clear();
+        for _ in 0..self.days {
+            let Some(day) = self.next_day else { break };
+            self.open(day);
+            self.next_day = match self.direction {
+                Direction::Forwards => Some(day.next()).filter(|day| *day <= self.last_day),
+                Direction::Backwards => day.previous().filter(|day| *day >= self.last_day),
+            };
         }
-        self.day.is_some()
+        self.days = (self.days * 2).min(MOST_DAYS);
+        !self.lanes.is_empty()
+    }
+
+    fn open(&mut self, day: Day) {
+        self.lanes.extend((0..self.reader.shards).map(|shard| Lane {
+            shard: keys::feed_shard(day, shard),
+            ready: VecDeque::new(),
+            next: Some(Start::Bound),
+        }));
     }
 }
 

@@ -4,6 +4,7 @@
 //! attribute: they repeat each other, and a write costs by the kilobyte.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -185,10 +186,21 @@ fn decode(feed_at: &str, body: &[u8]) -> Result<Event<'static>, StoreError> {
     })
 }
 
+thread_local! {
+    /// Kept, as making one takes longer than decompressing an event.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
+}
+
 fn decompress(body: &[u8]) -> Result<Vec<u8>, StoreError> {
-    // The frame says how large it is, and one that says more than the bound is refused.
-    zstd::bulk::decompress(body, MAX_TEXT_BYTES)
-        .map_err(|_| StoreError::Corrupt("its body does not decompress"))
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        decompressor
+            .as_mut()
+            .ok_or(StoreError::Corrupt("no memory to decompress with"))?
+            // The frame says how large it is, and one that says more than the bound is refused.
+            .decompress(body, MAX_TEXT_BYTES)
+            .map_err(|_| StoreError::Corrupt("its body does not decompress"))
+    })
 }
 
 /// Reads an event from its item.

@@ -20,15 +20,15 @@ const FROM: &str = "from";
 /// more than it must, and an outage leaves few notes.
 const GRAIN_MS: u64 = 60_000;
 
-/// Notes that records received since `from` are being sent only now.
+/// Notes that records received since `from` are being sent only now, until `until`.
 pub(crate) async fn note(
     client: &Client,
     table: &str,
     from: Millis,
-    now: Millis,
+    until: Millis,
     keep_until: Millis,
 ) -> Result<(), StoreError> {
-    let until = Millis(now.0.next_multiple_of(GRAIN_MS));
+    let until = Millis(until.0.next_multiple_of(GRAIN_MS));
     let call = client
         .update_item()
         .table_name(table)

@@ -76,34 +76,9 @@ fn bad(code: &'static str, message: String) -> HttpError {
 /// `{"events":[…],"next":"<cursor>"}`, `next` null on the last page.
 pub(crate) async fn page(deps: &Deps, query: &Query) -> Result<String, StoreError> {
     let mut body = String::from(r#"{"events":["#);
-    let mut count = 0;
-    let mut last = None;
-    let mut scan = deps.reader.before(query.before, query.now);
-    'page: while let Some((events, looked_at)) = scan.next(CHUNK.min(query.limit - count)).await? {
-        for event in &events {
-            let json = event.to_json(&deps.feed);
-            if count > 0 && body.len() + json.len() > PAGE_BYTES {
-                break 'page;
-            }
-            if count > 0 {
-                body.push(',');
-            }
-            body.push_str(&json);
-            count += 1;
-            last = Some(event.position());
-        }
-        if count == query.limit {
-            break;
-        }
-        // Events that are gone are not in the page, but behind it all the same.
-        last = Some(looked_at);
-    }
-    let is_more = match last {
-        Some(last) => deps.reader.before(last, query.now).next(1).await?.is_some(),
-        None => false,
-    };
+    let next = fill(deps, query, &mut body).await?;
     body.push_str(r#"],"next":"#);
-    match last.filter(|_| is_more) {
+    match next {
         Some(last) => {
             body.push('"');
             body.push_str(&deps.feed.cursor_at(last));
@@ -112,4 +87,36 @@ pub(crate) async fn page(deps: &Deps, query: &Query) -> Result<String, StoreErro
         None => body.push_str("null}"),
     }
     Ok(body)
+}
+
+/// Writes the events of a page; answers the position of the last if there are more behind it.
+async fn fill(
+    deps: &Deps,
+    query: &Query,
+    body: &mut String,
+) -> Result<Option<Position>, StoreError> {
+    let mut scan = deps.reader.before(query.before, query.now);
+    let mut count = 0;
+    let mut last = None;
+    while count < query.limit {
+        let Some((events, looked_at)) = scan.next(CHUNK.min(query.limit - count)).await? else {
+            return Ok(None);
+        };
+        for event in &events {
+            let json = event.to_json(&deps.feed);
+            if count > 0 && body.len() + json.len() > PAGE_BYTES {
+                return Ok(last);
+            }
+            if count > 0 {
+                body.push(',');
+            }
+            body.push_str(&json);
+            count += 1;
+            last = Some(event.position());
+        }
+        // Events that are gone are not in the page, but behind it all the same.
+        last = Some(looked_at);
+    }
+    let is_more = scan.next(1).await?.is_some();
+    Ok(last.filter(|_| is_more))
 }

@@ -6,14 +6,14 @@ use domain::cursor::LOOK_BACK_MS;
 use domain::frame::{self, Rendered};
 use domain::{Cursor, CursorKind, Event, Filter, Millis, Position};
 use platform::clock;
-use store::{Connection, FeedScan};
+use store::Connection;
 
 use crate::action::{Bad, From};
 use crate::answer::Answer;
 use crate::{Client, Failure};
 
-/// How many events are read at once.
-const PAGE: usize = 500;
+/// How many events are read at once: a hundred of the largest fit a function's memory.
+const PAGE: usize = 100;
 /// How many events one invocation looks at, and for how long: API Gateway waits 29 s. A longer
 /// replay goes on with the client's next message.
 const MAX_EVENTS: usize = 10_000;
@@ -21,27 +21,36 @@ const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// How far ahead of ours the clock of the function that stored an event may be.
 const CLOCK_SKEW_MS: u64 = 60_000;
 
+/// How long after a mark is cleared a push may still pass over the connection: its list of
+/// connections is a second old at most.
+const LIST_AGE: Duration = Duration::from_millis(1_200);
+
 /// Replays the feed to the client, and answers what comes after the last event.
 pub(crate) async fn resume(
     client: &Client<'_>,
     row: &Connection,
     from: From,
 ) -> Result<Answer, Failure> {
-    let filter: Filter = row.filter.parse().map_err(Bad::filter)?;
-    let now = clock::now();
+    let replay = Replay {
+        client,
+        row,
+        filter: row.filter.parse().map_err(Bad::filter)?,
+        now: clock::now(),
+        started: Instant::now(),
+    };
     match from {
         From::Last(last) => {
-            clear_missed(client, row).await?;
-            replay_last(client, row, &filter, last, now).await
+            replay.clear_missed().await?;
+            replay.newest(last).await
         }
         From::Cursor(text) => {
             let cursor = client.deps.feed.decode(&text).map_err(Bad::cursor)?;
-            if cursor.position.received_at > now.plus(CLOCK_SKEW_MS) {
+            if cursor.position.received_at > replay.now.plus(CLOCK_SKEW_MS) {
                 return Err(Bad::future().into());
             }
             let start = start(client, row, cursor).await?;
-            clear_missed(client, row).await?;
-            replay(client, row, &filter, cursor, start, now).await
+            replay.clear_missed().await?;
+            replay.after(cursor, start).await
         }
     }
 }
@@ -63,102 +72,127 @@ async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<
     })
 }
 
-/// From now on live events flow again: what is stored until they do is in the replay.
-async fn clear_missed(client: &Client<'_>, row: &Connection) -> Result<(), Failure> {
-    if let Some(missed) = row.missed_since {
-        client.deps.session.clear_missed(client.id, missed).await?;
-    }
-    Ok(())
+/// One replay to one client.
+struct Replay<'a> {
+    client: &'a Client<'a>,
+    row: &'a Connection,
+    filter: Filter,
+    now: Millis,
+    started: Instant,
 }
 
-async fn replay(
-    client: &Client<'_>,
-    row: &Connection,
-    filter: &Filter,
-    seen: Cursor,
-    start: Position,
-    now: Millis,
-) -> Result<Answer, Failure> {
-    let started = Instant::now();
-    let recovered = match seen.kind {
-        CursorKind::Seen => seen.position.received_at >= client.deps.reader.kept_since(now),
-        CursorKind::Replayed { recovered } => recovered,
-    };
-    let mut scan = client.deps.reader.after(start, now);
-    let mut reached = start;
-    let mut looked_at = 0;
-    while let Some((events, last)) = scan.next(PAGE).await? {
-        send(
-            client,
-            row,
-            events.iter().filter(|event| filter.matches(&event.content)),
-        )
-        .await?;
-        reached = last;
-        looked_at += PAGE;
-        if looked_at >= MAX_EVENTS || started.elapsed() >= TIME_LIMIT {
-            return Ok(Answer::Continue {
-                cursor: client.cursor(reached, CursorKind::Replayed { recovered }),
-            });
+impl Replay<'_> {
+    /// From now on live events flow again: what is stored until they do is in the replay.
+    async fn clear_missed(&self) -> Result<(), Failure> {
+        if let Some(missed) = self.row.missed_since {
+            self.client
+                .deps
+                .session
+                .clear_missed(self.client.id, missed)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn after(&self, seen: Cursor, start: Position) -> Result<Answer, Failure> {
+        let reader = &self.client.deps.reader;
+        let recovered = match seen.kind {
+            CursorKind::Seen => seen.position.received_at >= reader.kept_since(self.now),
+            CursorKind::Replayed { recovered } => recovered,
+        };
+        let (mut reached, is_end) = self.send_after(start).await?;
+        if !is_end {
+            return Ok(self.go_on(reached, recovered));
+        }
+        if self.row.missed_since.is_some() {
+            // What was stored since the mark was cleared may have been passed over.
+            tokio::time::sleep(LIST_AGE.saturating_sub(self.started.elapsed())).await;
+            let (further, is_end) = self
+                .send_after(Position::start_of(self.now.minus(CLOCK_SKEW_MS)))
+                .await?;
+            reached = reached.max(further);
+            if !is_end {
+                return Ok(self.go_on(further, recovered));
+            }
+        }
+        let cursor = self
+            .client
+            .cursor(reached.max(seen.position), CursorKind::Seen);
+        Ok(Answer::Live { recovered, cursor })
+    }
+
+    fn go_on(&self, reached: Position, recovered: bool) -> Answer {
+        let kind = CursorKind::Replayed { recovered };
+        Answer::Continue {
+            cursor: self.client.cursor(reached, kind),
         }
     }
-    Ok(Answer::Live {
-        recovered,
-        cursor: client.cursor(reached.max(seen.position), CursorKind::Seen),
-    })
-}
 
-/// The newest events, oldest first. With a filter that little passes, only so many are looked at.
-async fn replay_last(
-    client: &Client<'_>,
-    row: &Connection,
-    filter: &Filter,
-    wanted: usize,
-    now: Millis,
-) -> Result<Answer, Failure> {
-    let mut scan: FeedScan<'_> = client
-        .deps
-        .reader
-        .before(Position::start_of(Millis::MAX), now);
-    let mut newest: Vec<Event<'_>> = Vec::with_capacity(wanted);
-    let mut looked_at = 0;
-    while newest.len() < wanted && looked_at < MAX_EVENTS {
-        let page = PAGE.min(wanted.max(64));
-        let Some((events, _)) = scan.next(page).await? else {
-            break;
-        };
-        newest.extend(
-            events
-                .into_iter()
-                .filter(|event| filter.matches(&event.content)),
-        );
-        looked_at += page;
+    /// Sends what was stored after `start`. Answers how far it got, and whether that is the end.
+    async fn send_after(&self, start: Position) -> Result<(Position, bool), Failure> {
+        let mut scan = self.client.deps.reader.after(start, clock::now());
+        let mut reached = start;
+        let mut looked_at = 0;
+        while let Some((events, last)) = scan.next(PAGE).await? {
+            let rendered: Vec<_> = self
+                .wanted(&events)
+                .map(|event| self.render(event))
+                .collect();
+            drop(events);
+            self.send(&rendered).await?;
+            reached = last;
+            looked_at += PAGE;
+            if looked_at >= MAX_EVENTS || self.started.elapsed() >= TIME_LIMIT {
+                return Ok((reached, false));
+            }
+        }
+        Ok((reached, true))
     }
-    newest.truncate(wanted);
-    let reached = newest
-        .first()
-        .map_or(Position::start_of(now), Event::position);
-    send(client, row, newest.iter().rev()).await?;
-    Ok(Answer::Live {
-        recovered: true,
-        cursor: client.cursor(reached, CursorKind::Seen),
-    })
-}
 
-async fn send<'e>(
-    client: &Client<'_>,
-    row: &Connection,
-    events: impl Iterator<Item = &'e Event<'static>>,
-) -> Result<(), Failure> {
-    let feed = &client.deps.feed;
-    let rendered: Vec<_> = events
-        .map(|event| Rendered {
-            json: event.to_json_within(feed, row.with_data, frame::EVENT_BYTES),
-            cursor: feed.cursor_at(event.position()),
+    /// The newest events, oldest first. With a filter that little passes, only so many are looked at.
+    async fn newest(&self, wanted: usize) -> Result<Answer, Failure> {
+        let beginning = Position::start_of(Millis::MAX);
+        let mut scan = self.client.deps.reader.before(beginning, self.now);
+        let mut newest: Vec<Rendered> = Vec::with_capacity(wanted);
+        let mut reached = None;
+        let mut looked_at = 0;
+        while newest.len() < wanted && looked_at < MAX_EVENTS && self.started.elapsed() < TIME_LIMIT
+        {
+            let Some((events, _)) = scan.next(PAGE).await? else {
+                break;
+            };
+            reached = reached.or(events.first().map(Event::position));
+            newest.extend(self.wanted(&events).map(|event| self.render(event)));
+            looked_at += PAGE;
+        }
+        newest.truncate(wanted);
+        newest.reverse();
+        self.send(&newest).await?;
+        let reached = reached.unwrap_or(Position::start_of(self.now));
+        Ok(Answer::Live {
+            recovered: true,
+            cursor: self.client.cursor(reached, CursorKind::Seen),
         })
-        .collect();
-    for message in frame::messages(&rendered, true) {
-        client.send(&message).await?;
     }
-    Ok(())
+
+    fn wanted<'e>(&self, events: &'e [Event<'static>]) -> impl Iterator<Item = &'e Event<'static>> {
+        events
+            .iter()
+            .filter(|event| self.filter.matches(&event.content))
+    }
+
+    fn render(&self, event: &Event<'_>) -> Rendered {
+        let feed = &self.client.deps.feed;
+        Rendered {
+            json: event.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
+            cursor: feed.cursor_at(event.position()),
+        }
+    }
+
+    async fn send(&self, events: &[Rendered]) -> Result<(), Failure> {
+        for message in frame::messages(events, true) {
+            self.client.send(&message).await?;
+        }
+        Ok(())
+    }
 }

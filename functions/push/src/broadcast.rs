@@ -1,12 +1,13 @@
 //! Sending a batch's events to the connections that want them.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::future::ready;
-use std::time::Duration;
+use std::sync::Arc;
 
 use domain::frame::{self, Rendered};
 use domain::{Event, Millis};
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::connections::Posted;
 use platform::telemetry::Chain;
@@ -17,10 +18,6 @@ use crate::directory::{Form, Listener};
 
 /// How many messages are under way at once.
 const CONCURRENCY: usize = 64;
-/// How long sending a batch may take: what is not sent by then is given up, well before the
-/// function's own time limit would repeat the batch for everybody.
-pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
-
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sent {
@@ -32,37 +29,45 @@ pub(crate) struct Sent {
     pub(crate) gone: usize,
     /// Connections that could not take it in time.
     pub(crate) given_up: usize,
+    /// Those of the given up that could not be marked as having missed something.
+    pub(crate) unmarked: usize,
 }
 
-/// Sends the events to every listener whose filter lets some of them pass. The messages of each
-/// form are made once, however many listeners have it.
+/// Sends the events to every listener whose filter lets some of them pass. Each event is rendered
+/// once, or twice if some want `data` and others do not; the messages of each form are made once,
+/// when their turn comes, and dropped when they are sent.
 pub(crate) async fn broadcast(
     deps: &Deps,
     events: &[Event<'_>],
     listeners: &[Listener],
     oldest: Millis,
+    deadline: Instant,
 ) -> Sent {
-    let deadline = Instant::now() + TIME_LIMIT;
-    let mut forms: HashMap<&Form, Vec<String>> = HashMap::new();
+    let mut forms: HashMap<&Form, Vec<&Listener>> = HashMap::new();
     for listener in listeners {
-        forms
-            .entry(&listener.form)
-            .or_insert_with(|| messages(deps, events, &listener.form));
+        forms.entry(&listener.form).or_default().push(listener);
     }
-    // Collected first: a stream over the closure itself cannot be sent between threads.
-    let wanted = listeners
-        .iter()
-        .filter_map(|listener| {
-            let messages = forms
-                .get(&listener.form)
-                .filter(|messages| !messages.is_empty())?;
-            Some(send(deps, listener, messages, oldest, deadline))
-        })
-        .collect::<Vec<_>>();
-    stream::iter(wanted)
-        .buffer_unordered(CONCURRENCY)
-        .fold(Sent::default(), |total, sent| ready(total.and(sent)))
-        .await
+    let rendering = Rendering::new(deps, events);
+    let mut total = Sent::default();
+    let mut sending = FuturesUnordered::new();
+    for (form, listeners) in forms {
+        let messages = Arc::new(rendering.messages(form));
+        if messages.is_empty() {
+            continue;
+        }
+        for listener in listeners {
+            if sending.len() == CONCURRENCY
+                && let Some(sent) = sending.next().await
+            {
+                total = total.and(sent);
+            }
+            sending.push(send(deps, listener, messages.clone(), oldest, deadline));
+        }
+    }
+    while let Some(sent) = sending.next().await {
+        total = total.and(sent);
+    }
+    total
 }
 
 impl Sent {
@@ -72,27 +77,61 @@ impl Sent {
             sent: self.sent + other.sent,
             gone: self.gone + other.gone,
             given_up: self.given_up + other.given_up,
+            unmarked: self.unmarked + other.unmarked,
         }
     }
 }
 
-fn messages(deps: &Deps, events: &[Event<'_>], form: &Form) -> Vec<String> {
-    let rendered: Vec<_> = events
-        .iter()
-        .filter(|event| form.filter.matches(&event.content))
-        .map(|event| Rendered {
-            json: event.to_json_within(&deps.feed, form.with_data, frame::EVENT_BYTES),
-            cursor: deps.feed.cursor_at(event.position()),
-        })
-        .collect();
-    frame::messages(&rendered, false)
+/// The batch's events as they are sent.
+struct Rendering<'a> {
+    deps: &'a Deps,
+    events: &'a [Event<'a>],
+    with_data: OnceCell<Vec<Rendered>>,
+    without_data: OnceCell<Vec<Rendered>>,
+}
+
+impl<'a> Rendering<'a> {
+    fn new(deps: &'a Deps, events: &'a [Event<'a>]) -> Rendering<'a> {
+        Rendering {
+            deps,
+            events,
+            with_data: OnceCell::new(),
+            without_data: OnceCell::new(),
+        }
+    }
+
+    fn messages(&self, form: &Form) -> Vec<String> {
+        let cell = if form.with_data {
+            &self.with_data
+        } else {
+            &self.without_data
+        };
+        let rendered = cell.get_or_init(|| self.render(form.with_data));
+        let wanted: Vec<_> = self
+            .events
+            .iter()
+            .zip(rendered)
+            .filter(|(event, _)| form.filter.matches(&event.content))
+            .map(|(_, rendered)| rendered)
+            .collect();
+        frame::messages(&wanted, false)
+    }
+
+    fn render(&self, with_data: bool) -> Vec<Rendered> {
+        let feed = &self.deps.feed;
+        let render = |event: &Event<'_>| Rendered {
+            json: event.to_json_within(feed, with_data, frame::EVENT_BYTES),
+            cursor: feed.cursor_at(event.position()),
+        };
+        self.events.iter().map(render).collect()
+    }
 }
 
 /// Sends one listener its messages, one after the other, and stops at the first that fails.
 async fn send(
     deps: &Deps,
     listener: &Listener,
-    messages: &[String],
+    messages: Arc<Vec<String>>,
     oldest: Millis,
     deadline: Instant,
 ) -> Sent {
@@ -100,27 +139,27 @@ async fn send(
         connections: 1,
         ..Sent::default()
     };
-    for message in messages {
+    for message in messages.iter() {
         let post = deps.connections.post(&listener.id, message.as_bytes());
-        let posted = timeout_at(deadline, post).await.unwrap_or(Posted::GivenUp);
-        let noted = match posted {
-            Posted::Sent => {
-                result.sent += 1;
-                continue;
-            }
+        match timeout_at(deadline, post).await.unwrap_or(Posted::GivenUp) {
+            Posted::Sent => result.sent += 1,
             Posted::Gone => {
-                result.gone += 1;
-                deps.list.forget_gone(&listener.id, clock::now()).await
+                result.gone = 1;
+                if let Err(error) = deps.list.forget_gone(&listener.id, clock::now()).await {
+                    // The next batch finds it gone as well.
+                    tracing::warn!(connection.id = listener.id, error = %Chain(&error), "A connection that is gone could not be forgotten.");
+                }
+                break;
             }
             Posted::GivenUp => {
-                result.given_up += 1;
-                deps.list.mark_missed(&listener.id, oldest).await
+                result.given_up = 1;
+                if let Err(error) = deps.list.mark_missed(&listener.id, oldest).await {
+                    result.unmarked = 1;
+                    tracing::warn!(connection.id = listener.id, error = %Chain(&error), "A connection that missed something could not be marked.");
+                }
+                break;
             }
-        };
-        if let Err(error) = noted {
-            tracing::warn!(connection.id = listener.id, error = %Chain(&error), "What became of a connection could not be noted.");
         }
-        break;
     }
     result
 }

@@ -9,6 +9,8 @@ mod batch;
 mod broadcast;
 mod directory;
 
+use std::time::Duration;
+
 use aws_lambda_events::event::dynamodb;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use domain::Feed;
@@ -18,13 +20,24 @@ use platform::connections::Connections;
 use platform::telemetry::Chain;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, stream};
 use store::{ConnectionList, StoreError};
+use tokio::time::{Instant, timeout_at};
 
 use crate::batch::Batch;
+use crate::broadcast::Sent;
 use crate::directory::Directory;
 
-/// What was stored longer ago than this may be sent later than a resume looks back, since sending
-/// takes its time: that is noted first. ("Why nothing is missed", `ARCHITECTURE.md`.)
-const LATE_MS: u64 = LOOK_BACK_MS - broadcast::TIME_LIMIT.as_secs() * 1_000;
+/// How long a push may take, from its decision that a batch is not late to its last message: what
+/// is not sent by then is given up, well before the function's own time limit would repeat the
+/// batch for everybody.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// What was stored longer ago than this may be sent later than a resume looks back: that is noted
+/// first. ("Why nothing is missed", `ARCHITECTURE.md`.)
+const LATE_MS: u64 = LOOK_BACK_MS - TIME_LIMIT.as_secs() * 1_000;
+/// Until when a note on late records holds: until the push has ended, and every other one has seen
+/// the connections that this one saw.
+const NOTE_MS: u64 = 30_000;
+/// For marking who missed something, after the time is up.
+const GRACE: Duration = Duration::from_secs(20);
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What the function works with.
@@ -85,7 +98,10 @@ pub async fn handle(
         .first()
         .and_then(|record| record.change.sequence_number.clone());
     let batch = Batch::decode(event.payload.records, clock::now());
-    match push(deps, &batch).await {
+    let deadline = Instant::now() + TIME_LIMIT;
+    // In time, or as if DynamoDB had not answered: the batch comes again.
+    let pushed = timeout_at(deadline + GRACE, push(deps, &batch, deadline)).await;
+    match pushed.unwrap_or(Err(Failure::OutOfTime)) {
         Ok(sent) => {
             tracing::info!(
                 request.id = request_id,
@@ -110,16 +126,33 @@ pub async fn handle(
     }
 }
 
-async fn push(deps: &Deps, batch: &Batch) -> Result<broadcast::Sent, StoreError> {
+/// Why a batch has to come again.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0} connections that missed a message could not be marked")]
+    Unmarked(usize),
+    #[error("it took too long")]
+    OutOfTime,
+}
+
+async fn push(deps: &Deps, batch: &Batch, deadline: Instant) -> Result<Sent, Failure> {
     let Some(oldest) = batch.oldest() else {
-        return Ok(broadcast::Sent::default());
+        return Ok(Sent::default());
     };
     let now = clock::now();
     if oldest < now.minus(LATE_MS) {
+        let keep_until = now.plus(deps.retention_ms);
         deps.list
-            .note_late(oldest, now, now.plus(deps.retention_ms))
+            .note_late(oldest, now.plus(NOTE_MS), keep_until)
             .await?;
     }
     let connections = deps.directory.connections(&deps.list, now).await?;
-    Ok(broadcast::broadcast(deps, &batch.events, &connections, oldest).await)
+    let sent = broadcast::broadcast(deps, &batch.events, &connections, oldest, deadline).await;
+    // Nobody else would ever tell them.
+    if sent.unmarked > 0 {
+        return Err(Failure::Unmarked(sent.unmarked));
+    }
+    Ok(sent)
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynoxide::Database;
-use dynoxide::actions::batch_write_item::BatchWriteItemRequest;
+use dynoxide::actions::batch_write_item::{BatchWriteItemRequest, BatchWriteItemResponse};
 use dynoxide::actions::put_item::PutItemRequest;
-use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
+use dynoxide::actions::transact_write_items::{
+    TransactPut, TransactWriteItem, TransactWriteItemsRequest,
+};
+use dynoxide::{Database, DynoxideError};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -136,7 +138,7 @@ impl Engine {
                             keys.check(db, table, &put.item)?;
                         }
                     }
-                    db.batch_write_item(request)
+                    write_batch(db, request)
                 })
             }
             Operation::TransactWriteItems => {
@@ -275,6 +277,56 @@ impl Engine {
         }
         Some(name)
     }
+}
+
+/// The most writes in a batch.
+const BATCH_WRITES: usize = 25;
+
+/// Writes a batch. dynoxide commits every item of a batch on its own, and the commits are most of
+/// what it costs; a transaction of the same puts commits once. A transaction that is refused has
+/// written nothing: the batch is then written as a batch, with the errors of one.
+fn write_batch(
+    db: &Database,
+    request: BatchWriteItemRequest,
+) -> Result<BatchWriteItemResponse, DynoxideError> {
+    if let Some(transaction) = as_transaction(&request)
+        && db.transact_write_items(transaction).is_ok()
+    {
+        return Ok(BatchWriteItemResponse::default());
+    }
+    db.batch_write_item(request)
+}
+
+/// The batch as a transaction, when it holds nothing but puts and asks for nothing but to be done.
+fn as_transaction(request: &BatchWriteItemRequest) -> Option<TransactWriteItemsRequest> {
+    let tables = &request.request_items;
+    let writes: usize = tables.values().map(Vec::len).sum();
+    let is_plain = request.return_consumed_capacity.is_none()
+        && request.return_item_collection_metrics.is_none()
+        && writes <= BATCH_WRITES
+        && tables.values().all(|writes| !writes.is_empty());
+    let puts = tables
+        .iter()
+        .flat_map(|(table, writes)| writes.iter().map(move |write| (table, write)))
+        .map(
+            |(table, write)| match (&write.put_request, &write.delete_request) {
+                (Some(put), None) => Some(TransactWriteItem {
+                    put: Some(TransactPut {
+                        table_name: table.clone(),
+                        item: put.item.clone(),
+                        ..TransactPut::default()
+                    }),
+                    ..TransactWriteItem::default()
+                }),
+                _ => None,
+            },
+        );
+    is_plain.then(|| {
+        Some(TransactWriteItemsRequest {
+            transact_items: puts.collect::<Option<_>>()?,
+            ..TransactWriteItemsRequest::default()
+        })
+    })?
 }
 
 fn unknown_view_type(view_type: &Value) -> DynamoError {

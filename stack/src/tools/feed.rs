@@ -53,8 +53,9 @@ impl FeedOptions {
 /// The times of a feed.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// From connecting to the second resume, which covers the server's list of connections (1 s old at most).
-    pub second_resume: Duration,
+    /// From connecting to each further resume. The first covers the server's list of connections (1 s old at most),
+    /// the last an index that lags.
+    pub looks: [Duration; 2],
     pub ping: Duration,
     /// How long after a ping the server may stay silent.
     pub pong: Duration,
@@ -66,7 +67,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            second_resume: Duration::from_secs(2),
+            looks: [Duration::from_secs(2), Duration::from_secs(12)],
             ping: Duration::from_secs(60),
             pong: Duration::from_secs(20),
             shortest_pause: Duration::from_millis(250),

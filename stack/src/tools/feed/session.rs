@@ -24,7 +24,9 @@ pub(super) struct Session {
     has_lost_its_place: bool,
     /// The first resume of the connection waits for the answer to the subscription.
     has_to_resume: bool,
-    /// A gap was reported and not yet taken note of.
+    /// A gap that was reported while a replay ran; it is filled afterwards, or on the next connection.
+    gap: Option<String>,
+    /// A gap was reported and the caller was not told yet.
     has_gap: bool,
     /// Replayed events are not told before the first `live` if none were asked for.
     is_quiet: bool,
@@ -81,6 +83,7 @@ impl Session {
             has_lost_its_place: false,
             is_quiet: options.cursor.is_none() && options.last == 0,
             has_to_resume: false,
+            gap: None,
             has_gap: false,
             beginning: Beginning::new(options),
             seen: Seen::new(options.remembered_ids),
@@ -89,6 +92,11 @@ impl Session {
 
     /// What to send on a new connection.
     pub(super) fn open(&mut self) -> String {
+        if let (Some(gap), Some(cursor)) = (self.gap.take(), &mut self.cursor)
+            && gap < *cursor
+        {
+            *cursor = gap;
+        }
         self.phase = Phase::Replaying;
         self.has_to_resume = self.data;
         if self.data {
@@ -194,7 +202,11 @@ impl Session {
         self.beginning.fix();
         let recovered =
             message.recovered.unwrap_or(true) && !std::mem::take(&mut self.has_lost_its_place);
-        vec![Step::Tell(FeedItem::Live { recovered })]
+        let mut steps = vec![Step::Tell(FeedItem::Live { recovered })];
+        if self.gap.is_some() {
+            steps.extend(self.fill_gap());
+        }
+        steps
     }
 
     /// The place where a long replay goes on is given back as it came. It is not kept: it may lie before our cursor,
@@ -210,7 +222,16 @@ impl Session {
 
     /// Something was not sent to us: the place to resume from may lie before our cursor, also for a later connection.
     fn gap(&mut self, from: Option<String>) -> Vec<Step> {
-        if let Some(from) = from
+        self.gap = [self.gap.take(), from].into_iter().flatten().min();
+        match self.phase {
+            Phase::Live => self.fill_gap(),
+            // The end of the running replay would take the cursor forward again.
+            Phase::Replaying => vec![],
+        }
+    }
+
+    fn fill_gap(&mut self) -> Vec<Step> {
+        if let Some(from) = self.gap.take()
             && self.cursor.as_ref().is_none_or(|cursor| from < *cursor)
         {
             self.cursor = Some(from);

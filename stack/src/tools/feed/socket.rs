@@ -1,5 +1,6 @@
 //! The socket of a feed: connecting, talking, pausing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,12 +131,12 @@ async fn converse(
         return failure;
     }
     let connected = Instant::now();
-    let mut second_resume = Some(connected + pace.second_resume);
+    let mut looks: VecDeque<_> = pace.looks.map(|look| connected + look).into();
     let mut ping = connected + pace.ping;
     // Set while an answer is awaited; any message is one.
     let mut silence = Some(connected + pace.pong);
     loop {
-        let resume = second_resume.filter(|_| session.is_live());
+        let resume = looks.front().copied().filter(|_| session.is_live());
         let to_say = tokio::select! {
             received = socket.next() => {
                 silence = None;
@@ -146,7 +147,8 @@ async fn converse(
                         }
                         if session.take_gap() {
                             // The server counts us in again as slowly as after connecting.
-                            second_resume = Some(Instant::now() + pace.second_resume);
+                            let now = Instant::now();
+                            looks = pace.looks.map(|look| now + look).into();
                         }
                         continue;
                     }
@@ -155,7 +157,7 @@ async fn converse(
                 }
             }
             () = until(resume) => {
-                second_resume = None;
+                looks.pop_front();
                 session.resume()
             }
             () = sleep_until(ping) => {

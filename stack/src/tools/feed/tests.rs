@@ -31,7 +31,7 @@ impl Server {
         let hour = Duration::from_secs(3_600);
         let pause = Duration::from_millis(1);
         let pace = Pace {
-            second_resume: hour,
+            looks: [hour; 2],
             ping: hour,
             pong: hour,
             shortest_pause: pause,
@@ -158,7 +158,7 @@ async fn a_lost_connection_is_resumed_from_what_was_replayed_and_not_from_what_w
 async fn the_second_resume_follows_once_the_feed_is_live() {
     let server = Server::start().await;
     let mut options = server.options();
-    options.pace.second_resume = Duration::from_millis(20);
+    options.pace.looks[0] = Duration::from_millis(20);
     let (mut feed, mut peer) = server.connect(options).await;
     peer.hears(json!({"action": "resume", "last": 10})).await;
     peer.says_live("c1").await;

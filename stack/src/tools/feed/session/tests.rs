@@ -190,3 +190,18 @@ fn a_resume_waits_until_the_subscription_is_in_force() {
     assert_eq!(session.receive(&subscribed), [resume]);
     assert_eq!(session.receive(&subscribed), []);
 }
+
+#[test]
+fn a_gap_reported_during_a_replay_is_filled_after_it_or_on_the_next_connection() {
+    let gap = json!({"type": "gap", "cursor": "c3"}).to_string();
+    let mut one = session(Some("c5"), 0);
+    assert_eq!(one.receive(&gap), []);
+    let steps = one.receive(&live("c9"));
+    let resume = Step::Send(r#"{"action":"resume","cursor":"c3"}"#.to_owned());
+    assert_eq!(steps[1..], [resume]);
+    assert!(!one.is_live());
+
+    let mut other = session(Some("c5"), 0);
+    other.receive(&gap);
+    assert_eq!(other.open(), r#"{"action":"resume","cursor":"c3"}"#);
+}
