@@ -106,11 +106,7 @@ impl FeedReader {
         if positions.is_empty() {
             return Ok(Vec::new());
         }
-        let mut ids: Vec<_> = positions.iter().map(|position| position.id).collect();
-        // Nobody writes an item whose place names another's id; if one is there all the same, it
-        // must not make the call malformed for the whole page.
-        ids.sort_unstable();
-        ids.dedup();
+        let ids: Vec<_> = positions.iter().map(|position| position.id).collect();
         let deadline = Instant::now() + TIME_LIMIT;
         let items = batch::get(&self.client, &self.table, &ids, Read::Item, deadline).await?;
         let mut found: HashMap<EventId, _> = items
@@ -146,6 +142,8 @@ pub struct FeedScan<'r> {
     last_day: Day,
     /// How many days are read together.
     days: u64,
+    /// The last position that was answered.
+    last: Option<Position>,
     lanes: Vec<Lane>,
 }
 
@@ -182,6 +180,7 @@ impl<'r> FeedScan<'r> {
             next_day: Some(day),
             last_day,
             days: 1,
+            last: None,
             lanes: Vec::new(),
         };
         scan.turn();
@@ -213,8 +212,12 @@ impl<'r> FeedScan<'r> {
         while positions.len() < limit {
             self.fill(limit - positions.len()).await?;
             match self.take() {
+                // Nobody writes an item whose place is another's; one that is there all the same must
+                // not make a call name a key twice.
+                Some(position) if self.last == Some(position) => {}
                 Some(position) => {
                     self.days = 1;
+                    self.last = Some(position);
                     positions.push(position);
                 }
                 None if self.turn() => {}

@@ -1,0 +1,149 @@
+//! What must never stand in a log line.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use flows::TestStack;
+use platform::telemetry;
+use serde_json::Value;
+use tracing::level_filters::LevelFilter;
+
+use crate::fixtures::{
+    self, CONNECTION, CURSOR, KEY, RECEIVED_MS, TOKEN, URL_SECRET, files, fixture,
+};
+
+/// What each function says when it has done its work, or has refused to.
+const KNOWN_LINES: &[(&str, &str)] = &[
+    ("webhook", "A batch was stored."),
+    ("webhook", "A webhook request was refused."),
+    ("api", "A page of events was answered."),
+    ("connect", "A connection was accepted."),
+    ("connect", "A connection was refused."),
+    ("disconnect", "A connection was closed and forgotten."),
+    ("message", "A message was served."),
+    ("push", "A batch was pushed."),
+    (
+        "push::batch",
+        "A stream record holds no event that can be read, and is left out.",
+    ),
+];
+
+/// Collects lines.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_has_personal_data_or_secrets_even_at_trace() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = telemetry::lines(LevelFilter::TRACE, move || writer.clone());
+    // For all threads: what others log while this test runs must not tell anything either.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let mut forbidden = always_forbidden();
+    for stack in [
+        fixtures::stack().await,
+        fixtures::stack_with_url_secret().await,
+    ] {
+        forbidden.insert(stack.urls().token.clone());
+        run_everything(&stack, &mut forbidden).await;
+    }
+    let text = lines.text();
+    for (target, message) in KNOWN_LINES {
+        let is_there = text.lines().any(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["target"] == *target && line["message"] == *message
+        });
+        assert!(is_there, "{target} did not say {message:?}");
+    }
+    assert_eq!(leaks(&text, &forbidden), Vec::<String>::new());
+}
+
+/// What is forbidden whatever a sample says.
+fn always_forbidden() -> BTreeSet<String> {
+    ["canary", "203.0.113.77", "2001:db8::77", KEY, URL_SECRET]
+        .map(str::to_owned)
+        .into()
+}
+
+/// The lines that have any of it, in any case.
+fn leaks(text: &str, forbidden: &BTreeSet<String>) -> Vec<String> {
+    let forbidden: Vec<String> = forbidden.iter().map(|word| word.to_lowercase()).collect();
+    let has_any = |line: &&str| {
+        let line = line.to_lowercase();
+        forbidden.iter().any(|word| line.contains(word))
+    };
+    text.lines().filter(has_any).map(str::to_owned).collect()
+}
+
+/// Every sample through its function: as it is, and as it would be in this stack.
+async fn run_everything(stack: &TestStack, forbidden: &mut BTreeSet<String>) {
+    let mut socket = stack.connect().await;
+    let subscribed = socket
+        .ask(serde_json::json!({ "action": "subscribe" }))
+        .await;
+    let cursor = subscribed.cursor();
+    for function in &stack.template().functions.clone() {
+        for path in files(&function.binary) {
+            if !path.ends_with(".json") {
+                continue;
+            }
+            let sample = fixture(&path);
+            forbidden.extend(parts(&sample));
+            let now = platform::clock::now().0.to_string();
+            let here = sample
+                .replace(TOKEN, &stack.urls().token)
+                .replace(CURSOR, &cursor)
+                .replace(RECEIVED_MS, &now);
+            // The open connection has to last: only messages are about it.
+            let here = if function.binary == "message" {
+                here.replace(CONNECTION, socket.id())
+            } else {
+                here
+            };
+            for payload in [sample, here] {
+                let answer = stack.invoke(&function.logical_id, payload).await;
+                assert!(answer.is_ok(), "{path}: {answer:?}");
+            }
+        }
+    }
+}
+
+/// What of a payload tells its content without a canary: its signature, and the start of its body
+/// and of the bodies of its items.
+fn parts(sample: &str) -> Vec<String> {
+    let value: Value = serde_json::from_str(sample).unwrap();
+    let bodies = value["Records"].as_array().into_iter().flatten();
+    bodies
+        .map(|record| &record["dynamodb"]["NewImage"]["body"]["B"])
+        .chain([&value["headers"]["x-mandrill-signature"], &value["body"]])
+        .filter_map(Value::as_str)
+        .filter(|text| text.len() >= 20)
+        .map(|text| text.chars().take(40).collect())
+        .collect()
+}
+
+#[test]
+fn a_leak_is_found() {
+    let forbidden = always_forbidden();
+    let line = r#"{"target":"webhook","message":"m","recipient":"Canary.Recipient@example.com"}"#;
+    assert_eq!(leaks(&format!("{{}}\n{line}\n"), &forbidden), [line]);
+    assert!(leaks("{}\n{\"ip\":\"203.0.113.7\"}", &forbidden).is_empty());
+}

@@ -1,0 +1,97 @@
+//! Each function may call what it calls, and nothing else.
+
+use std::collections::BTreeSet;
+
+use platform::{Permission, Resource};
+use posthorn::template::{Effect, Function, Settings, Template};
+
+/// An action on a resource's ARN.
+type Right = (String, String);
+
+pub(crate) fn template() -> Template {
+    Template::parse(posthorn::stack::TEMPLATE, &Settings::default()).unwrap()
+}
+
+fn permissions(binary: &str) -> Vec<Permission> {
+    match binary {
+        "webhook" => webhook::permissions(),
+        "api" => api::permissions(),
+        "connect" => connect::permissions(),
+        "disconnect" => disconnect::permissions(),
+        "message" => message::permissions(),
+        "push" => push::permissions(),
+        unknown => panic!("the test does not know the function {unknown}"),
+    }
+}
+
+fn arn(template: &Template, resource: Resource) -> String {
+    let table = |id: &str| template.table(id).unwrap().arn.clone();
+    match resource {
+        Resource::EventsTable => table("EventsTable"),
+        Resource::EventsFeedIndex => format!("{}/index/feed", table("EventsTable")),
+        Resource::ConnectionsTable => table("ConnectionsTable"),
+        Resource::Secret => template.secrets[0].arn.clone(),
+        Resource::Connections { method } => {
+            let api = template.websocket.as_ref().unwrap();
+            let (id, stage) = (&api.api_id, &api.stage);
+            let account = posthorn::template::ACCOUNT_ID;
+            format!("arn:aws:execute-api:us-east-1:{account}:{id}/{stage}/{method}/@connections/*")
+        }
+    }
+}
+
+/// What the code says.
+fn needed(template: &Template, function: &Function) -> BTreeSet<Right> {
+    permissions(&function.binary)
+        .into_iter()
+        .flat_map(|permission| {
+            let arn = arn(template, permission.resource);
+            permission
+                .actions
+                .iter()
+                .map(move |action| ((*action).to_owned(), arn.clone()))
+        })
+        .collect()
+}
+
+/// What the template says.
+fn granted(function: &Function) -> BTreeSet<Right> {
+    let mut rights = BTreeSet::new();
+    for statement in &function.policies {
+        assert_eq!(statement.effect, Effect::Allow, "{}", function.logical_id);
+        assert!(statement.conditions.is_empty(), "{}", function.logical_id);
+        for action in &statement.actions {
+            for resource in &statement.resources {
+                rights.insert((action.clone(), resource.clone()));
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn the_template_grants_each_function_what_it_calls_and_nothing_else() {
+    let template = template();
+    assert_eq!(template.secrets.len(), 1, "which secret is meant?");
+    for function in &template.functions {
+        let (needed, granted) = (needed(&template, function), granted(function));
+        let (missing, left_over) = (&needed - &granted, &granted - &needed);
+        assert!(
+            missing.is_empty() && left_over.is_empty(),
+            "{} calls without a right: {missing:?}, has rights without a call: {left_over:?}",
+            function.logical_id
+        );
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_or_left_over_is_found() {
+    let template = template();
+    let function = template.function("DisconnectFunction").unwrap();
+    let mut without = function.clone();
+    without.policies.clear();
+    assert_ne!(needed(&template, &without), granted(&without));
+    let mut more = function.clone();
+    more.policies[0].actions.push("dynamodb:Scan".to_owned());
+    assert_ne!(needed(&template, &more), granted(&more));
+}

@@ -1,0 +1,168 @@
+//! Running the program, and a local stack that it is.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use flows::{DEADLINE, Http, Mandrill, Socket};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// The program, built as `cargo run` builds it: the tests of another package get no path to it.
+pub(super) async fn binary() -> &'static Path {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    BINARY.get_or_init(build).await
+}
+
+async fn build() -> PathBuf {
+    let cargo = platform::config::process("CARGO").unwrap_or("cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["build", "--bin", "posthorn", "--message-format", "json"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "posthorn does not build");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let messages = messages
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let built = messages
+        .filter(|message| message["target"]["name"] == "posthorn")
+        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    built.expect("cargo says where the program is")
+}
+
+pub(super) async fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(binary().await);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs the program to its end.
+pub(super) async fn run(args: &[&str]) -> Output {
+    finish(&mut command(args).await).await
+}
+
+/// Runs a line of a shell to its end.
+pub(super) async fn shell(line: &str) -> Output {
+    finish(Command::new("sh").args(["-c", line]).kill_on_drop(true)).await
+}
+
+async fn finish(command: &mut Command) -> Output {
+    let output = timeout(DEADLINE, command.output()).await;
+    let output = output.expect("the program ends").unwrap();
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    output
+}
+
+pub(super) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(super) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+pub(super) fn assert_code(output: &Output, code: i32) {
+    let (out, err) = (stdout(output), stderr(output));
+    assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
+}
+
+/// A local stack that runs as a process.
+pub(super) struct Running {
+    pub(super) child: Child,
+    /// What it printed when it was ready.
+    pub(super) announcement: String,
+    /// What it has written to stderr so far.
+    pub(super) notes: Arc<Mutex<String>>,
+    /// `stack.json`.
+    pub(super) json: Value,
+}
+
+impl Running {
+    pub(super) async fn start(directory: &Path, port: u16, args: &[&str]) -> Running {
+        let (directory, port) = (directory.to_str().unwrap(), port.to_string());
+        let mut all = vec!["up", "--port", &port, "--data-dir", directory];
+        all.extend(args);
+        let mut child = command(&all)
+            .await
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let notes = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let written = notes.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                *written.lock().unwrap() += &(line + "\n");
+            }
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut announcement = String::new();
+        while !announcement.contains("Ctrl-C") {
+            let line = timeout(DEADLINE, lines.next_line()).await;
+            let line = line.expect("an announcement").unwrap();
+            let ended = || panic!("it ended: {}", notes.lock().unwrap());
+            announcement += &(line.unwrap_or_else(ended) + "\n");
+        }
+        let text = std::fs::read_to_string(Path::new(directory).join("stack.json")).unwrap();
+        Running {
+            child,
+            announcement,
+            notes,
+            json: serde_json::from_str(&text).unwrap(),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.json[name].as_str().unwrap()
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.text("http")
+            .rsplit(':')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    pub(super) fn mandrill(&self) -> Mandrill {
+        let url = self.text("webhook_url");
+        Mandrill::new(url, url, self.json["webhook_keys"][0].as_str().unwrap())
+    }
+
+    pub(super) async fn connect(&self) -> Socket {
+        let url = format!("{}?ticket={}", self.text("ws"), self.text("token"));
+        Socket::open(&url).await.unwrap()
+    }
+
+    pub(super) async fn history(&self) -> Vec<Value> {
+        let http = Http::new(self.text("http"));
+        let answer = http.get("/v1/events?limit=1000", self.text("token")).await;
+        let page = answer.json();
+        assert!(page["next"].is_null(), "the test reads one page only");
+        page["events"].as_array().unwrap().clone()
+    }
+
+    pub(super) async fn signal(&self, name: &str) {
+        let process = self.child.id().unwrap();
+        assert_code(&shell(&format!("kill -{name} {process}")).await, 0);
+    }
+
+    pub(super) async fn exit_code(&mut self) -> Option<i32> {
+        let status = timeout(DEADLINE, self.child.wait()).await;
+        status.expect("it ends").unwrap().code()
+    }
+
+    pub(super) fn assert_no_panic(&self) {
+        let notes = self.notes.lock().unwrap();
+        assert!(!notes.contains("panicked"), "{notes}");
+    }
+}

@@ -1,0 +1,110 @@
+//! What the template has to say so that the functions work, beyond what the local stack refuses.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use platform::{Aws, ConfigError, Lookup, clients};
+use posthorn::template::Function;
+use serde_json::Value;
+
+use crate::fixtures::fixture;
+use crate::policies::template;
+
+/// Set by Lambda itself, or only off AWS.
+const NOT_OURS: &str = "AWS_";
+
+fn build(binary: &str, lookup: Lookup<'_>) -> Result<(), ConfigError> {
+    let aws = Aws::new(lookup, clients::http_client(lookup))?;
+    match binary {
+        "webhook" => webhook::Deps::new(&aws, lookup).map(drop),
+        "api" => api::Deps::new(&aws, lookup).map(drop),
+        "connect" => connect::Deps::new(&aws, lookup).map(drop),
+        "disconnect" => disconnect::Deps::new(&aws, lookup).map(drop),
+        "message" => message::Deps::new(&aws, lookup).map(drop),
+        "push" => push::Deps::new(&aws, lookup).map(drop),
+        unknown => panic!("the test does not know the function {unknown}"),
+    }
+}
+
+/// The names that a function looks up when it starts.
+fn read(function: &Function) -> BTreeSet<String> {
+    let names = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        names.borrow_mut().insert(name.to_owned());
+        match name {
+            "AWS_ENDPOINT_URL" => Some("http://127.0.0.1:1".to_owned()),
+            _ if name.starts_with(NOT_OURS) => Some("set-by-lambda".to_owned()),
+            _ => function.environment.get(name).cloned(),
+        }
+    };
+    let built = build(&function.binary, &lookup);
+    assert!(built.is_ok(), "{}: {built:?}", function.logical_id);
+    let mut names = names.into_inner();
+    names.retain(|name| !name.starts_with(NOT_OURS));
+    names
+}
+
+#[test]
+fn every_variable_that_a_function_reads_is_set_and_no_other() {
+    for function in &template().functions {
+        let set: BTreeSet<String> = function.environment.keys().cloned().collect();
+        assert_eq!(
+            read(function),
+            set,
+            "{}: read by the code, and set by the template",
+            function.logical_id
+        );
+    }
+}
+
+#[test]
+fn every_function_is_a_package_with_a_binary_and_the_reverse() {
+    let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    let packages: BTreeSet<String> = functions
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| functions.join(name).join("src/main.rs").is_file())
+        .collect();
+    let named = template()
+        .functions
+        .iter()
+        .map(|f| f.binary.clone())
+        .collect();
+    assert_eq!(packages, named);
+}
+
+#[test]
+fn every_mapping_heeds_which_records_failed() {
+    let template = template();
+    assert!(!template.mappings.is_empty());
+    for mapping in &template.mappings {
+        assert!(mapping.reports_batch_item_failures, "{}", mapping.function);
+        // Without a bound, one record that always fails holds its shard for a day.
+        assert!(mapping.max_retry_attempts.is_some(), "{}", mapping.function);
+        assert!(mapping.on_failure_arn.is_some(), "{}", mapping.function);
+    }
+}
+
+#[test]
+fn push_is_woken_by_new_items_only() {
+    let template = template();
+    let mapping = template
+        .mappings
+        .iter()
+        .find(|m| m.function == "PushFunction")
+        .unwrap();
+    for (file, passes) in [
+        ("push/insert.json", true),
+        ("push/modify.json", false),
+        ("push/remove-ttl.json", false),
+    ] {
+        let event: Value = serde_json::from_str(&fixture(file)).unwrap();
+        let records = event["Records"].as_array().unwrap();
+        assert!(!records.is_empty(), "{file}");
+        for record in records {
+            assert_eq!(mapping.matches(record), passes, "{file}");
+        }
+    }
+}
