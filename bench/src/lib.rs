@@ -10,6 +10,8 @@ pub mod batches;
 pub mod clients;
 pub mod cpu;
 pub mod fan_out;
+pub mod handler;
+pub mod live;
 pub mod out;
 pub mod server;
 

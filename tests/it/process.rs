@@ -118,7 +118,8 @@ async fn it_says_goodbye_and_exits_with_0_when_it_is_told_to_stop() {
         }
         stack.signal(signal).await;
         for client in &mut clients {
-            assert_eq!(client.closed().await, 1001, "{signal}");
+            let code = client.closed().await;
+            assert!(matches!(code, 1000 | 1001), "{signal}: closed with {code}");
         }
         assert_eq!(stack.exit_code().await, Some(0), "{signal}");
         stack.assert_no_panic();

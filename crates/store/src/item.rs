@@ -25,6 +25,10 @@ const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 /// zstd's fastest ordinary level: higher ones save a few percent for several times the work.
 const LEVEL: i32 = 1;
 
+/// Between what the event says and what was received. The former is JSON, in parts as the sender
+/// wrote it: line breaks may stand in it, but no control character of another kind.
+const SEPARATOR: u8 = 0;
+
 /// Attributes of the events table.
 pub(crate) mod attribute {
     pub(crate) const PK: &str = "pk";
@@ -96,8 +100,7 @@ impl Encoder {
         let mut text = Vec::with_capacity(data.len() + 512);
         serde_json::to_writer(&mut text, content)
             .map_err(|_| StoreError::Corrupt("the content is not JSON"))?;
-        // JSON as serde_json writes it has no line break.
-        text.push(b'\n');
+        text.push(SEPARATOR);
         text.extend_from_slice(data.as_bytes());
         self.compressor
             .compress(&text)
@@ -175,7 +178,7 @@ fn decode(feed_at: &str, body: &[u8]) -> Result<Event<'static>, StoreError> {
     let text =
         std::str::from_utf8(&bytes).map_err(|_| StoreError::Corrupt("its body is not text"))?;
     let (content, data) = text
-        .split_once('\n')
+        .split_once(char::from(SEPARATOR))
         .ok_or(StoreError::Corrupt("its body has one part"))?;
     let content = serde_json::from_str(content).map_err(|_| StoreError::Corrupt("what it says"))?;
     Ok(Event {
@@ -267,6 +270,16 @@ mod tests {
     fn line_breaks_in_data_do_not_disturb_the_parts() {
         let event = stored(&content("s".into()), Some("{\n \"a\": 1\n}"));
         assert_eq!(event.data.as_deref(), Some("{\n \"a\": 1\n}"));
+    }
+
+    #[test]
+    fn line_breaks_in_what_the_sender_wrote_do_not_disturb_the_parts() {
+        let mut content = content("s".into());
+        let metadata = "{\n  \"order\": 1\n}";
+        content.metadata = Some(serde_json::from_str(metadata).unwrap());
+        let event = stored(&content, Some("[\n1]"));
+        assert_eq!(event.content.metadata.unwrap().get(), metadata);
+        assert_eq!(event.data.as_deref(), Some("[\n1]"));
     }
 
     #[test]

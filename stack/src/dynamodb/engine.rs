@@ -297,13 +297,14 @@ fn write_batch(
     db.batch_write_item(request)
 }
 
-/// The batch as a transaction, when it holds nothing but puts and asks for nothing but to be done.
+/// The batch as a transaction, when it holds nothing but puts, several of them, and asks for nothing
+/// but to be done.
 fn as_transaction(request: &BatchWriteItemRequest) -> Option<TransactWriteItemsRequest> {
     let tables = &request.request_items;
     let writes: usize = tables.values().map(Vec::len).sum();
     let is_plain = request.return_consumed_capacity.is_none()
         && request.return_item_collection_metrics.is_none()
-        && writes <= BATCH_WRITES
+        && (2..=BATCH_WRITES).contains(&writes)
         && tables.values().all(|writes| !writes.is_empty());
     let puts = tables
         .iter()

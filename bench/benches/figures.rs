@@ -1,0 +1,35 @@
+//! All figures, or those that the arguments name: `handler`, `call`, `memory`, `pace`, and cells
+//! such as `100x1000`, which is 100 clients and batches of 1,000 events.
+
+// The SDK's calls are deeply nested futures.
+#![recursion_limit = "256"]
+
+use std::process::ExitCode;
+
+use bench::{Result, handler, live, out, server};
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    if let Some(ended) = server::serve().await? {
+        return Ok(ended);
+    }
+    // What cargo says to every benchmark.
+    let named: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let wants = |word: &str| named.is_empty() || named.iter().any(|given| given == word);
+    out::line(format!("load averages at the start: {}", out::load()));
+    if wants("handler") {
+        handler::run().await?;
+    }
+    if wants("call") {
+        live::call().await?;
+    }
+    if wants("memory") {
+        live::memory().await?;
+    }
+    live::run(wants).await?;
+    out::line(format!("load averages at the end: {}", out::load()));
+    Ok(ExitCode::SUCCESS)
+}
