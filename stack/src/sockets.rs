@@ -20,8 +20,10 @@ const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub enum Command {
     /// Send this text.
     Send(Bytes),
-    /// Close it.
+    /// Close it: somebody asked for that.
     Close,
+    /// Close it: the stack is stopping.
+    GoAway,
 }
 
 /// An open connection.
@@ -166,7 +168,7 @@ impl Sockets {
     pub fn close_all(&self) {
         for socket in self.open().values() {
             // One whose receiver is gone is closed already.
-            let _ = socket.commands.send(Command::Close);
+            let _ = socket.commands.send(Command::GoAway);
         }
     }
 }

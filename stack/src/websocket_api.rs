@@ -268,8 +268,10 @@ async fn write(
             return Ended::by_us(1001, "Going away");
         }
         for command in taken.drain(..) {
-            let Command::Send(text) = command else {
-                return Ended::by_us(1000, "Connection closed by the server");
+            let text = match command {
+                Command::Send(text) => text,
+                Command::Close => return Ended::by_us(1000, "Connection closed by the server"),
+                Command::GoAway => return Ended::by_us(1001, "Going away"),
             };
             let bytes = text.len();
             let Ok(text) = Utf8Bytes::try_from(text) else {

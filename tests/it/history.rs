@@ -49,11 +49,7 @@ async fn pages_go_back_through_everything_without_gap_or_repeat() {
     for first in (0..230).step_by(46) {
         stack.mandrill().deliver(sends(first..first + 46)).await;
     }
-    for limit in [1, 7, 50, 115, 230, 1_000] {
-        if limit == 1 && cfg!(debug_assertions) {
-            // One event a page is asked for below.
-            continue;
-        }
+    for limit in [7, 50, 115, 230, 1_000] {
         let mut events: Vec<Value> = Vec::new();
         let mut query = format!("limit={limit}");
         loop {
