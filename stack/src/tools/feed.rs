@@ -1,6 +1,6 @@
 //! A client of the feed that misses nothing: it reconnects, resumes from its cursor and removes duplicates.
 //!
-//! `ARCHITECTURE.md` says why each step is needed; the rules are in [`session`], the socket is in [`socket`].
+//! `ARCHITECTURE.md` says why each step is needed; the rules are in `session`, the socket is in `socket`.
 
 mod session;
 mod socket;
