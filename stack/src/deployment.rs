@@ -210,6 +210,7 @@ fn variables(
                 identity.access_key(&function.logical_id)?,
             ),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("AWS_SESSION_TOKEN", "local".to_owned()),
             ("AWS_ENDPOINT_URL", endpoint.to_owned()),
         ];
         variables.extend(set.map(|(name, value)| (name.to_owned(), value)));
