@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::aws::AwsEndpoint;
-use crate::deployment::{Deployment, Variables};
 pub use crate::deployment::Urls;
+use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
 use crate::functions::{FunctionError, FunctionLog, Functions};

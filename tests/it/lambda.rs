@@ -125,7 +125,7 @@ fn collect(stream: impl AsyncRead + Send + Unpin + 'static, said: Arc<Mutex<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_functions_of_cargo_lambda_work_on_a_running_local_stack() {
-    let stack = fixtures::stack().await;
+    let stack = TestStack::start_with(fixtures::behind_another_name).await;
     let watch = Watch::start(&stack);
     eventually(DEADLINE, async || {
         tokio::net::TcpStream::connect(format!("127.0.0.1:{}", watch.port))

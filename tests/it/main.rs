@@ -13,6 +13,7 @@ mod logs;
 mod oddities;
 mod policies;
 mod process;
+mod processes;
 mod push;
 mod resume;
 mod sockets;

@@ -319,7 +319,11 @@ impl TestStack {
 /// Where the built functions are, when the tests are to run those: `make test-built` says so.
 fn built_functions() -> Option<PathBuf> {
     let directory = platform::config::process("POSTHORN_FUNCTIONS")?;
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory))
+    Some(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(directory),
+    )
 }
 
 /// A feed client and what it has told.

@@ -12,9 +12,9 @@ use lambda_runtime::{Context, Diagnostic};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
+use super::InvokeError;
 use super::logs::FunctionLog;
 use super::runtime_api::{Invocation, Report, RuntimeApi};
-use super::InvokeError;
 
 /// What every environment of a function is made from.
 #[derive(Debug)]
@@ -131,7 +131,9 @@ impl Environment {
                 status = self.process.wait() => Ended::Exited(status),
             }
         };
-        timeout_at(deadline, heard).await.unwrap_or(Ended::OutOfTime)
+        timeout_at(deadline, heard)
+            .await
+            .unwrap_or(Ended::OutOfTime)
     }
 }
 

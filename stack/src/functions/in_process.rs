@@ -21,7 +21,11 @@ pub(super) enum Program {
 }
 
 impl Program {
-    pub(super) fn new(binary: &str, aws: &Aws, lookup: Lookup<'_>) -> Option<Result<Program, ConfigError>> {
+    pub(super) fn new(
+        binary: &str,
+        aws: &Aws,
+        lookup: Lookup<'_>,
+    ) -> Option<Result<Program, ConfigError>> {
         Some(match binary {
             "webhook" => webhook::Deps::new(aws, lookup).map(Program::Webhook),
             "api" => api::Deps::new(aws, lookup).map(Program::Api),
@@ -37,11 +41,7 @@ impl Program {
     ///
     /// # Errors
     /// When the payload is not what the function takes, or the function returns an error.
-    pub(super) async fn run(
-        &self,
-        payload: &str,
-        context: Context,
-    ) -> Result<String, InvokeError> {
+    pub(super) async fn run(&self, payload: &str, context: Context) -> Result<String, InvokeError> {
         match self {
             Program::Webhook(deps) => {
                 let service = service_fn(|request: Request| webhook::handle(deps, request));

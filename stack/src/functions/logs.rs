@@ -83,7 +83,11 @@ fn show(function: &str, line: &str) {
 
 /// The sentence, then the fields.
 fn text(fields: &Map<String, Value>) -> String {
-    let mut text = fields.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut text = fields
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let shown = fields
         .iter()
         .filter(|(name, _)| !matches!(name.as_str(), "timestamp" | "level" | "message" | "target"));

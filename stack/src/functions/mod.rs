@@ -108,7 +108,9 @@ impl InvokeError {
 
     /// The text that the Runtime API and Lambda give for an answer that is too large.
     fn answer_too_large() -> InvokeError {
-        let message = format!("Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES} bytes).");
+        let message = format!(
+            "Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES} bytes)."
+        );
         InvokeError::failed("Function.ResponseSizeTooLarge", message)
     }
 }

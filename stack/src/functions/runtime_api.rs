@@ -117,7 +117,11 @@ impl Desk {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let Some(path) = path.strip_prefix(PREFIX) else {
-            return refuse(StatusCode::NOT_FOUND, "InvalidPath", "There is no such path.");
+            return refuse(
+                StatusCode::NOT_FOUND,
+                "InvalidPath",
+                "There is no such path.",
+            );
         };
         if method == Method::GET && path == "invocation/next" {
             return self.next().await;
@@ -129,7 +133,10 @@ impl Desk {
             return self.too_large(path);
         };
         let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        let report = match path.strip_prefix("invocation/").map(|rest| rest.split_once('/')) {
+        let report = match path
+            .strip_prefix("invocation/")
+            .map(|rest| rest.split_once('/'))
+        {
             Some(Some((id, "response"))) => Report::Answered {
                 request_id: id.to_owned(),
                 answer: body,
@@ -139,7 +146,13 @@ impl Desk {
                 error: diagnostic(&body),
             },
             _ if path == "init/error" => Report::InitFailed(diagnostic(&body)),
-            _ => return refuse(StatusCode::NOT_FOUND, "InvalidPath", "There is no such path."),
+            _ => {
+                return refuse(
+                    StatusCode::NOT_FOUND,
+                    "InvalidPath",
+                    "There is no such path.",
+                );
+            }
         };
         self.accept(report)
     }
