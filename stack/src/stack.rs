@@ -1,6 +1,6 @@
 //! A running local stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::AwsEndpoint;
+use crate::aws::{AwsEndpoint, Refused};
 pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
@@ -143,6 +143,7 @@ impl Services {
                 sockets: sockets.clone(),
                 stage,
                 callers: deployment.callers,
+                refused: Refused::default(),
                 api_id: template
                     .websocket
                     .as_ref()
@@ -278,6 +279,12 @@ impl Stack {
         if let Some(secret) = secrets.find(|secret| secret.logical_id == logical_id) {
             self.services.aws.secrets().insert(secret.arn.clone(), text);
         }
+    }
+
+    /// The calls of AWS that the policies did not allow so far: each function and action.
+    #[must_use]
+    pub fn refused_calls(&self) -> BTreeSet<(String, String)> {
+        self.services.aws.refused.lock().clone()
     }
 
     /// Messages in a queue.

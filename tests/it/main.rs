@@ -16,6 +16,7 @@ mod process;
 mod processes;
 mod push;
 mod resume;
+mod rights;
 mod sockets;
 mod storing;
 mod stream;
