@@ -78,7 +78,9 @@ async fn use_everything(stack: &TestStack) {
     // One message that arrives, one that fails, and one to a connection that is gone.
     let gone = "gone=";
     crate::push::leave_row(stack, gone, 61_000).await;
-    stack.faults().set_post(slow.id(), Some(PostFault::Throttle));
+    stack
+        .faults()
+        .set_post(slow.id(), Some(PostFault::Throttle));
     stack.mandrill().deliver(sends(0..1)).await;
     socket.hear_events(1).await;
     crate::gaps::wait_until_marked(stack, slow.id()).await;
