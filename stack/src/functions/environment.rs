@@ -17,21 +17,21 @@ use super::logs::FunctionLog;
 use super::runtime_api::{Invocation, Report, RuntimeApi};
 
 /// What every environment of a function is made from.
-#[derive(Debug)]
-pub(super) struct Recipe {
+#[derive(Debug, Clone)]
+pub struct Recipe {
     /// The function's name.
-    pub(super) name: String,
+    pub name: String,
     /// Its binary.
-    pub(super) bootstrap: PathBuf,
+    pub bootstrap: PathBuf,
     /// All its variables, without the address of the Runtime API.
-    pub(super) variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
     /// Where its lines go.
-    pub(super) log: Arc<FunctionLog>,
+    pub log: Arc<FunctionLog>,
 }
 
 /// A process and its Runtime API. Dropping it kills the process.
 #[derive(Debug)]
-pub(super) struct Environment {
+pub struct Environment {
     process: Child,
     api: RuntimeApi,
     /// When its last invocation ended.
@@ -47,7 +47,10 @@ enum Ended {
 
 impl Environment {
     /// Starts a process and waits until it asks for its first invocation.
-    pub(super) async fn start(
+    ///
+    /// # Errors
+    /// When it does not start, ends, says that its init failed, or takes too long.
+    pub async fn start(
         recipe: &Recipe,
         request_id: &str,
         limit: Duration,
@@ -81,9 +84,12 @@ impl Environment {
         }
     }
 
-    /// Runs one invocation. After an error that is not the function's own answer the environment
-    /// is of no use any more.
-    pub(super) async fn invoke(
+    /// Runs one invocation.
+    ///
+    /// # Errors
+    /// When there is no answer. After one that is not the function's own the environment is of no
+    /// use any more.
+    pub async fn invoke(
         &mut self,
         payload: String,
         context: &Context,
@@ -117,6 +123,12 @@ impl Environment {
         }
     }
 
+    /// The process; none when it has ended.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Whether the process still runs.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
@@ -139,7 +151,7 @@ impl Environment {
 
 /// Why an invocation gave no answer.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The function says so; its process goes on.
     Function(InvokeError),
     /// The process ended, or has to be ended.

@@ -12,7 +12,7 @@ use tracing::Level;
 
 /// The functions' log group: a file of lines, begun anew at each start.
 #[derive(Debug)]
-pub(crate) struct FunctionLog {
+pub struct FunctionLog {
     file: Mutex<File>,
 }
 
@@ -21,7 +21,7 @@ impl FunctionLog {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(crate) fn create(file: &Path) -> io::Result<FunctionLog> {
+    pub fn create(file: &Path) -> io::Result<FunctionLog> {
         Ok(FunctionLog {
             file: Mutex::new(File::create(file)?),
         })

@@ -19,8 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::deployment::Variables;
 use crate::template;
+pub use environment::{Environment, Failure, Recipe};
 use in_process::Program;
-pub(crate) use logs::FunctionLog;
+pub use logs::FunctionLog;
 use processes::Processes;
 
 /// The largest payload of a synchronous invocation, and of its answer.
