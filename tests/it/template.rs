@@ -54,8 +54,7 @@ fn every_variable_that_a_function_reads_is_set_and_no_other() {
         let mut read = read(function);
         read.insert(GLOBAL.to_owned());
         assert_eq!(
-            read,
-            set,
+            read, set,
             "{}: read by the code, and set by the template",
             function.logical_id
         );

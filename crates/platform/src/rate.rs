@@ -31,7 +31,9 @@ impl Rate {
     pub fn per_second(turns: NonZeroU32) -> Rate {
         let now = Instant::now();
         Rate {
-            start: now.checked_sub(Duration::from_nanos(Self::BURST)).unwrap_or(now),
+            start: now
+                .checked_sub(Duration::from_nanos(Self::BURST))
+                .unwrap_or(now),
             interval: SECOND / u64::from(turns.get()),
             next: AtomicU64::new(0),
         }

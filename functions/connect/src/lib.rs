@@ -10,9 +10,8 @@ use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderValue, StatusCode};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
-use platform::metrics::{self, Metrics};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
 use serde::Deserialize;
 use store::ConnectionRegister;
 

@@ -17,9 +17,8 @@ use http::StatusCode;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::{Connections, Posted};
 use platform::http::websocket;
-use platform::metrics::{self, Metrics};
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
 use store::{Connection, ConnectionSession, FeedReader, StoreError};
 
 use crate::action::{Action, Bad};

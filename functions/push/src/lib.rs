@@ -7,6 +7,7 @@
 
 mod batch;
 mod broadcast;
+mod counts;
 mod directory;
 
 use std::time::Duration;
@@ -17,10 +18,9 @@ use domain::cursor::LOOK_BACK_MS;
 use domain::{Feed, Millis};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::Connections;
-use platform::metrics::{self, Metrics};
 use platform::rate::Rate;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, stream};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, stream};
 use store::{ConnectionList, StoreError};
 use tokio::time::{Instant, timeout_at};
 
@@ -111,7 +111,7 @@ pub async fn handle(
     // In time, or as if DynamoDB had not answered: the batch comes again.
     let pushed = timeout_at(deadline + GRACE, push(deps, &batch, now, deadline)).await;
     let pushed = pushed.unwrap_or(Err(Failure::OutOfTime));
-    count(deps, &batch, now, &pushed);
+    counts::record(deps, &batch, now, &pushed);
     match pushed {
         Ok(sent) => {
             tracing::info!(
@@ -148,12 +148,7 @@ enum Failure {
     OutOfTime,
 }
 
-async fn push(
-    deps: &Deps,
-    batch: &Batch,
-    now: Millis,
-    deadline: Instant,
-) -> Result<Sent, Failure> {
+async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Result<Sent, Failure> {
     let Some(oldest) = batch.oldest() else {
         return Ok(Sent::default());
     };
@@ -174,33 +169,4 @@ async fn push(
 
 fn is_late(received_at: Millis, now: Millis) -> bool {
     received_at < now.minus(LATE_MS)
-}
-
-/// What was sent counts whatever comes of the batch, and its records when they do not come again.
-fn count(deps: &Deps, batch: &Batch, now: Millis, pushed: &Result<Sent, Failure>) {
-    let (sent, is_done) = match pushed {
-        Ok(sent) => (*sent, true),
-        Err(Failure::Unmarked(sent)) => (*sent, false),
-        Err(Failure::Store(_) | Failure::OutOfTime) => return,
-    };
-    let latency = match (batch.oldest(), sent.last) {
-        // A message that was taken within the same millisecond counts, too.
-        (Some(oldest), Some(last)) => last.0.saturating_sub(oldest.0).max(1),
-        _ => 0,
-    };
-    let records = |records: usize| if is_done { records as u64 } else { 0 };
-    let late = batch.events.iter();
-    let late = late.filter(|event| is_late(event.received_at, now)).count();
-    deps.metrics.record(
-        clock::now(),
-        &[
-            (metrics::MESSAGES_PUSHED, sent.sent as u64),
-            (metrics::CONNECTIONS_GONE, sent.gone as u64),
-            (metrics::MESSAGES_GIVEN_UP, sent.given_up as u64),
-            (metrics::PUSH_LATENCY, latency),
-            (metrics::LATE_RECORDS, records(late)),
-            (metrics::STALE_RECORDS, records(batch.stale)),
-            (metrics::DISCARDED_RECORDS, records(batch.discarded)),
-        ],
-    );
 }

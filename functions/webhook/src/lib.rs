@@ -13,9 +13,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
 use mandrill::WebhookKey;
 use platform::http::{HttpError, empty};
-use platform::metrics::{self, Metrics};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
 use serde::Deserialize;
 use store::{EventWriter, StoreError};
 
