@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use flows::TestStack;
 use platform::telemetry;
 use tracing::level_filters::LevelFilter;
 
@@ -38,4 +39,9 @@ pub(crate) fn lines() -> &'static Lines {
         tracing::subscriber::set_global_default(subscriber).unwrap();
         lines
     })
+}
+
+/// What built functions printed. In process they have no log of their own.
+pub(crate) fn printed(stack: &TestStack) -> String {
+    std::fs::read_to_string(stack.data_dir().join("functions.log")).unwrap_or_default()
 }

@@ -46,7 +46,7 @@ async fn who_has_no_turn_in_time_is_told_of_the_gap_and_fills_it() {
     for _ in 0..4 {
         feeds.push(feed(&stack).await);
     }
-    stack.mandrill().deliver(sends(0..300)).await;
+    stack.mandrill().deliver(sends(0..1_000)).await;
     eventually(DEADLINE, async || {
         let rows = stack.items("ConnectionsTable").await;
         let is_marked = rows.iter().any(|row| row.get("missed_since").is_some());
@@ -54,8 +54,8 @@ async fn who_has_no_turn_in_time_is_told_of_the_gap_and_fills_it() {
     })
     .await;
     for feed in &mut feeds {
-        feed.read(300).await;
+        feed.read(1_000).await;
         let found: BTreeSet<_> = numbers(&feed.told).into_iter().collect();
-        assert_eq!((found, feed.told.len()), ((0..300).collect(), 300));
+        assert_eq!((found, feed.told.len()), ((0..1_000).collect(), 1_000));
     }
 }
