@@ -1,15 +1,13 @@
 //! What must never stand in a log line.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use flows::TestStack;
-use platform::telemetry;
+use platform::metrics;
 use posthorn::Options;
 use serde_json::Value;
-use tracing::level_filters::LevelFilter;
 
+use crate::captured;
 use crate::fixtures::{
     self, CONNECTION, CURSOR, KEY, RECEIVED_MS, TOKEN, URL_SECRET, files, fixture,
 };
@@ -30,34 +28,20 @@ const KNOWN_LINES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Collects lines.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
+/// What each function that counts has counted then.
+const COUNTED: &[metrics::Metric] = &[
+    metrics::EVENTS_RECEIVED,
+    metrics::REQUESTS_REFUSED,
+    metrics::CONNECTIONS_ACCEPTED,
+    metrics::CONNECTIONS_REFUSED,
+    metrics::RESUMES,
+    metrics::DISCARDED_RECORDS,
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_line_has_personal_data_or_secrets_even_at_trace() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = telemetry::lines(LevelFilter::TRACE, move || writer.clone());
-    // For all threads: what others log while this test runs must not tell anything either.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // Of all threads: what others log while this test runs must not tell anything either.
+    let lines = captured::lines();
     let mut forbidden = always_forbidden();
     let mut text = String::new();
     for configure in [fixtures::behind_another_name, fixtures::with_url_secret] {
@@ -68,9 +52,7 @@ async fn no_line_has_personal_data_or_secrets_even_at_trace() {
         let stack = stack.await;
         forbidden.insert(stack.urls().token.clone());
         run_everything(&stack, &mut forbidden).await;
-        // What built functions printed; in process they have no log of their own.
-        text +=
-            &std::fs::read_to_string(stack.data_dir().join("functions.log")).unwrap_or_default();
+        text += &captured::printed(&stack);
     }
     text += &lines.text();
     for (target, message) in KNOWN_LINES {
@@ -79,6 +61,13 @@ async fn no_line_has_personal_data_or_secrets_even_at_trace() {
             line["target"] == *target && line["message"] == *message
         });
         assert!(is_there, "{target} did not say {message:?}");
+    }
+    for metric in COUNTED {
+        let is_there = text.lines().any(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["_aws"].is_object() && line[metric.name].is_number()
+        });
+        assert!(is_there, "{} was not counted", metric.name);
     }
     assert_eq!(leaks(&text, &forbidden), Vec::<String>::new());
 }

@@ -5,16 +5,19 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod captured;
 mod fixtures;
 mod gaps;
 mod history;
 mod lambda;
 mod logs;
+mod metrics;
 mod oddities;
 mod policies;
 mod process;
 mod processes;
 mod push;
+mod rate;
 mod resume;
 mod rights;
 mod sockets;

@@ -64,11 +64,12 @@ fn show(function: &str, line: &str) {
         tracing::warn!(function, "{line}");
         return;
     };
-    let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    // Lines without a level are metrics.
-    let Ok(level) = word("level").parse::<Level>() else {
+    if fields.contains_key("_aws") {
+        // Metrics are for CloudWatch.
         return;
-    };
+    }
+    let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    let level = word("level").parse().unwrap_or(Level::INFO);
     let text = text(&fields);
     // The level and the target of a line are part of the program, hence one line for each.
     match (level, word("target").starts_with("webhook")) {
