@@ -76,6 +76,13 @@ impl EventWriter {
         }
     }
 
+    /// Opens the way to DynamoDB, by a look for an event that there cannot be.
+    pub async fn open(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let ids = [EventId::ZERO];
+        let _ = batch::get(&self.client, &self.table, &ids, Read::Key, deadline).await;
+    }
+
     /// Stores those of the events that are not stored yet. Safe to repeat: the ids decide. `clock`
     /// is asked at each call, since an event's place in the feed is when it was stored.
     ///

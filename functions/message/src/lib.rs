@@ -18,7 +18,9 @@ use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::{Connections, Posted};
 use platform::http::websocket;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
+use platform::{
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
+};
 use store::{Connection, ConnectionSession, FeedReader, StoreError};
 
 use crate::action::{Action, Bad};
@@ -58,6 +60,14 @@ impl Deps {
             aws: aws.clone(),
             metrics: Metrics::new(lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = self.session.get("init").await;
+        })
+        .await;
     }
 }
 

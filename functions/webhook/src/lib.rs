@@ -14,7 +14,9 @@ use lambda_http::{Body, Error, Request, RequestExt, Response};
 use mandrill::WebhookKey;
 use platform::http::{HttpError, empty};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
+use platform::{
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
+};
 use serde::Deserialize;
 use store::{EventWriter, StoreError};
 
@@ -71,6 +73,14 @@ impl Deps {
             path: config::required(lookup, "WEBHOOK_PATH")?,
             metrics: Metrics::new(lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = tokio::join!(self.secret.get(), self.events.open());
+        })
+        .await;
     }
 }
 
