@@ -147,18 +147,7 @@ pub async fn handle(
         }
         Err(Failure::Gone) => None,
     };
-    let is_incomplete = matches!(answer, Some(Answer::Live { recovered, .. }) if !recovered);
-    deps.metrics.record(
-        clock::now(),
-        &[
-            (metrics::RESUMES, is_resume.into()),
-            (
-                metrics::EVENTS_REPLAYED,
-                client.replayed.load(Ordering::Relaxed),
-            ),
-            (metrics::RESUMES_NOT_RECOVERED, is_incomplete.into()),
-        ],
-    );
+    count(&client, is_resume, answer.as_ref());
     if let Some(answer) = answer {
         client
             .connections
@@ -172,6 +161,19 @@ pub async fn handle(
         "A message was served."
     );
     Ok(websocket(StatusCode::OK))
+}
+
+fn count(client: &Client<'_>, is_resume: bool, answer: Option<&Answer>) {
+    let is_incomplete = matches!(answer, Some(Answer::Live { recovered, .. }) if !recovered);
+    let replayed = client.replayed.load(Ordering::Relaxed);
+    client.deps.metrics.record(
+        clock::now(),
+        &[
+            (metrics::RESUMES, is_resume.into()),
+            (metrics::EVENTS_REPLAYED, replayed),
+            (metrics::RESUMES_NOT_RECOVERED, is_incomplete.into()),
+        ],
+    );
 }
 
 async fn act(client: &Client<'_>, action: Result<Action, Bad>) -> Result<Option<Answer>, Failure> {
