@@ -115,10 +115,16 @@ pub fn added_by_sam(template: &Template, function: &Function) -> Vec<Statement> 
     let own = template.mappings.iter();
     for mapping in own.filter(|mapping| mapping.function == function.logical_id) {
         added.push(allow(STREAM, "*"));
-        // For a queue only: rights on a bucket have to be written out.
-        let queue = mapping.on_failure_arn.as_deref();
-        if let Some(queue) = queue.filter(|arn| template.queue(arn).is_some()) {
-            added.push(allow(&["sqs:SendMessage"], queue));
+        match mapping.on_failure_arn.as_deref() {
+            Some(arn) if template.queue(arn).is_some() => {
+                added.push(allow(&["sqs:SendMessage"], arn));
+            }
+            // A bucket.
+            Some(arn) => {
+                added.push(allow(&["s3:PutObject"], &format!("{arn}/*")));
+                added.push(allow(&["s3:ListBucket"], arn));
+            }
+            None => {}
         }
     }
     added
