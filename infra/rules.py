@@ -182,7 +182,7 @@ def check_webhook_methods(translated):
 
 def reaches(translated, method, path):
     """The functions that an HTTP API leads a request to: the route with this very path, else the
-    catch-all. (Routes with variables would come in between; there are none.)"""
+    catch-all. (A route with variables would come in between; none has the webhook's path.)"""
     functions = of_type(translated, "AWS::Lambda::Function")
     known = {(route, verb): uri for _, route, verb, uri in http_routes(translated)}
     for key in ((path, method), (path, ANY), ("$default", ANY)):

@@ -29,7 +29,8 @@ fn build(binary: &str, lookup: Lookup<'_>) -> Result<(), ConfigError> {
     }
 }
 
-/// The names that a function looks up when it starts; an error when it does not start.
+/// The names that a function looks up when it starts, and those that every function is given; an
+/// error when it does not start.
 fn read(function: &Function) -> Result<BTreeSet<String>, ConfigError> {
     let names = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {
