@@ -10,7 +10,9 @@ from pathlib import Path
 
 from rules import of_type
 
-HANDBOOK = Path(__file__).parent / "../docs/OPERATIONS.md"
+HERE = Path(__file__).parent
+HANDBOOK = HERE / "../docs/OPERATIONS.md"
+OUR_METRICS = HERE / "../crates/platform/src/metrics.rs"
 
 FUNCTION = ("FunctionName",)
 MAPPING = ("EventSourceMappingUUID",)
@@ -20,8 +22,17 @@ INDEX = ("GlobalSecondaryIndexName", "TableName")
 OPERATION = ("Operation", "TableName")
 STACK = ("stack",)
 
+
+def our_metrics():
+    """What our functions report: each metric of the stack, and some of them by a second dimension."""
+    text = OUR_METRICS.read_text(encoding="utf-8")
+    counts = re.findall(r'Metric::count(?:_by)?\(\s*"(\w+)"(?:,\s*"(\w+)")?', text)
+    others = re.findall(r'name: "(\w+)",\s*unit: "\w+",\s*by: (?:None|Some\("(\w+)"\))', text)
+    return {name: [STACK, tuple(sorted((by, "stack")))] if by else [STACK] for name, by in counts + others}
+
+
 # "Types of metrics for Lambda functions", "Monitor HTTP/WebSocket API with CloudWatch metrics",
-# "DynamoDB metrics and dimensions"; the last is docs/LOGGING.md.
+# "DynamoDB metrics and dimensions".
 METRICS = {
     "AWS/Lambda": {
         **dict.fromkeys(
@@ -47,16 +58,7 @@ METRICS = {
         ),
         **dict.fromkeys("SystemErrors ThrottledRequests SuccessfulRequestLatency".split(), [OPERATION]),
     },
-    "Posthorn": {
-        **dict.fromkeys(
-            "Batches EventsStored EventsDuplicate EventsUnknown EventsOversized EventsTruncated EventsRefused"
-            " MessagesPushed ConnectionsGone MessagesGivenUp PushLatency LateRecords StaleRecords DiscardedRecords"
-            " ConnectionsAccepted ConnectionsRefused Resumes EventsReplayed ResumesNotRecovered".split(),
-            [STACK],
-        ),
-        "EventsReceived": [STACK, ("stack", "type")],
-        "RequestsRefused": [STACK, ("code", "stack")],
-    },
+    "Posthorn": our_metrics(),
 }
 # An HTTP API and a WebSocket API report different things under the same dimension.
 SOCKET_METRICS = {"ConnectCount", "MessageCount", "ClientError", "IntegrationError", "ExecutionError"}
