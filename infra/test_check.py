@@ -153,6 +153,13 @@ class OurRules(Mistakes):
     def test_a_mapping_reports_what_an_alarm_watches(self):
         self.finds("Metrics: [EventCount]", "Metrics: []", "needs MetricsConfig with EventCount")
 
+    def test_every_function_is_watched(self):
+        self.finds(
+            "MetricName: Errors, Dimensions: [{ Name: FunctionName, Value: !Ref ConnectFunction }]",
+            "MetricName: Errors, Dimensions: [{ Name: FunctionName, Value: !Ref ApiFunction }]",
+            "ConnectFunction: no alarm watches its Errors",
+        )
+
     def test_an_alarm_tells_somebody(self):
         self.finds("AlarmActions: [!Ref AlarmTopic]", "AlarmActions: []", "FunctionErrorsAlarm: tells nobody")
 

@@ -72,8 +72,16 @@ RESOURCES = {
 }
 
 
+# What has to be watched of every resource of a type, whoever adds one.
+WATCHED = {
+    "FunctionName": ("Errors", "Throttles"),
+    "EventSourceMappingUUID": ("OnFailureDestinationDeliveredEventCount", "DroppedEventCount"),
+    "TableName": ("WriteThrottleEvents", "ReadThrottleEvents", "SystemErrors"),
+}
+
+
 def findings(translated):
-    return check_alarms(translated) + check_dashboards(translated)
+    return check_alarms(translated) + check_everything_is_watched(translated) + check_dashboards(translated)
 
 
 def check_alarms(translated):
@@ -94,6 +102,23 @@ def check_alarms(translated):
         for metric in metrics_of(properties):
             found += check_metric(translated, name, *metric)
     return found
+
+
+def check_everything_is_watched(translated):
+    watched = {
+        (name, value.get("Ref"))
+        for alarm in of_type(translated, "AWS::CloudWatch::Alarm").values()
+        for _, name, dimensions in metrics_of(alarm["Properties"])
+        for value in dimensions.values()
+        if isinstance(value, dict)
+    }
+    return [
+        f"{resource}: no alarm watches its {metric}"
+        for dimension, metrics in WATCHED.items()
+        for resource in of_type(translated, RESOURCES[dimension])
+        for metric in metrics
+        if (metric, resource) not in watched
+    ]
 
 
 def metrics_of(properties):
