@@ -12,6 +12,7 @@ mod history;
 mod lambda;
 mod logs;
 mod metrics;
+mod mistakes;
 mod oddities;
 mod policies;
 mod process;

@@ -115,6 +115,36 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
 }
 
 #[test]
+fn what_is_optional_can_be_switched_on() {
+    let plain = real(&[]);
+    let push = |template: &Template| template.function("PushFunction").unwrap().clone();
+    assert_eq!(push(&plain).reserved_concurrency, None);
+    assert_eq!(push(&plain).environment["PUSH_RATE"], "2000");
+    let full = real(&[
+        ("PushConcurrency", "5"),
+        ("PushRate", "300"),
+        ("Dashboard", "on"),
+        ("HttpAccessLogs", "on"),
+        ("WebSocketAccessLogs", "on"),
+        ("HttpDomainName", "hooks.example.com"),
+        ("WebSocketDomainName", "live.example.com"),
+        ("HostedZoneId", "Z1"),
+        ("AlarmEmail", "ops@example.com"),
+        ("QuietHours", "6"),
+    ]);
+    assert_eq!(push(&full).reserved_concurrency, Some(5));
+    assert_eq!(push(&full).environment["PUSH_RATE"], "300");
+    assert_eq!(full.buckets.len(), plain.buckets.len() + 1);
+    assert_eq!(
+        full.outputs["WebhookUrl"],
+        "https://hooks.example.com/mandrill"
+    );
+    // The stage is part of the API's own address, and no part of a name of one's own.
+    assert_eq!(full.outputs["WebSocketUrl"], "wss://live.example.com");
+    assert!(plain.outputs["WebSocketUrl"].ends_with("/live"));
+}
+
+#[test]
 fn the_real_templates_routes_lead_to_its_functions() {
     let template = real(&[]);
     let mut routes: Vec<String> = template
@@ -170,8 +200,8 @@ fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
     assert!(!push.matches(&json!({"eventName": "MODIFY"})));
     assert!(
         template
-            .queue(push.on_failure_arn.as_deref().unwrap())
-            .is_some()
+            .bucket(push.on_failure_arn.as_deref().unwrap())
+            .is_some_and(|bucket| bucket.logical_id == "FailuresBucket")
     );
 }
 
