@@ -40,6 +40,8 @@ fn function(more: &str) -> String {
         "Resources:{TABLE}
   Failures:
     Type: AWS::SQS::Queue
+  Kept:
+    Type: AWS::S3::Bucket
   Web: {{Type: AWS::Serverless::HttpApi}}
   Reader:
     Type: AWS::Serverless::Function
@@ -328,6 +330,38 @@ fn a_mapping_is_read_in_full() {
     assert_eq!(
         mapping.on_failure_arn.as_deref(),
         Some("arn:aws:sqs:us-east-1:000000000000:posthorn-Failures-X1")
+    );
+}
+
+#[test]
+fn a_mapping_may_give_records_up_to_a_bucket() {
+    let mapping = mapping(
+        "            DestinationConfig: {OnFailure: {Type: S3, Destination: !GetAtt Kept.Arn}}",
+    )
+    .unwrap();
+    assert_eq!(
+        mapping.on_failure_arn.as_deref(),
+        Some("arn:aws:s3:::posthorn-kept-x1")
+    );
+}
+
+#[test]
+fn a_bucket_does_only_what_is_understood() {
+    let bucket = |properties: &str| {
+        parse(&format!(
+            "Resources: {{B: {{Type: AWS::S3::Bucket, Properties: {{{properties}}}}}}}"
+        ))
+    };
+    let template = bucket("BucketName: mine, OwnershipControls: {Rules: []}").unwrap();
+    let mine = template.bucket("arn:aws:s3:::mine").unwrap();
+    assert_eq!(
+        (mine.logical_id.as_str(), mine.name.as_str()),
+        ("B", "mine")
+    );
+    assert!(
+        bucket("WebsiteConfiguration: {}")
+            .unwrap_err()
+            .contains("WebsiteConfiguration is not understood")
     );
 }
 
