@@ -5,6 +5,7 @@
 //! out when the port is reachable from outside.
 
 use std::collections::BTreeMap;
+use std::str::Split;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, PostFault};
 use crate::http_api::request_id;
 use crate::policies::{Caller, dynamodb_resources};
+use crate::s3::{self, S3};
 use crate::server::{Answer, answer_json};
 use crate::sockets::{NotSent, Sockets};
 use crate::stack::REGION;
@@ -34,6 +36,8 @@ const AMZ_JSON_1_1: &str = "application/x-amz-json-1.1";
 pub struct AwsEndpoint {
     /// DynamoDB.
     pub dynamodb: DynamoDb,
+    /// S3.
+    pub s3: S3,
     /// Secrets Manager: each secret's text, by ARN.
     pub secrets: Mutex<BTreeMap<String, String>>,
     /// The management API's connections, and the stage under which they are.
@@ -56,16 +60,28 @@ pub fn is_call(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
 }
 
+/// The parts of a signature's credential: access key, day, region, service and `aws4_request`.
+fn credential(headers: &HeaderMap) -> Option<Split<'_, char>> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, credential) = value.split_once("Credential=")?;
+    Some(credential.split(',').next()?.split('/'))
+}
+
 impl AwsEndpoint {
     /// Who is calling; none when it is nobody.
     pub fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (_, credential) = value.split_once("Credential=")?;
-        self.callers.get(credential.split_once('/')?.0)
+        self.callers.get(credential(headers)?.next()?)
     }
 
     /// Answers a call as AWS does.
     pub async fn call(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
+        // S3 has methods and paths, like `@connections`: the service stands in the signature.
+        if credential(&parts.headers).and_then(|mut scope| scope.nth(3)) == Some("s3") {
+            return match self.faults.s3_fails() {
+                true => s3::failed(),
+                false => self.s3.call(caller, parts, body).await,
+            };
+        }
         match parts
             .headers
             .get("x-amz-target")

@@ -27,6 +27,21 @@ pub struct Denied {
     reason: String,
 }
 
+impl Denied {
+    /// In S3's words, which are the same with the resource in quotes.
+    #[must_use]
+    pub fn by_s3(&self) -> String {
+        let resource = format!("\"{}\"", self.resource);
+        Denied {
+            resource,
+            caller: self.caller.clone(),
+            action: self.action.clone(),
+            reason: self.reason.clone(),
+        }
+        .to_string()
+    }
+}
+
 impl Caller {
     /// A function, with the rights that its policy in the template gives it.
     #[must_use]

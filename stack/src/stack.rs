@@ -19,6 +19,7 @@ use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
 use crate::functions::{FunctionError, Functions};
 use crate::queues::Queues;
+use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
 use crate::template::{Template, TemplateError};
 use crate::{mapping, server};
@@ -88,6 +89,9 @@ pub enum StartError {
     /// The database does not open.
     #[error("the database does not open")]
     Database(#[from] OpenError),
+    /// The objects cannot be had.
+    #[error("the objects cannot be had")]
+    Objects(#[from] S3Error),
     /// A table cannot be made.
     #[error("a table cannot be made")]
     Table(#[from] CreateError),
@@ -120,6 +124,7 @@ impl Services {
                 .create(table.create_table_request(), table.ttl_attribute.as_deref())
                 .await?;
         }
+        let s3 = S3::open(data_dir, template.buckets.clone())?;
         let functions = Functions::new(&template.functions, |function, name| {
             let variables = deployment.variables.get(&function.logical_id)?;
             variables.get(name).cloned()
@@ -134,6 +139,7 @@ impl Services {
             websocket_path: format!("/{stage}"),
             aws: AwsEndpoint {
                 dynamodb,
+                s3,
                 secrets: Mutex::new(deployment.secrets),
                 sockets: sockets.clone(),
                 stage,
@@ -271,6 +277,29 @@ impl Stack {
             .unwrap_or_default())
     }
 
+    /// All objects of a bucket, by logical id, in the order of their keys.
+    ///
+    /// # Errors
+    /// When there is no such bucket, or they cannot be read.
+    pub async fn objects(&self, logical_id: &str) -> Result<Vec<Object>, S3Error> {
+        self.services.aws.s3.objects(self.bucket(logical_id)?).await
+    }
+
+    /// Deletes an object of a bucket, as an operator may.
+    ///
+    /// # Errors
+    /// When there is no such bucket, or it cannot be deleted.
+    pub async fn delete_object(&self, logical_id: &str, key: &str) -> Result<(), S3Error> {
+        let bucket = self.bucket(logical_id)?;
+        self.services.aws.s3.delete(bucket, key).await
+    }
+
+    fn bucket(&self, logical_id: &str) -> Result<&str, S3Error> {
+        let mut buckets = self.template().buckets.iter();
+        let bucket = buckets.find(|bucket| bucket.logical_id == logical_id);
+        Ok(&bucket.ok_or(S3Error::NoSuchBucket)?.arn)
+    }
+
     /// Invokes a function of the template with a payload.
     ///
     /// # Errors
@@ -326,12 +355,16 @@ fn spawn(
             ));
         }
     }
-    let dynamodb = services.dynamodb().clone();
+    let services = services.clone();
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(MAINTENANCE).await;
-            if let Err(error) = dynamodb.maintain(clock::now().as_secs()).await {
+            let now = clock::now().as_secs();
+            if let Err(error) = services.dynamodb().maintain(now).await {
                 tracing::error!(%error, "The database could not be tidied.");
+            }
+            if let Err(error) = services.aws.s3.maintain(now).await {
+                tracing::error!(%error, "Expired objects could not be deleted.");
             }
         }
     });
