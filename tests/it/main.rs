@@ -11,6 +11,7 @@ mod history;
 mod lambda;
 mod logs;
 mod oddities;
+mod oversized;
 mod policies;
 mod process;
 mod push;

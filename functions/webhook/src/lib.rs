@@ -15,7 +15,7 @@ use platform::http::{HttpError, empty};
 use platform::secret::Secret;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
 use serde::Deserialize;
-use store::{EventWriter, StoreError};
+use store::{EventWriter, OversizedWriter, StoreError};
 
 use crate::admission::{Admitted, Candidate};
 
@@ -52,7 +52,8 @@ pub struct UrlSecret {
 }
 
 impl Deps {
-    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `SECRET_ID` and `WEBHOOK_PATH`.
+    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `OVERSIZED_BUCKET`, `SECRET_ID` and
+    /// `WEBHOOK_PATH`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -63,6 +64,7 @@ impl Deps {
                 config::required(lookup, "EVENTS_TABLE")?,
                 config::required_parsed(lookup, "FEED_SHARDS")?,
                 config::required_parsed(lookup, "RETENTION_DAYS")?,
+                OversizedWriter::new(aws.s3(), config::required(lookup, "OVERSIZED_BUCKET")?),
             ),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
             path: config::required(lookup, "WEBHOOK_PATH")?,
@@ -75,6 +77,7 @@ impl Deps {
 pub fn permissions() -> Vec<Permission> {
     vec![
         Permission::new(Resource::EventsTable, EventWriter::ACTIONS),
+        Permission::new(Resource::OversizedObjects, OversizedWriter::ACTIONS),
         Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
     ]
 }
@@ -179,6 +182,7 @@ async fn store(
         batch.stored = appended.stored,
         batch.duplicates = appended.duplicates,
         batch.unknown = unknown,
+        batch.oversized = appended.oversized,
         batch.truncated = appended.truncated,
         batch.refused = appended.refused,
         "A batch was stored."

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings;
-use crate::template::{SecretContent, Template};
+use crate::template::{Expiration, SecretContent, Template};
 
 const REAL: &str = include_str!("../../../../infra/template.yaml");
 
@@ -78,7 +78,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     };
     assert_eq!(
         variables("WebhookFunction"),
-        "EVENTS_TABLE FEED_SHARDS RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
+        "EVENTS_TABLE FEED_SHARDS OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
     );
     assert_eq!(variables("ConnectFunction"), "CONNECTIONS_TABLE SECRET_ID");
     assert_eq!(variables("DisconnectFunction"), "CONNECTIONS_TABLE");
@@ -92,7 +92,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS SECRET_ID"
+        "EVENTS_TABLE FEED_ID FEED_SHARDS OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
@@ -105,6 +105,21 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
         template.table("EventsTable").unwrap().name
     );
     assert_eq!(webhook.environment["SECRET_ID"], template.secrets[0].arn);
+}
+
+#[test]
+fn the_real_templates_oversized_events_expire_with_their_items() {
+    let template = real(&[("RetentionDays", "7")]);
+    let mut buckets = template.buckets.iter();
+    let bucket = buckets.find(|bucket| bucket.logical_id == "OversizedBucket");
+    let expirations = &bucket.unwrap().expirations;
+    assert_eq!(
+        expirations,
+        &[Expiration {
+            prefix: "oversized/".to_owned(),
+            days: 7
+        }]
+    );
 }
 
 #[test]
