@@ -68,7 +68,7 @@ impl OversizedReader {
         OversizedReader { client, bucket }
     }
 
-    /// The content of an object; none when there is none (any more).
+    /// The content of an object; none when there is none (any more), which is logged.
     pub(crate) async fn get(
         &self,
         key: &str,
@@ -78,7 +78,15 @@ impl OversizedReader {
             let call = self.client.get_object().bucket(&self.bucket).key(key);
             let answer = match call.send().await {
                 Ok(answer) => answer,
-                Err(error) if is_missing(error.code()) => return Ok(None),
+                Err(error) if is_missing(error.code()) => {
+                    let code = error.code();
+                    tracing::error!(
+                        object.key = key,
+                        code,
+                        "An object is not there, or must not be read."
+                    );
+                    return Ok(None);
+                }
                 Err(error) => return Err(classify("GetObject", error)),
             };
             match answer.body.collect().await {

@@ -67,12 +67,9 @@ impl EventReader {
         let Some(key) = item::object(item) else {
             return Ok(Some(event));
         };
-        match self.oversized.get(key, deadline).await? {
-            Some(body) => item::from_object(item, &body).map(Some),
-            None => {
-                tracing::error!(event.id = %id, "The object of an oversized event is not there.");
-                Ok(Some(event))
-            }
-        }
+        Ok(Some(match self.oversized.get(key, deadline).await? {
+            Some(body) => item::from_object(item, &body)?,
+            None => event,
+        }))
     }
 }
