@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod mistakes;
 mod oddities;
+mod oversized;
 mod policies;
 mod process;
 mod processes;

@@ -30,6 +30,11 @@ fn arn(template: &Template, resource: Resource) -> String {
         Resource::EventsTable => table("EventsTable"),
         Resource::EventsFeedIndex => format!("{}/index/feed", table("EventsTable")),
         Resource::ConnectionsTable => table("ConnectionsTable"),
+        Resource::OversizedObjects => {
+            let mut buckets = template.buckets.iter();
+            let bucket = buckets.find(|bucket| bucket.logical_id == "OversizedBucket");
+            format!("{}/oversized/*", bucket.unwrap().arn)
+        }
         Resource::Secret => template.secrets[0].arn.clone(),
         Resource::Connections { method } => {
             let api = template.websocket.as_ref().unwrap();

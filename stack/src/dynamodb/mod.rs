@@ -15,7 +15,6 @@ mod stream;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,11 +26,11 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::worker::Worker;
 use engine::Engine;
 use operation::{Operation, check_size};
 use positions::Positions;
 use stream::StreamReader;
-use worker::Worker;
 
 pub use faults::Faults;
 pub use maintenance::Maintenance;
@@ -41,7 +40,6 @@ pub use stream::{
     shard_of,
 };
 pub use tables::CreateError;
-pub use worker::Stopped;
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]

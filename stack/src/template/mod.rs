@@ -25,8 +25,8 @@ use serde_json::{Map, Value, json};
 pub use error::{Place, TemplateError};
 pub use filter::{FilterPattern, PatternError};
 pub use resources::{
-    AttributeDefinition, Bucket, Effect, Function, GeneratedSecret, HttpApi, HttpRoute, Index,
-    KeyElement, PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret, SecretContent,
+    AttributeDefinition, Bucket, Effect, Expiration, Function, GeneratedSecret, HttpApi, HttpRoute,
+    Index, KeyElement, PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret, SecretContent,
     StartingPosition, Statement, StreamMapping, Table, WebSocketApi,
 };
 

@@ -11,7 +11,7 @@ mod table;
 use serde_json::Value;
 
 pub use api::{HttpApi, HttpRoute, RouteKey, WebSocketApi};
-pub use bucket::Bucket;
+pub use bucket::{Bucket, Expiration};
 pub use function::Function;
 pub use mapping::{StartingPosition, StreamMapping};
 pub use policy::{Effect, PolicyCondition, Statement};
