@@ -5,12 +5,17 @@
 //! the template. ("Using AWS Lambda with Amazon DynamoDB".)
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use platform::clock;
+use platform::telemetry::Chain;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -266,16 +271,7 @@ impl Reader {
     }
 
     async fn invoke(&self, records: &[StreamRecord]) -> Outcome {
-        let bytes: usize = records.iter().map(|record| record.json.len() + 1).sum();
-        let mut payload = String::with_capacity(bytes + ENVELOPE_BYTES);
-        payload.push_str(r#"{"Records":["#);
-        for (index, record) in records.iter().enumerate() {
-            if index > 0 {
-                payload.push(',');
-            }
-            payload.push_str(&record.json);
-        }
-        payload.push_str("]}");
+        let payload = payload(records);
         if self.services.faults.replays_records() {
             // An answer that got lost: Lambda sends the batch again.
             let _ = self
@@ -296,7 +292,8 @@ impl Reader {
         }
     }
 
-    /// Sends what Lambda says of records that it gives up, without the records, to the destination.
+    /// Sends what Lambda says of records that it gives up to the destination: to a bucket with the
+    /// records, to a queue without.
     async fn give_up(&self, records: &[StreamRecord], condition: &str, tries: u32) {
         let (Some(first), Some(last)) = (records.first(), records.last()) else {
             return;
@@ -313,7 +310,7 @@ impl Reader {
         };
         let function = self.services.template.function(&self.mapping.function);
         let time = |record: &StreamRecord| domain::Millis(record.written_at * 1_000);
-        let message = json!({
+        let mut message = json!({
             "requestContext": {
                 "requestId": request_id(),
                 "functionArn": function.map(|function| &function.arn),
@@ -333,13 +330,70 @@ impl Reader {
                 "streamArn": self.mapping.stream_arn,
             },
         });
-        if !self.may("sqs:SendMessage", arn) {
-            return;
-        }
-        if let Err(error) = self.services.queues.send(arn, &message) {
-            tracing::error!(%error, "The destination of given-up records cannot be written.");
+        let kept = if self.services.template.queue(arn).is_some() {
+            self.send(arn, &message)
+        } else {
+            message["payload"] = Value::from(payload(records));
+            self.put(arn, &message).await
+        };
+        if let Err(error) = kept {
+            tracing::error!(error = %Chain(&*error), "The destination of given-up records cannot be written.");
         }
     }
+
+    fn send(&self, queue: &str, message: &Value) -> Result<(), Box<dyn Error>> {
+        self.role.authorize("sqs:SendMessage", queue)?;
+        Ok(self.services.queues.send(queue, message)?)
+    }
+
+    /// Keys are as "Retain discarded batch records" names them.
+    async fn put(&self, bucket: &str, message: &Value) -> Result<(), Box<dyn Error>> {
+        let key = format!(
+            "aws/lambda/{}/shardId-{:020}/{}-{}",
+            mapping_id(&self.mapping),
+            self.shard,
+            jiff::Zoned::now()
+                .with_time_zone(jiff::tz::TimeZone::UTC)
+                .strftime("%Y/%m/%d/%Y-%m-%dT%H.%M.%S"),
+            request_id(),
+        );
+        let object = format!("{bucket}/{key}");
+        self.role.authorize("s3:ListBucket", bucket)?;
+        self.role.authorize("s3:PutObject", &object)?;
+        let body = Bytes::from(message.to_string());
+        let s3 = &self.services.aws.s3;
+        s3.put(bucket, &key, "application/json", body).await?;
+        Ok(())
+    }
+}
+
+/// The same for the same mapping, in the form of a UUID.
+fn mapping_id(mapping: &StreamMapping) -> String {
+    let name = format!("{} {}", mapping.function, mapping.stream_arn);
+    let hex = HEXLOWER.encode(&Sha256::digest(name)[..16]);
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    parts.join("-")
+}
+
+/// The event that a batch is.
+fn payload(records: &[StreamRecord]) -> String {
+    let bytes: usize = records.iter().map(|record| record.json.len() + 1).sum();
+    let mut payload = String::with_capacity(bytes + ENVELOPE_BYTES);
+    payload.push_str(r#"{"Records":["#);
+    for (index, record) in records.iter().enumerate() {
+        if index > 0 {
+            payload.push(',');
+        }
+        payload.push_str(&record.json);
+    }
+    payload.push_str("]}");
+    payload
 }
 
 /// Where a partial batch response says that records failed: the lowest sequence number counts. A

@@ -4,7 +4,7 @@ use flows::{Message, TestStack, batch, noise, send};
 use serde_json::{Value, json};
 
 /// Inbound mail with an attachment that hardly compresses.
-fn inbound(bytes: usize) -> String {
+pub(crate) fn inbound(bytes: usize) -> String {
     format!(
         concat!(
             r#"{{"event":"inbound","ts":1795300000,"msg":{{ "subject":"Large","email":"to@example.net","n":1.50,"#,
@@ -14,7 +14,7 @@ fn inbound(bytes: usize) -> String {
     )
 }
 
-async fn the_oversized(stack: &TestStack) -> Value {
+pub(crate) async fn the_oversized(stack: &TestStack) -> Value {
     let stored = stack.history().await;
     let mut oversized = stored.iter().filter(|event| event["truncated"] == true);
     let event = oversized.next().expect("an oversized event").clone();
@@ -23,7 +23,7 @@ async fn the_oversized(stack: &TestStack) -> Value {
 }
 
 /// The text of an event by its id.
-async fn by_id(stack: &TestStack, event: &Value) -> String {
+pub(crate) async fn by_id(stack: &TestStack, event: &Value) -> String {
     let path = format!("/v1/events/{}", event["id"].as_str().unwrap());
     let answer = stack.http().get(&path, &stack.urls().token).await;
     assert_eq!(answer.status, 200, "{}", answer.body);

@@ -86,7 +86,11 @@ async fn use_everything(stack: &TestStack) {
     crate::gaps::wait_until_marked(stack, slow.id()).await;
     wait_until_forgotten(stack, gone).await;
 
-    assert_eq!(stack.history().await.len(), 1);
+    // An event that has to be kept in S3, and is read from there.
+    let large = crate::oversized::inbound(600_000);
+    stack.mandrill().deliver(flows::batch([large])).await;
+    let oversized = crate::oversized::the_oversized(stack).await;
+    assert!(crate::oversized::by_id(stack, &oversized).await.len() > 600_000);
     socket.resume_last(10).await;
     let left = other.id().to_owned();
     other.close().await;

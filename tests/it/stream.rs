@@ -26,14 +26,10 @@ fn broken_push() -> String {
     before.to_owned() + &hasty
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn records_that_cannot_be_pushed_are_given_up_and_reported_without_their_contents() {
-    let mut stack = TestStack::start_with(|options| options.template = broken_push()).await;
-    stack.mandrill().deliver(sends(0..30)).await;
-    stack.wait_until_pushed().await;
-    let messages = stack.queue("PushFailuresQueue").unwrap();
+/// What Lambda says of the batches that it gave up, whose records are 30 in all.
+fn check_given_up(messages: &[Value]) {
     let mut records = 0;
-    for message in &messages {
+    for message in messages {
         let context = &message["requestContext"];
         assert_eq!(context["condition"], "RetryAttemptsExhausted", "{message}");
         assert_eq!(
@@ -61,13 +57,57 @@ async fn records_that_cannot_be_pushed_are_given_up_and_reported_without_their_c
             );
         }
         records += batch["batchSize"].as_u64().unwrap();
-        let text = message.to_string();
-        assert!(
-            !text.contains("example") && !text.contains("Test"),
-            "{text}"
-        );
     }
     assert_eq!(records, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_given_up_are_reported_to_a_queue_without_their_contents() {
+    let template = broken_push()
+        .replace("Type: S3\n", "Type: SQS\n")
+        .replace(
+            "Destination: !GetAtt FailuresBucket.Arn",
+            "Destination: !GetAtt FailuresQueue.Arn",
+        )
+        .replace(
+            "\nResources:\n",
+            "\nResources:\n  FailuresQueue:\n    Type: AWS::SQS::Queue\n",
+        );
+    let stack = TestStack::start_with(|options| options.template = template).await;
+    stack.mandrill().deliver(sends(0..30)).await;
+    stack.wait_until_pushed().await;
+    let messages = stack.queue("FailuresQueue").unwrap();
+    check_given_up(&messages);
+    let text = Value::from(messages).to_string();
+    assert!(
+        !text.contains("NewImage") && !text.contains("example"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_pushed_are_given_up_and_kept_in_a_bucket() {
+    let mut stack = TestStack::start_with(|options| options.template = broken_push()).await;
+    stack.mandrill().deliver(sends(0..30)).await;
+    stack.wait_until_pushed().await;
+    let objects = stack.objects("FailuresBucket").await.unwrap();
+    let messages: Vec<Value> = objects
+        .iter()
+        .map(|object| serde_json::from_slice(&object.body).unwrap())
+        .collect();
+    check_given_up(&messages);
+    for (object, message) in objects.iter().zip(&messages) {
+        assert!(object.key.starts_with("aws/lambda/"), "{}", object.key);
+        assert!(object.key.contains("/shardId-"), "{}", object.key);
+        // The whole event, as text.
+        let event: Value = serde_json::from_str(message["payload"].as_str().unwrap()).unwrap();
+        let records = event["Records"].as_array().unwrap();
+        assert_eq!(
+            records.len() as u64,
+            message["DDBStreamBatchInfo"]["batchSize"]
+        );
+        assert_eq!(records[0]["eventName"], "INSERT");
+    }
     // It is stored all the same, and a repaired stack goes on where this one stopped.
     assert_eq!(stack.history().await.len(), 30);
     stack.stop().await;
