@@ -22,7 +22,7 @@ use platform::clock;
 use sha2::Sha256;
 
 use crate::http_api::request_id;
-use crate::policies::{Caller, Denied};
+use crate::policies::Denied;
 use crate::server::Answer;
 use crate::template::Bucket;
 use crate::worker::{Stopped, Worker};
@@ -41,6 +41,9 @@ const KNOWN_HEADERS: [&str; 4] = [
     "x-amz-user-agent",
 ];
 const KNOWN_PARAMETER: &str = "x-id";
+
+/// Whether the caller may do an action on a resource.
+pub type Allow<'a> = &'a (dyn Fn(&str, &str) -> Result<(), Denied> + Sync);
 
 /// An object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,13 +184,18 @@ impl S3 {
         Ok(bucket.ok_or(S3Error::NoSuchBucket)?.name.clone())
     }
 
-    /// Answers a call as AWS does.
-    pub async fn call(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
-        let answered = self.answer(caller, parts, body).await;
+    /// Answers a call as AWS does, as far as `allow` lets the caller do an action on a resource.
+    pub async fn call(&self, allow: Allow<'_>, parts: &Parts, body: Bytes) -> Answer {
+        let answered = self.answer(allow, parts, body).await;
         answered.unwrap_or_else(|refusal| refusal.answer())
     }
 
-    async fn answer(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Result<Answer, Refusal> {
+    async fn answer(
+        &self,
+        allow: Allow<'_>,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
         let path = parts.uri.path().trim_start_matches('/');
         let (name, key) = path.split_once('/').unwrap_or((path, ""));
         let key = percent_decode_str(key)
@@ -200,17 +208,17 @@ impl S3 {
         let bucket = bucket.ok_or(NO_SUCH_BUCKET)?;
         match parts.method {
             Method::PUT => {
-                allow(caller, "s3:PutObject", &format!("{}/{key}", bucket.arn))?;
+                allow("s3:PutObject", &format!("{}/{key}", bucket.arn))?;
                 self.put_object(bucket, &key, &parts.headers, body).await
             }
             Method::GET => {
-                allow(caller, "s3:GetObject", &format!("{}/{key}", bucket.arn))?;
+                allow("s3:GetObject", &format!("{}/{key}", bucket.arn))?;
                 match self.get(&bucket.arn, &key).await.map_err(internal)? {
                     Some(object) => Ok(found(object)),
                     // Who may not list a bucket is not told what is not in it. ("GetObject":
                     // permissions.)
                     None => {
-                        allow(caller, "s3:ListBucket", &bucket.arn)?;
+                        allow("s3:ListBucket", &bucket.arn)?;
                         Err(NO_SUCH_KEY)
                     }
                 }
@@ -258,13 +266,13 @@ fn asks_for_more(parts: &Parts) -> bool {
         || parameters.any(|parameter| parameter.split('=').next() != Some(KNOWN_PARAMETER))
 }
 
-fn allow(caller: &Caller, action: &str, resource: &str) -> Result<(), Refusal> {
-    caller
-        .authorize(action, resource)
-        .map_err(|denied: Denied| Refusal {
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal {
             message: denied.by_s3().into(),
             ..ACCESS_DENIED
-        })
+        }
+    }
 }
 
 /// Compares a body with what its headers say of it.

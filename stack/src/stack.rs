@@ -1,6 +1,6 @@
 //! A running local stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::AwsEndpoint;
-use crate::deployment::Deployment;
+use crate::aws::{AwsEndpoint, Refused};
 pub use crate::deployment::Urls;
+use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
-use crate::functions::{FunctionError, Functions};
+use crate::functions::{FunctionError, FunctionLog, Functions};
 use crate::queues::Queues;
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
@@ -51,6 +51,9 @@ pub struct Options {
     pub url_secret: Option<(String, String)>,
     /// Poll streams four times a second, as Lambda does, instead of at once.
     pub at_aws_pace: bool,
+    /// Where `cargo lambda build` left the functions' binaries (`target/lambda`), to run those under
+    /// the Lambda Runtime API; the functions run in this process when there is none.
+    pub functions: Option<PathBuf>,
 }
 
 impl Options {
@@ -67,6 +70,7 @@ impl Options {
             webhook_keys: Vec::new(),
             url_secret: None,
             at_aws_pace: false,
+            functions: None,
         }
     }
 }
@@ -116,7 +120,11 @@ pub(crate) struct Services {
 
 impl Services {
     /// Makes the tables and the functions.
-    async fn new(deployment: Deployment, data_dir: &Path) -> Result<Arc<Services>, StartError> {
+    async fn new(
+        deployment: Deployment,
+        data_dir: &Path,
+        built: Option<&Path>,
+    ) -> Result<Arc<Services>, StartError> {
         let template = deployment.template;
         let dynamodb = DynamoDb::open(data_dir, REGION)?;
         for table in &template.tables {
@@ -125,10 +133,7 @@ impl Services {
                 .await?;
         }
         let s3 = S3::open(data_dir, template.buckets.clone())?;
-        let functions = Functions::new(&template.functions, |function, name| {
-            let variables = deployment.variables.get(&function.logical_id)?;
-            variables.get(name).cloned()
-        })?;
+        let functions = functions(&template, &deployment.variables, data_dir, built)?;
         let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
             .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
         let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
@@ -144,6 +149,7 @@ impl Services {
                 sockets: sockets.clone(),
                 stage,
                 callers: deployment.callers,
+                refused: Refused::default(),
                 api_id: template
                     .websocket
                     .as_ref()
@@ -166,6 +172,22 @@ impl Services {
     }
 }
 
+fn functions(
+    template: &Template,
+    variables: &Variables,
+    data_dir: &Path,
+    built: Option<&Path>,
+) -> Result<Functions, FunctionError> {
+    match built {
+        None => Functions::in_process(&template.functions, variables),
+        Some(directory) => {
+            let log = FunctionLog::create(&data_dir.join("functions.log"));
+            let log = Arc::new(log.map_err(FunctionError::Log)?);
+            Functions::built(&template.functions, variables, directory, &log)
+        }
+    }
+}
+
 /// A running local stack. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Stack {
@@ -183,7 +205,7 @@ impl Stack {
     /// When something of it cannot be had.
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
-        let at_aws_pace = options.at_aws_pace;
+        let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
@@ -198,7 +220,7 @@ impl Stack {
 
         let deployment = Deployment::new(&options, port)?;
         deployment.write_files(&data_dir).map_err(at_data_dir)?;
-        let services = Services::new(deployment, &data_dir).await?;
+        let services = Services::new(deployment, &data_dir, built.as_deref()).await?;
         let (stop, stopped) = watch::channel(false);
         let tasks = spawn(&services, listener, stopped, at_aws_pace);
         Ok(Stack {
@@ -263,6 +285,12 @@ impl Stack {
         if let Some(secret) = secrets.find(|secret| secret.logical_id == logical_id) {
             self.services.aws.secrets().insert(secret.arn.clone(), text);
         }
+    }
+
+    /// The calls of AWS that the policies did not allow so far: each function and action.
+    #[must_use]
+    pub fn refused_calls(&self) -> BTreeSet<(String, String)> {
+        self.services.aws.refused.lock().clone()
     }
 
     /// Messages in a queue.
@@ -359,6 +387,7 @@ fn spawn(
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(MAINTENANCE).await;
+            services.functions.retire_idle();
             let now = clock::now().as_secs();
             if let Err(error) = services.dynamodb().maintain(now).await {
                 tracing::error!(%error, "The database could not be tidied.");

@@ -5,17 +5,23 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod captured;
 mod fixtures;
 mod gaps;
 mod history;
 mod lambda;
 mod logs;
+mod metrics;
+mod mistakes;
 mod oddities;
 mod oversized;
 mod policies;
 mod process;
+mod processes;
 mod push;
+mod rate;
 mod resume;
+mod rights;
 mod sockets;
 mod storing;
 mod stream;

@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
 use platform::http::{HttpError, json};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
 use serde::Deserialize;
 use store::{EventReader, FeedReader, OversizedReader};
 
@@ -54,6 +54,14 @@ impl Deps {
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = tokio::join!(self.secret.get(), self.reader.open());
+        })
+        .await;
     }
 }
 

@@ -19,6 +19,7 @@ use http_body_util::BodyExt;
 use tempfile::TempDir;
 
 use super::*;
+use crate::policies::Caller;
 use crate::template::{Settings, Template};
 
 const BUCKET: &str = "kept";
@@ -74,7 +75,7 @@ impl Buckets {
         configure: impl FnOnce(Builder) -> Builder,
     ) -> Buckets {
         let template = template(actions);
-        let caller = Arc::new(Caller::function(&template.functions[0]));
+        let caller = Arc::new(Caller::function(&template, &template.functions[0]));
         let s3 = Arc::new(S3::open(directory.path(), template.buckets).unwrap());
         let connector = SharedHttpConnector::new(Direct(s3.clone(), caller.clone()));
         let config = aws_sdk_s3::Config::builder()
@@ -128,7 +129,8 @@ impl Buckets {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let answer = self.s3.call(&self.caller, &parts, "body".into()).await;
+        let allow = |action: &str, resource: &str| self.caller.authorize(action, resource);
+        let answer = self.s3.call(&allow, &parts, "body".into()).await;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (
@@ -147,7 +149,8 @@ impl HttpConnector for Direct {
         HttpConnectorFuture::new(async move {
             let (parts, body) = request.try_into_http1x().unwrap().into_parts();
             let body = body.collect().await.unwrap().to_bytes();
-            let answer = s3.call(&caller, &parts, body).await;
+            let allow = |action: &str, resource: &str| caller.authorize(action, resource);
+            let answer = s3.call(&allow, &parts, body).await;
             let (parts, body) = answer.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             let answer = http::Response::from_parts(parts, SdkBody::from(body));

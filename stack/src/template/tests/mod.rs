@@ -139,6 +139,24 @@ fn types_without_a_meaning_on_a_desk_are_skipped_but_their_references_checked() 
 }
 
 #[test]
+fn what_sam_makes_can_be_named_where_it_is_skipped() {
+    let alarm = |made: &str| {
+        let events = "      Events:
+        New: {Type: DynamoDB, Properties: {Stream: !GetAtt Rows.StreamArn, StartingPosition: LATEST}}
+        Get: {Type: HttpApi, Properties: {ApiId: !Ref Web, Method: GET, Path: /}}";
+        parse(&function(&format!(
+            "{events}\n  Alarm: {{Type: AWS::CloudWatch::Alarm, Properties: {{Of: !Ref {made}}}}}"
+        )))
+    };
+    for made in ["ReaderRole", "ReaderNew", "WebApiGatewayDefaultStage"] {
+        assert!(alarm(made).is_ok(), "{made}");
+    }
+    for other in ["ReaderNews", "ReaderGet", "Reader2"] {
+        assert!(alarm(other).is_err(), "{other}");
+    }
+}
+
+#[test]
 fn a_variable_that_names_a_skipped_resource_is_refused() {
     let text = function(
         "      Environment: {Variables: {TOPIC: !Ref Topic}}\n  Topic: {Type: AWS::SNS::Topic}",

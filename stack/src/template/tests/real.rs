@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings;
-use crate::template::{Expiration, SecretContent, Template};
+use crate::template::{Expiration, STACK_NAME, SecretContent, Template};
 
 const REAL: &str = include_str!("../../../../infra/template.yaml");
 
@@ -78,21 +78,27 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     };
     assert_eq!(
         variables("WebhookFunction"),
-        "EVENTS_TABLE FEED_SHARDS OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
+        "EVENTS_TABLE FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
     );
-    assert_eq!(variables("ConnectFunction"), "CONNECTIONS_TABLE SECRET_ID");
-    assert_eq!(variables("DisconnectFunction"), "CONNECTIONS_TABLE");
+    assert_eq!(
+        variables("ConnectFunction"),
+        "CONNECTIONS_TABLE METRICS_STACK SECRET_ID"
+    );
+    assert_eq!(
+        variables("DisconnectFunction"),
+        "CONNECTIONS_TABLE METRICS_STACK"
+    );
     assert_eq!(
         variables("MessageFunction"),
-        "CONNECTIONS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS"
+        "CONNECTIONS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK RETENTION_DAYS"
     );
     assert_eq!(
         variables("PushFunction"),
-        "CONNECTIONS_TABLE FEED_ID RETENTION_DAYS WEBSOCKET_API_ID WEBSOCKET_STAGE"
+        "CONNECTIONS_TABLE FEED_ID METRICS_STACK PUSH_RATE RETENTION_DAYS WEBSOCKET_API_ID WEBSOCKET_STAGE"
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID"
+        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
@@ -100,6 +106,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     assert_eq!(webhook.binary, "webhook");
     assert_eq!(webhook.environment["FEED_SHARDS"], "4");
     assert_eq!(webhook.environment["WEBHOOK_PATH"], "/in");
+    assert_eq!(webhook.environment["METRICS_STACK"], STACK_NAME);
     assert_eq!(
         webhook.environment["EVENTS_TABLE"],
         template.table("EventsTable").unwrap().name
@@ -120,6 +127,36 @@ fn the_real_templates_oversized_events_expire_with_their_items() {
             days: 7
         }]
     );
+}
+
+#[test]
+fn what_is_optional_can_be_switched_on() {
+    let plain = real(&[]);
+    let push = |template: &Template| template.function("PushFunction").unwrap().clone();
+    assert_eq!(push(&plain).reserved_concurrency, None);
+    assert_eq!(push(&plain).environment["PUSH_RATE"], "2000");
+    let full = real(&[
+        ("PushConcurrency", "5"),
+        ("PushRate", "300"),
+        ("Dashboard", "on"),
+        ("HttpAccessLogs", "on"),
+        ("WebSocketAccessLogs", "on"),
+        ("HttpDomainName", "hooks.example.com"),
+        ("WebSocketDomainName", "live.example.com"),
+        ("HostedZoneId", "Z1"),
+        ("AlarmEmail", "ops@example.com"),
+        ("QuietHours", "6"),
+    ]);
+    assert_eq!(push(&full).reserved_concurrency, Some(5));
+    assert_eq!(push(&full).environment["PUSH_RATE"], "300");
+    assert_eq!(full.buckets.len(), plain.buckets.len() + 1);
+    assert_eq!(
+        full.outputs["WebhookUrl"],
+        "https://hooks.example.com/mandrill"
+    );
+    // The stage is part of the API's own address, and no part of a name of one's own.
+    assert_eq!(full.outputs["WebSocketUrl"], "wss://live.example.com");
+    assert!(plain.outputs["WebSocketUrl"].ends_with("/live"));
 }
 
 #[test]
@@ -178,8 +215,8 @@ fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
     assert!(!push.matches(&json!({"eventName": "MODIFY"})));
     assert!(
         template
-            .queue(push.on_failure_arn.as_deref().unwrap())
-            .is_some()
+            .bucket(push.on_failure_arn.as_deref().unwrap())
+            .is_some_and(|bucket| bucket.logical_id == "FailuresBucket")
     );
 }
 
