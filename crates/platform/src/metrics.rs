@@ -54,8 +54,6 @@ pub const EVENTS_DUPLICATE: Metric = Metric::count("EventsDuplicate");
 pub const EVENTS_UNKNOWN: Metric = Metric::count("EventsUnknown");
 /// Those that fit no item of the table and are kept whole beside it.
 pub const EVENTS_OVERSIZED: Metric = Metric::count("EventsOversized");
-/// Those of which not all is kept.
-pub const EVENTS_TRUNCATED: Metric = Metric::count("EventsTruncated");
 /// Those that DynamoDB refused as they were.
 pub const EVENTS_REFUSED: Metric = Metric::count("EventsRefused");
 /// Requests that `webhook` did not take.
@@ -97,7 +95,6 @@ pub const ALL: &[Metric] = &[
     EVENTS_DUPLICATE,
     EVENTS_UNKNOWN,
     EVENTS_OVERSIZED,
-    EVENTS_TRUNCATED,
     EVENTS_REFUSED,
     REQUESTS_REFUSED,
     MESSAGES_PUSHED,

@@ -44,10 +44,8 @@ pub struct Appended {
     pub duplicates: usize,
     /// Those of the stored that are too large for an item, and are whole in an object.
     pub oversized: usize,
-    /// Those of the oversized whose items only have type, source and time: even what they say,
-    /// without what was received, is too large.
-    pub truncated: usize,
-    /// Those of the stored that DynamoDB refused as they were, and that are kept as `unknown`.
+    /// Those of the stored that DynamoDB refused as they were: their items are `unknown`, and they
+    /// are whole in an object.
     pub refused: usize,
 }
 
@@ -108,14 +106,9 @@ impl EventWriter {
             duplicates: events.len() - absent.len(),
             ..Appended::default()
         };
-        let Prepared {
-            puts,
-            objects,
-            truncated,
-        } = prepare(&absent)?;
+        let Prepared { puts, objects } = prepare(&absent)?;
         appended.stored = puts.len();
         appended.oversized = objects.len();
-        appended.truncated = truncated;
         // Before the items: who finds an item that names an object finds the object.
         stream::iter(objects)
             .map(|(key, body)| self.oversized.put(key, body, deadline))
@@ -149,7 +142,7 @@ impl EventWriter {
         Ok(absent)
     }
 
-    /// Writes the items of one call; answers how many were refused and are kept as `unknown`.
+    /// Writes the items of one call; answers how many were refused.
     async fn write(
         &self,
         puts: Vec<(EventId, Item)>,
@@ -163,28 +156,40 @@ impl EventWriter {
         // One item spoils the call for all, and DynamoDB does not say which.
         let mut refused = 0;
         for put in puts {
-            let id = put.0;
-            let object = item::object(&put.1).map(str::to_owned);
-            match self.write_all(vec![put], clock, deadline).await {
+            match self.write_all(vec![put.clone()], clock, deadline).await {
                 Err(StoreError::Refused { .. }) => {
-                    // Without what DynamoDB says, which may quote the item.
-                    tracing::error!(event.id = %id, "DynamoDB refuses an event, which is kept as unknown.");
-                    let content = Content {
-                        truncated: true,
-                        ..Content::new("unknown", Source::Mandrill)
-                    };
-                    let body = Encoder::new()?.encode(&content, None)?.body;
-                    let mut item = item::new(id, &content, body);
-                    if let Some(key) = object {
-                        item::set_object(&mut item, key);
-                    }
-                    self.write_all(vec![(id, item)], clock, deadline).await?;
+                    self.write_refused(put, clock, deadline).await?;
                     refused += 1;
                 }
                 result => result?,
             }
         }
         Ok(refused)
+    }
+
+    /// Keeps an event whose item DynamoDB refuses.
+    async fn write_refused(
+        &self,
+        (id, refused): (EventId, Item),
+        clock: fn() -> Millis,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        // Without what DynamoDB says, which may quote the item.
+        tracing::error!(event.id = %id, "DynamoDB refuses an event, whose item is unknown.");
+        let key = keys::object(id);
+        // An oversized one has its object, with more in it than the item had.
+        if item::object(&refused).is_none() {
+            let body = item::body(&refused)?.to_vec();
+            self.oversized.put(key.clone(), body, deadline).await?;
+        }
+        let content = Content {
+            truncated: true,
+            ..Content::new("unknown", Source::Mandrill)
+        };
+        let body = Encoder::new()?.encode(&content, None)?.body;
+        let mut item = item::new(id, &content, body);
+        item::set_object(&mut item, key);
+        self.write_all(vec![(id, item)], clock, deadline).await
     }
 
     async fn write_all(
@@ -238,7 +243,6 @@ pub struct Prepared {
     puts: Vec<(EventId, Item)>,
     /// Keys and contents.
     objects: Vec<(String, Vec<u8>)>,
-    truncated: usize,
 }
 
 /// Encodes and compresses events, which is all that storing them costs apart from the calls.
@@ -250,11 +254,9 @@ pub fn prepare(events: &[&NewEvent<'_>]) -> Result<Prepared, StoreError> {
     let mut prepared = Prepared {
         puts: Vec::with_capacity(events.len()),
         objects: Vec::new(),
-        truncated: 0,
     };
     for event in events {
         let encoded = encoder.encode(&event.content, Some(&event.data))?;
-        prepared.truncated += usize::from(encoded.truncated);
         let mut item = item::new(event.id, &event.content, encoded.body);
         if let Some(whole) = encoded.whole {
             let key = keys::object(event.id);

@@ -55,8 +55,6 @@ pub(crate) struct Encoded {
     pub(crate) body: Vec<u8>,
     /// The whole, when it does not fit there.
     pub(crate) whole: Option<Vec<u8>>,
-    /// What the event says does not fit either: the item only has what is bounded.
-    pub(crate) truncated: bool,
 }
 
 impl Encoder {
@@ -78,7 +76,6 @@ impl Encoder {
             return Ok(Encoded {
                 body: whole,
                 whole: None,
-                truncated: false,
             });
         }
         let without_data = Content {
@@ -86,14 +83,12 @@ impl Encoder {
             ..content.clone()
         };
         let mut body = self.compress(&without_data, None)?;
-        let truncated = body.len() > MAX_BODY_BYTES;
-        if truncated {
+        if body.len() > MAX_BODY_BYTES {
             body = self.compress(&content.stripped(), None)?;
         }
         Ok(Encoded {
             body,
             whole: Some(whole),
-            truncated,
         })
     }
 
@@ -224,13 +219,15 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, StoreError> {
 
 /// Reads an event from its item. It is not whole if there is an [`object`].
 pub(crate) fn from_item(item: &Item) -> Result<Event<'static>, StoreError> {
-    let body = item
-        .get(attribute::BODY)
-        .and_then(|value| value.as_b().ok());
-    match body {
-        Some(body) => from_object(item, body.as_ref()),
-        None => Err(StoreError::Corrupt("an attribute is missing")),
-    }
+    from_object(item, body(item)?)
+}
+
+/// The bytes that are kept of an event in its item.
+pub(crate) fn body(item: &Item) -> Result<&[u8], StoreError> {
+    item.get(attribute::BODY)
+        .and_then(|value| value.as_b().ok())
+        .map(AsRef::as_ref)
+        .ok_or(StoreError::Corrupt("an attribute is missing"))
 }
 
 /// Reads an event from its item and the object in which it is whole.

@@ -57,8 +57,7 @@ pub struct UrlSecret {
 
 impl Deps {
     /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `METRICS_STACK`, `OVERSIZED_BUCKET`, `RETENTION_DAYS`,
-    /// `SECRET_ID` and
-    /// `WEBHOOK_PATH`.
+    /// `SECRET_ID` and `WEBHOOK_PATH`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -203,7 +202,6 @@ async fn store(
         batch.duplicates = appended.duplicates,
         batch.unknown = unknown,
         batch.oversized = appended.oversized,
-        batch.truncated = appended.truncated,
         batch.refused = appended.refused,
         "A batch was stored."
     );
@@ -215,7 +213,6 @@ async fn store(
             (metrics::EVENTS_DUPLICATE, appended.duplicates as u64),
             (metrics::EVENTS_UNKNOWN, unknown as u64),
             (metrics::EVENTS_OVERSIZED, appended.oversized as u64),
-            (metrics::EVENTS_TRUNCATED, appended.truncated as u64),
             (metrics::EVENTS_REFUSED, appended.refused as u64),
         ],
         metrics::EVENTS_RECEIVED,
