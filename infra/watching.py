@@ -13,6 +13,7 @@ from rules import of_type
 HERE = Path(__file__).parent
 HANDBOOK = HERE / "../docs/OPERATIONS.md"
 OUR_METRICS = HERE / "../crates/platform/src/metrics.rs"
+WEBHOOK = HERE / "../functions/webhook/src"
 
 FUNCTION = ("FunctionName",)
 MAPPING = ("EventSourceMappingUUID",)
@@ -149,6 +150,8 @@ def is_reporter(translated, dimension, value, metric, dimensions):
     referred = value.get("Ref") if isinstance(value, dict) else None
     if dimension == "stack":
         return referred == "AWS::StackName"
+    if dimension == "code":
+        return any(f'"{value}"' in file.read_text(encoding="utf-8") for file in WEBHOOK.glob("*.rs"))
     if dimension == "GlobalSecondaryIndexName":
         table = translated["Resources"].get(dimensions["TableName"].get("Ref"), {"Properties": {}})
         return value in [it["IndexName"] for it in table["Properties"].get("GlobalSecondaryIndexes", [])]
