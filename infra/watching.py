@@ -116,10 +116,16 @@ def check_everything_is_watched(translated):
     return [
         f"{resource}: no alarm watches its {metric}"
         for dimension, metrics in WATCHED.items()
-        for resource in of_type(translated, RESOURCES[dimension])
+        for resource, it in of_type(translated, RESOURCES[dimension]).items()
         for metric in metrics
-        if (metric, resource) not in watched
+        if (metric, resource) not in watched and not is_of_queue(it)
     ]
+
+
+def is_of_queue(resource):
+    """Whether it is a queue's mapping, which gives nothing up: the queue does, by its RedrivePolicy."""
+    is_mapping = resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    return is_mapping and "StartingPosition" not in resource["Properties"]
 
 
 def metrics_of(properties):
