@@ -31,8 +31,8 @@ test-rust: setup ## run the Rust tests
 test-infra: .venv/.infra-checked ## check the template, and its checker
 
 # Only what changed is checked again.
-.venv/.infra-checked: tests/requirements.txt dashboard/index.html docs/OPERATIONS.md \
-  $(wildcard infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml) | setup
+.venv/.infra-checked: tests/requirements.txt dashboard/index.html docs/OPERATIONS.md crates/platform/src/metrics.rs \
+  $(wildcard infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
 	.venv/bin/python infra/check.py
 	.venv/bin/python -m unittest discover -s infra
 	@touch $@

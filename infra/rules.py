@@ -226,7 +226,7 @@ def granted_actions(translated, function):
 
 def check_page(translated):
     """The page is as safe from CloudFront as it says itself, but may connect to less."""
-    page = re.search(r'Content-Security-Policy" content="([^"]*)"', (HERE / "../dashboard/index.html").read_text())
+    page = re.search(r'Content-Security-Policy" content="([^"]*)"', (HERE / "../dashboard/index.html").read_text("utf-8"))
     own = directives(page[1])
     found = []
     for name, policy in of_type(translated, "AWS::CloudFront::ResponseHeadersPolicy").items():

@@ -136,6 +136,9 @@ class OurRules(Mistakes):
             "PushLateAlarm: FunctionName push",
         )
 
+    def test_an_alarm_watches_a_code_that_requests_are_refused_with(self):
+        self.finds("Value: bad_signature", "Value: bad_signatur", "SignaturesRefusedAlarm: code bad_signatur")
+
     def test_an_alarm_watches_the_right_kind_of_api(self):
         self.finds(
             "MetricName: ExecutionError\n      Dimensions: [{ Name: ApiId, Value: !Ref WebSocketApi }]",
