@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::bill::Bill;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, PostFault};
 use crate::http_api::request_id;
@@ -46,6 +47,8 @@ pub struct AwsEndpoint {
     pub api_id: String,
     /// What goes wrong.
     pub faults: Arc<Faults>,
+    /// What it costs.
+    pub bill: Arc<Bill>,
 }
 
 /// Whether a request is a call of an SDK: it is signed as AWS requests are.
@@ -143,6 +146,7 @@ impl AwsEndpoint {
                 "Secrets Manager can't find the specified secret.",
             );
         };
+        self.bill.secret_call();
         let name = request.secret_id.rsplit(':').next().unwrap_or_default();
         let value = json!({
             "ARN": request.secret_id,
@@ -208,8 +212,12 @@ impl AwsEndpoint {
             }
             Some(PostFault::Hang) => tokio::time::sleep(Duration::from_secs(60)).await,
         }
+        let bytes = message.len();
         match self.sockets.send(id, message) {
-            Ok(()) => empty(StatusCode::OK),
+            Ok(()) => {
+                self.bill.message(bytes);
+                empty(StatusCode::OK)
+            }
             Err(NotSent::Gone) => gone(),
             Err(NotSent::TooSlow) => too_slow(),
         }

@@ -132,7 +132,16 @@ async fn http_api(request: Request<Incoming>, peer: SocketAddr, services: &Servi
         Err(answer) => return answer,
     };
     let payload = http_api::payload(route, &services.http_api_id, &parts, &body, peer);
-    http_api::response(services.functions.invoke(&route.function, payload).await)
+    let answer = http_api::response(services.invoke(&route.function, payload).await);
+    services
+        .bill
+        .http_request(body.len().max(answer_bytes(&answer)));
+    answer
+}
+
+fn answer_bytes(answer: &Answer) -> usize {
+    let bytes = hyper::body::Body::size_hint(answer.body()).exact();
+    bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Answer> {
@@ -154,6 +163,12 @@ fn own(path: &str, services: &Services) -> Answer {
             StatusCode::OK,
             &json!({ "status": "ok", "connections": services.sockets.count() }),
         ),
+        "bill" => {
+            let mut answer = answer_json(StatusCode::OK, &services.bill());
+            let no_store = HeaderValue::from_static("no-store");
+            answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
+            answer
+        }
         _ => match path
             .strip_prefix("queues/")
             .map(|queue| services.queues.messages(queue))

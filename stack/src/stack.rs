@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::clock;
 use tokio::net::TcpListener;
@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::aws::AwsEndpoint;
+use crate::bill::{Bill, Readings};
 use crate::deployment::Deployment;
 pub use crate::deployment::Urls;
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
-use crate::functions::{FunctionError, Functions};
+use crate::functions::{FunctionError, Functions, InvokeError};
 use crate::queues::Queues;
 use crate::sockets::Sockets;
 use crate::template::{Template, TemplateError};
@@ -105,6 +106,7 @@ pub(crate) struct Services {
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) queues: Queues,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) bill: Arc<Bill>,
     pub(crate) urls: Urls,
     pub(crate) http_api_id: String,
     pub(crate) websocket_path: String,
@@ -127,6 +129,7 @@ impl Services {
         let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
             .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
         let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
+        let bill = Arc::new(Bill::new(&template.functions, clock::now()));
         let stage = template.websocket.as_ref().map(|api| api.stage.clone());
         let http_api_id = template.http_api.as_ref().map(|api| api.api_id.clone());
         let stage = stage.unwrap_or_default();
@@ -144,11 +147,13 @@ impl Services {
                     .map(|api| api.api_id.clone())
                     .unwrap_or_default(),
                 faults: faults.clone(),
+                bill: bill.clone(),
             },
             functions,
             sockets,
             queues,
             faults,
+            bill,
             http_api_id: http_api_id.unwrap_or_default(),
             urls: deployment.urls,
             template,
@@ -157,6 +162,38 @@ impl Services {
 
     pub(crate) fn dynamodb(&self) -> &DynamoDb {
         &self.aws.dynamodb
+    }
+
+    /// Invokes a function, on the bill.
+    pub(crate) async fn invoke(
+        &self,
+        logical_id: &str,
+        payload: String,
+    ) -> Result<String, InvokeError> {
+        let began = Instant::now();
+        let answer = self.functions.invoke(logical_id, payload).await;
+        self.bill.invocation(logical_id, began.elapsed());
+        answer
+    }
+
+    /// The bill so far.
+    pub(crate) fn bill(&self) -> serde_json::Value {
+        let consumed = self.dynamodb().consumed().into_iter();
+        self.bill.to_json(&Readings {
+            now: clock::now(),
+            open_since: self.sockets.open_since(),
+            dynamodb: consumed
+                .map(|(name, consumed)| (self.logical_name(&name), consumed))
+                .collect(),
+        })
+    }
+
+    /// `EventsTable/feed` for the index of that table's physical name.
+    fn logical_name(&self, name: &str) -> String {
+        let (table, index) = name.split_at(name.find('/').unwrap_or(name.len()));
+        let mut tables = self.template.tables.iter();
+        let known = tables.find(|known| known.name == table);
+        format!("{}{index}", known.map_or(table, |known| &known.logical_id))
     }
 }
 
@@ -275,12 +312,8 @@ impl Stack {
     ///
     /// # Errors
     /// As Lambda reports it.
-    pub async fn invoke(
-        &self,
-        logical_id: &str,
-        payload: String,
-    ) -> Result<String, crate::functions::InvokeError> {
-        self.services.functions.invoke(logical_id, payload).await
+    pub async fn invoke(&self, logical_id: &str, payload: String) -> Result<String, InvokeError> {
+        self.services.invoke(logical_id, payload).await
     }
 
     /// Closes the connections and stops.
