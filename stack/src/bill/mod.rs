@@ -18,12 +18,22 @@ use prices::{Item, Usage, prices, total};
 const HTTP_UNIT_BYTES: usize = 512 * 1024;
 /// So is a message over WebSocket. (Same page.)
 const MESSAGE_UNIT_BYTES: usize = 32 * 1024;
-/// What a function writes to its log in an invocation: a line and its metrics. In this process the
-/// lines take another form, so they are estimated. (`docs/COST.md` has the measurement.)
-pub const LOG_BYTES_PER_INVOCATION: f64 = 1_000.0;
 /// AWS's GB, of memory, storage and logs alike.
 pub const GB: f64 = 1024.0 * 1024.0 * 1024.0;
-const MEMORY_MB_PER_GB: f64 = 1024.0;
+/// So is Lambda's.
+pub const MB_PER_GB: f64 = 1024.0;
+
+/// About how many bytes a function, by its binary, writes to its log in an invocation: one line of
+/// some 330 bytes, metrics of 450, and for `webhook` 250 more for each of about four types of event.
+/// In this process the lines take another form, and are not counted.
+#[must_use]
+pub fn log_bytes(binary: &str) -> f64 {
+    match binary {
+        "webhook" => 1_800.0,
+        "push" => 800.0,
+        _ => 400.0,
+    }
+}
 
 /// Counts what AWS would bill, since the start.
 #[derive(Debug)]
@@ -42,6 +52,7 @@ pub struct Bill {
 #[derive(Debug)]
 struct Function {
     memory_mb: u32,
+    log_bytes: f64,
     invocations: AtomicU64,
     billed_ms: AtomicU64,
 }
@@ -64,6 +75,7 @@ impl Bill {
         let function = |function: &template::Function| {
             let meter = Function {
                 memory_mb: function.memory_mb,
+                log_bytes: log_bytes(&function.binary),
                 invocations: AtomicU64::new(0),
                 billed_ms: AtomicU64::new(0),
             };
@@ -129,23 +141,20 @@ impl Bill {
             .map(|opened| readings.now.0.saturating_sub(opened.0))
             .sum();
         let connection_ms = get(&self.connection_ms) + open_ms as f64;
-        let invocations: f64 = self.functions.values().map(Function::invocations).sum();
+        let sum = |quantity: fn(&Function) -> f64| self.functions.values().map(quantity).sum();
         let units = |unit: fn(&Consumed) -> f64| readings.dynamodb.values().map(unit).sum();
         Usage::from([
             (Item::HttpRequest, get(&self.http_requests)),
             (Item::Message, get(&self.messages)),
             (Item::ConnectionMinute, connection_ms / 60_000.0),
-            (Item::LambdaRequest, invocations),
-            (
-                Item::LambdaGbSecondArm64,
-                self.functions.values().map(Function::gb_seconds).sum(),
-            ),
+            (Item::LambdaRequest, sum(Function::invocations)),
+            (Item::LambdaGbSecondArm64, sum(Function::gb_seconds)),
             (Item::WriteUnit, units(|consumed| consumed.write_units)),
             (Item::ReadUnit, units(|consumed| consumed.read_units)),
             (Item::SecretCall, get(&self.secret_calls)),
             (Item::S3Put, get(&self.s3_puts)),
             (Item::S3Get, get(&self.s3_gets)),
-            (Item::LogGb, invocations * LOG_BYTES_PER_INVOCATION / GB),
+            (Item::LogGb, sum(Function::log_gb)),
         ])
     }
 
@@ -196,7 +205,11 @@ impl Function {
     }
 
     fn gb_seconds(&self) -> f64 {
-        get(&self.billed_ms) / 1_000.0 * f64::from(self.memory_mb) / MEMORY_MB_PER_GB
+        get(&self.billed_ms) / 1_000.0 * f64::from(self.memory_mb) / MB_PER_GB
+    }
+
+    fn log_gb(&self) -> f64 {
+        self.invocations() * self.log_bytes / GB
     }
 
     fn to_json(&self) -> Value {
