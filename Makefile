@@ -8,7 +8,7 @@ export SAM_CLI_TELEMETRY ?= 0
 .DEFAULT_GOAL := help
 # cargo would wait for itself.
 .NOTPARALLEL:
-.PHONY: help run setup test test-rust test-infra test-browser build bench fmt lint deploy
+.PHONY: help run setup test test-rust test-infra test-browser build test-built zips bench fmt lint deploy
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,22 @@ test-browser: setup ## run the browser tests against the local stack
 	  else echo "tests/browser: no browser tests"; fi
 
 build: setup ## build the Lambda functions for this machine into target/lambda
-	cargo lambda build --release --compiler cargo --skip-target-check $(FUNCTIONS:%=-p %)
+	cargo lambda build --locked --release --compiler cargo --skip-target-check $(FUNCTIONS:%=-p %)
+	.venv/bin/python infra/check_built.py target/lambda
+
+test-built: build ## run the flow tests with the built functions in place of those in process
+	@if cargo nextest --version >/dev/null 2>&1; \
+	  then POSTHORN_FUNCTIONS=target/lambda cargo nextest run -p flows; \
+	  else POSTHORN_FUNCTIONS=target/lambda cargo test -p flows; fi
+
+# Zig, which comes with cargo-lambda, links against a glibc that Lambda has, and for both processors.
+ARCHITECTURE ?= arm64
+zips: setup ## build the functions for AWS into target/zips; ARCHITECTURE=arm64 or x86_64
+	cargo lambda build --locked --release --$(subst _,-,$(ARCHITECTURE)) --output-format zip $(FUNCTIONS:%=-p %)
+	.venv/bin/python infra/check_built.py target/lambda
+	@mkdir -p target/zips
+	@for name in $(FUNCTIONS); do cp target/lambda/$$name/bootstrap.zip target/zips/$$name-$(ARCHITECTURE).zip; done
+	@ls -l target/zips
 
 bench: ## run the benchmarks
 	cargo bench -p bench

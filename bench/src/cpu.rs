@@ -47,6 +47,16 @@ pub fn of(pid: u32) -> Result<Duration> {
     Ok(TICK * ticks)
 }
 
+/// The CPU time of a process's main thread, which is all that a function has, in nanoseconds.
+///
+/// # Errors
+/// When there is no such process.
+pub fn of_main_thread(pid: u32) -> Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let time = text.split(' ').next().unwrap_or_default().parse()?;
+    Ok(Duration::from_nanos(time))
+}
+
 /// Memory of a process in MB (1,000,000 bytes): `VmRSS` is what it has now, `VmHWM` the most it
 /// has had.
 ///

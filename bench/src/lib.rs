@@ -9,11 +9,13 @@
 pub mod batches;
 pub mod clients;
 pub mod cpu;
+pub mod delay;
 pub mod fan_out;
 pub mod handler;
 pub mod live;
 pub mod out;
 pub mod server;
+pub mod start;
 
 /// A benchmark that cannot go on says why and ends.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

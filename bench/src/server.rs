@@ -119,6 +119,18 @@ impl Server {
         self.variables.get(name).cloned()
     }
 
+    /// All variables of the functions.
+    #[must_use]
+    pub fn variables(&self) -> &HashMap<String, String> {
+        &self.variables
+    }
+
+    /// The token that opens everything.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.urls.token
+    }
+
     /// Host and port.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -4,7 +4,7 @@
 //! key is random and in nobody else's hands: that, and not the signature, is what keeps a stranger
 //! out when the port is reachable from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::bill::Bill;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, PostFault};
 use crate::http_api::request_id;
-use crate::policies::{Caller, dynamodb_resources};
+use crate::policies::{Caller, Denied, dynamodb_resources};
 use crate::server::{Answer, answer_json};
 use crate::sockets::{NotSent, Sockets};
 use crate::stack::REGION;
@@ -42,13 +42,26 @@ pub struct AwsEndpoint {
     /// The stage of the WebSocket API.
     pub stage: String,
     /// Who may call, by access key.
-    pub callers: BTreeMap<String, Caller>,
+    pub callers: BTreeMap<String, Arc<Caller>>,
+    /// What was refused so far.
+    pub refused: Refused,
     /// The WebSocket API's id.
     pub api_id: String,
     /// What goes wrong.
     pub faults: Arc<Faults>,
     /// What it costs.
     pub bill: Arc<Bill>,
+}
+
+/// The calls that were refused: function and action.
+#[derive(Debug, Default)]
+pub struct Refused(Mutex<BTreeSet<(String, String)>>);
+
+impl Refused {
+    /// The calls.
+    pub fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whether a request is a call of an SDK: it is signed as AWS requests are.
@@ -64,7 +77,29 @@ impl AwsEndpoint {
     pub fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (_, credential) = value.split_once("Credential=")?;
-        self.callers.get(credential.split_once('/')?.0)
+        self.callers
+            .get(credential.split_once('/')?.0)
+            .map(Arc::as_ref)
+    }
+
+    /// A function's role, by the function's logical id.
+    pub fn role(&self, function: &str) -> Option<Arc<Caller>> {
+        let mut callers = self.callers.values();
+        callers.find(|caller| caller.name == function).cloned()
+    }
+
+    /// Whether a caller may do something. A refusal is also told on the terminal: it is a mistake in
+    /// the template or in the function, and not every function says so.
+    ///
+    /// # Errors
+    /// When the caller's policy does not allow it.
+    pub fn authorize(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), Denied> {
+        caller.authorize(action, resource).inspect_err(|denied| {
+            let call = (denied.name.clone(), denied.action.clone());
+            if self.refused.lock().insert(call) {
+                tracing::warn!("{denied}");
+            }
+        })
     }
 
     /// Answers a call as AWS does.
@@ -101,7 +136,7 @@ impl AwsEndpoint {
             resources.push("*".to_owned());
         }
         for resource in &resources {
-            if let Err(denied) = caller.authorize(&action, resource) {
+            if let Err(denied) = self.authorize(caller, &action, resource) {
                 return fault(
                     StatusCode::BAD_REQUEST,
                     "AccessDeniedException",
@@ -132,7 +167,8 @@ impl AwsEndpoint {
                 "SecretId is missing.",
             );
         };
-        if let Err(denied) = caller.authorize("secretsmanager:GetSecretValue", &request.secret_id) {
+        let action = "secretsmanager:GetSecretValue";
+        if let Err(denied) = self.authorize(caller, action, &request.secret_id) {
             return fault(
                 StatusCode::BAD_REQUEST,
                 "AccessDeniedException",
@@ -176,7 +212,7 @@ impl AwsEndpoint {
             "arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{}/{}/{}/@connections/{id}",
             self.api_id, self.stage, parts.method
         );
-        if let Err(denied) = caller.authorize("execute-api:ManageConnections", &resource) {
+        if let Err(denied) = self.authorize(caller, "execute-api:ManageConnections", &resource) {
             return rest_fault(
                 StatusCode::FORBIDDEN,
                 "ForbiddenException",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -50,7 +51,7 @@ pub(crate) struct Deployment {
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) variables: Variables,
     /// Who may call AWS, by access key.
-    pub(crate) callers: BTreeMap<String, Caller>,
+    pub(crate) callers: BTreeMap<String, Arc<Caller>>,
     /// The access key of a developer who runs functions from outside.
     developer_key: String,
 }
@@ -77,12 +78,15 @@ impl Deployment {
         let variables = variables(&template, &mut identity, &endpoint).map_err(at_data_dir)?;
         let developer_key = identity.access_key("Developer").map_err(at_data_dir)?;
         identity.save(directory).map_err(at_data_dir)?;
-        let mut callers = BTreeMap::from([(developer_key.clone(), Caller::developer(&template))]);
+        let mut callers = BTreeMap::from([(
+            developer_key.clone(),
+            Arc::new(Caller::developer(&template)),
+        )]);
         for function in &template.functions {
             let key = identity
                 .access_key(&function.logical_id)
                 .map_err(at_data_dir)?;
-            callers.insert(key, Caller::function(function));
+            callers.insert(key, Arc::new(Caller::function(&template, function)));
         }
         Ok(Deployment {
             template,
@@ -210,6 +214,7 @@ fn variables(
                 identity.access_key(&function.logical_id)?,
             ),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("AWS_SESSION_TOKEN", "local".to_owned()),
             ("AWS_ENDPOINT_URL", endpoint.to_owned()),
         ];
         variables.extend(set.map(|(name, value)| (name.to_owned(), value)));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +18,8 @@ use crate::template::{ACCOUNT_ID, HttpRoute, RouteKey};
 
 /// The largest request body. ("Quotas for HTTP APIs": payload size.)
 pub const BODY_BYTES: usize = 10 * 1024 * 1024;
+/// How long the gateway waits for a function. ("Quotas for HTTP APIs": maximum integration timeout.)
+pub const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest request line and headers together. (Same page.)
 const HEADER_BYTES: usize = 10_240;
 
@@ -241,7 +244,7 @@ pub fn response(result: Result<String, InvokeError>) -> Answer {
         Err(InvokeError::TooLarge) => {
             message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
         }
-        Err(error @ InvokeError::TimedOut(_)) => {
+        Err(error @ InvokeError::Throttled) => {
             tracing::error!(%error, "A request got no answer.");
             message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::dynamodb::{SHARDS, StreamError, StreamRecord, parse_sequence, sequence_text};
 use crate::functions::{InvokeError, PAYLOAD_BYTES};
 use crate::http_api::request_id;
+use crate::policies::Caller;
 use crate::stack::Services;
 use crate::template::{StartingPosition, StreamMapping};
 
@@ -37,8 +38,12 @@ pub(crate) async fn run(
     shard: usize,
     at_aws_pace: bool,
 ) {
+    let Some(role) = services.aws.role(&mapping.function) else {
+        return;
+    };
     let mut reader = Reader {
         services,
+        role,
         mapping,
         table,
         shard,
@@ -53,6 +58,8 @@ pub(crate) async fn run(
 
 struct Reader {
     services: Arc<Services>,
+    /// Lambda polls, and sends what is given up, with the function's rights.
+    role: Arc<Caller>,
     mapping: Arc<StreamMapping>,
     table: String,
     shard: usize,
@@ -89,6 +96,10 @@ impl Reader {
         let mut saved = position;
         loop {
             wait_while_paused(&mut paused, self.shard).await;
+            if !self.may("dynamodb:GetRecords", &self.mapping.stream_arn) {
+                sleep(IDLE_POLL).await;
+                continue;
+            }
             writes.mark_unchanged();
             let (records, next, more) = self.gather(position).await?;
             position = next;
@@ -114,6 +125,11 @@ impl Reader {
                 saved = position;
             }
         }
+    }
+
+    fn may(&self, action: &str, resource: &str) -> bool {
+        let aws = &self.services.aws;
+        aws.authorize(&self.role, action, resource).is_ok()
     }
 
     async fn start(&self) -> Result<u64, StreamError> {
@@ -208,7 +224,9 @@ impl Reader {
                     }
                     Outcome::Error(error) => {
                         tracing::warn!(%error, shard = self.shard, function = self.mapping.function, "A batch failed.");
-                        if self.mapping.bisects_on_error && records.len() > 1 {
+                        // Smaller batches do not help against throttling.
+                        let may_be_a_record = !matches!(error, InvokeError::Throttled);
+                        if may_be_a_record && self.mapping.bisects_on_error && records.len() > 1 {
                             // Halving does not count as a try.
                             let (first, second) = records.split_at(records.len() / 2);
                             waiting.push_front(second);
@@ -310,6 +328,9 @@ impl Reader {
                 "streamArn": self.mapping.stream_arn,
             },
         });
+        if !self.may("sqs:SendMessage", arn) {
+            return;
+        }
         if let Err(error) = self.services.queues.send(arn, &message) {
             tracing::error!(%error, "The destination of given-up records cannot be written.");
         }

@@ -10,31 +10,54 @@ use serde::de::IgnoredAny;
 
 use crate::template::{ACCOUNT_ID, Effect, Function, STACK_NAME, Statement, Template};
 
-/// Somebody who calls: a function under its role.
+/// Somebody who calls: a function, or Lambda on its behalf, under the function's role.
 #[derive(Debug)]
 pub struct Caller {
+    /// The function's logical id.
+    pub name: String,
     arn: String,
     statements: Vec<Statement>,
 }
+
+/// What Lambda needs beside what a function calls: AWS's managed policies, which SAM adds to the role
+/// that it makes (and leaves out of one that a template brings). `AWSLambdaBasicExecutionRole` for
+/// every function, `AWSLambdaDynamoDBExecutionRole` for one that reads a stream,
+/// `AWSXrayWriteOnlyAccess` for one that is traced.
+const LOGS: &[&str] = &[
+    "logs:CreateLogGroup",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+];
+const STREAM: &[&str] = &[
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+];
+const TRACING: &[&str] = &["xray:PutTelemetryRecords", "xray:PutTraceSegments"];
 
 /// A call that is not allowed, in AWS's words.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("User: {caller} is not authorized to perform: {action} on resource: {resource} {reason}")]
 pub struct Denied {
+    /// The function's logical id.
+    pub name: String,
     caller: String,
-    action: String,
+    /// The IAM action.
+    pub action: String,
     resource: String,
     reason: String,
 }
 
 impl Caller {
-    /// A function, with the rights that its policy in the template gives it.
+    /// A function, with the rights that its policy in the template gives it, and those that SAM adds.
     #[must_use]
-    pub fn function(function: &Function) -> Caller {
+    pub fn function(template: &Template, function: &Function) -> Caller {
+        let statements = function.policies.iter().cloned();
         Caller::new(
             &function.logical_id,
             &function.name,
-            function.policies.clone(),
+            statements.chain(added_by_sam(template, function)).collect(),
         )
     }
 
@@ -51,7 +74,11 @@ impl Caller {
     fn new(role: &str, session: &str, statements: Vec<Statement>) -> Caller {
         let arn =
             format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{STACK_NAME}-{role}Role/{session}");
-        Caller { arn, statements }
+        Caller {
+            name: role.to_owned(),
+            arn,
+            statements,
+        }
     }
 
     /// Whether an action on a resource is allowed.
@@ -72,11 +99,37 @@ impl Caller {
             format!("because no identity-based policy allows the {action} action")
         };
         Err(Denied {
+            name: self.name.clone(),
             caller: self.arn.clone(),
             action: action.to_owned(),
             resource: resource.to_owned(),
             reason,
         })
+    }
+}
+
+/// The statements that SAM adds to a function's role by itself.
+#[must_use]
+pub fn added_by_sam(template: &Template, function: &Function) -> Vec<Statement> {
+    let mut added = vec![allow(LOGS, "*"), allow(TRACING, "*")];
+    let own = template.mappings.iter();
+    for mapping in own.filter(|mapping| mapping.function == function.logical_id) {
+        added.push(allow(STREAM, "*"));
+        // For a queue only: rights on a bucket have to be written out.
+        let queue = mapping.on_failure_arn.as_deref();
+        if let Some(queue) = queue.filter(|arn| template.queue(arn).is_some()) {
+            added.push(allow(&["sqs:SendMessage"], queue));
+        }
+    }
+    added
+}
+
+fn allow(actions: &[&str], resource: &str) -> Statement {
+    Statement {
+        effect: Effect::Allow,
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        resources: vec![resource.to_owned()],
+        conditions: Vec::new(),
     }
 }
 

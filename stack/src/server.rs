@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::stack::Services;
 use crate::{aws, http_api, page, websocket_api};
@@ -132,7 +133,11 @@ async fn http_api(request: Request<Incoming>, peer: SocketAddr, services: &Servi
         Err(answer) => return answer,
     };
     let payload = http_api::payload(route, &services.http_api_id, &parts, &body, peer);
-    let answer = http_api::response(services.invoke(&route.function, payload).await);
+    let invoked = services.invoke(&route.function, payload);
+    let answer = match timeout(http_api::INTEGRATION_TIMEOUT, invoked).await {
+        Ok(result) => http_api::response(result),
+        Err(_) => http_api::message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+    };
     services
         .bill
         .http_request(body.len().max(answer_bytes(&answer)));

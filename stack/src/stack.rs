@@ -1,24 +1,24 @@
 //! A running local stack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use platform::clock;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::AwsEndpoint;
+use crate::aws::{AwsEndpoint, Refused};
 use crate::bill::{Bill, Readings};
-use crate::deployment::Deployment;
 pub use crate::deployment::Urls;
+use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
-use crate::functions::{FunctionError, Functions, InvokeError};
+use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError};
 use crate::queues::Queues;
 use crate::sockets::Sockets;
 use crate::template::{Template, TemplateError};
@@ -27,6 +27,8 @@ use crate::{mapping, server};
 /// The template that is deployed.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 pub(crate) const REGION: &str = "us-east-1";
+/// The file in the data directory that stands for the functions' log group.
+const FUNCTIONS_LOG: &str = "functions.log";
 /// How often expired items and old stream records are looked for.
 const MAINTENANCE: Duration = Duration::from_secs(60);
 
@@ -51,6 +53,9 @@ pub struct Options {
     pub url_secret: Option<(String, String)>,
     /// Poll streams four times a second, as Lambda does, instead of at once.
     pub at_aws_pace: bool,
+    /// Where `cargo lambda build` left the functions' binaries (`target/lambda`), to run those under
+    /// the Lambda Runtime API; the functions run in this process when there is none.
+    pub functions: Option<PathBuf>,
 }
 
 impl Options {
@@ -67,6 +72,7 @@ impl Options {
             webhook_keys: Vec::new(),
             url_secret: None,
             at_aws_pace: false,
+            functions: None,
         }
     }
 }
@@ -107,6 +113,8 @@ pub(crate) struct Services {
     pub(crate) queues: Queues,
     pub(crate) faults: Arc<Faults>,
     pub(crate) bill: Arc<Bill>,
+    /// What functions that run as processes of their own have printed.
+    functions_log: Option<PathBuf>,
     pub(crate) urls: Urls,
     pub(crate) http_api_id: String,
     pub(crate) websocket_path: String,
@@ -114,7 +122,11 @@ pub(crate) struct Services {
 
 impl Services {
     /// Makes the tables and the functions.
-    async fn new(deployment: Deployment, data_dir: &Path) -> Result<Arc<Services>, StartError> {
+    async fn new(
+        deployment: Deployment,
+        data_dir: &Path,
+        built: Option<&Path>,
+    ) -> Result<Arc<Services>, StartError> {
         let template = deployment.template;
         let dynamodb = DynamoDb::open(data_dir, REGION)?;
         for table in &template.tables {
@@ -122,10 +134,7 @@ impl Services {
                 .create(table.create_table_request(), table.ttl_attribute.as_deref())
                 .await?;
         }
-        let functions = Functions::new(&template.functions, |function, name| {
-            let variables = deployment.variables.get(&function.logical_id)?;
-            variables.get(name).cloned()
-        })?;
+        let functions = functions(&template, &deployment.variables, data_dir, built)?;
         let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
             .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
         let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
@@ -141,6 +150,7 @@ impl Services {
                 sockets: sockets.clone(),
                 stage,
                 callers: deployment.callers,
+                refused: Refused::default(),
                 api_id: template
                     .websocket
                     .as_ref()
@@ -154,6 +164,7 @@ impl Services {
             queues,
             faults,
             bill,
+            functions_log: built.map(|_| data_dir.join(FUNCTIONS_LOG)),
             http_api_id: http_api_id.unwrap_or_default(),
             urls: deployment.urls,
             template,
@@ -170,9 +181,11 @@ impl Services {
         logical_id: &str,
         payload: String,
     ) -> Result<String, InvokeError> {
-        let began = Instant::now();
+        let running = self.bill.invocation(logical_id);
         let answer = self.functions.invoke(logical_id, payload).await;
-        self.bill.invocation(logical_id, began.elapsed());
+        if let Err(InvokeError::TooLarge | InvokeError::Throttled) = answer {
+            running.refused();
+        }
         answer
     }
 
@@ -182,6 +195,7 @@ impl Services {
         self.bill.to_json(&Readings {
             now: clock::now(),
             open_since: self.sockets.open_since(),
+            log_bytes: self.functions_log.as_deref().and_then(size),
             dynamodb: consumed
                 .map(|(name, consumed)| (self.logical_name(&name), consumed))
                 .collect(),
@@ -194,6 +208,26 @@ impl Services {
         let mut tables = self.template.tables.iter();
         let known = tables.find(|known| known.name == table);
         format!("{}{index}", known.map_or(table, |known| &known.logical_id))
+    }
+}
+
+fn size(file: &Path) -> Option<u64> {
+    std::fs::metadata(file).ok().map(|file| file.len())
+}
+
+fn functions(
+    template: &Template,
+    variables: &Variables,
+    data_dir: &Path,
+    built: Option<&Path>,
+) -> Result<Functions, FunctionError> {
+    match built {
+        None => Functions::in_process(&template.functions, variables),
+        Some(directory) => {
+            let log = FunctionLog::create(&data_dir.join(FUNCTIONS_LOG));
+            let log = Arc::new(log.map_err(FunctionError::Log)?);
+            Functions::built(&template.functions, variables, directory, &log)
+        }
     }
 }
 
@@ -214,7 +248,7 @@ impl Stack {
     /// When something of it cannot be had.
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
-        let at_aws_pace = options.at_aws_pace;
+        let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
@@ -229,7 +263,7 @@ impl Stack {
 
         let deployment = Deployment::new(&options, port)?;
         deployment.write_files(&data_dir).map_err(at_data_dir)?;
-        let services = Services::new(deployment, &data_dir).await?;
+        let services = Services::new(deployment, &data_dir, built.as_deref()).await?;
         let (stop, stopped) = watch::channel(false);
         let tasks = spawn(&services, listener, stopped, at_aws_pace);
         Ok(Stack {
@@ -296,6 +330,12 @@ impl Stack {
         }
     }
 
+    /// The calls of AWS that the policies did not allow so far: each function and action.
+    #[must_use]
+    pub fn refused_calls(&self) -> BTreeSet<(String, String)> {
+        self.services.aws.refused.lock().clone()
+    }
+
     /// Messages in a queue.
     ///
     /// # Errors
@@ -359,11 +399,12 @@ fn spawn(
             ));
         }
     }
-    let dynamodb = services.dynamodb().clone();
+    let services = services.clone();
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(MAINTENANCE).await;
-            if let Err(error) = dynamodb.maintain(clock::now().as_secs()).await {
+            services.functions.retire_idle();
+            if let Err(error) = services.dynamodb().maintain(clock::now().as_secs()).await {
                 tracing::error!(%error, "The database could not be tidied.");
             }
         }

@@ -44,6 +44,10 @@ pub struct UpArgs {
     /// Poll the stream four times a second, as Lambda does, instead of at once.
     #[arg(long)]
     aws_pace: bool,
+    /// Run the built functions in this directory, under the Lambda Runtime API, instead of those in
+    /// this program. `make build` leaves them in target/lambda.
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -122,6 +126,7 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         webhook_keys: args.webhook_key.iter().map(|text| key(text)).collect(),
         url_secret: args.url_secret.clone(),
         at_aws_pace: args.aws_pace,
+        functions: args.functions.clone(),
         ..Options::new(data_dir)
     };
     let stack = Stack::start(options).await?;

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -33,6 +33,8 @@ const MESSAGE_BYTES: usize = 128 * 1024;
 /// Same page: idle connection timeout, connection duration.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+/// Same page: integration timeout.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 /// How many messages are taken at once for one write.
 const WRITES: usize = 64;
 
@@ -124,10 +126,15 @@ async fn invoke(services: &Services, route_key: &str, payload: Value) -> Option<
         .as_ref()?
         .routes
         .get(route_key)?;
-    match services.invoke(function, payload.to_string()).await {
-        Ok(answer) => serde_json::from_str(&answer).ok(),
-        Err(error) => {
+    let invoked = services.invoke(function, payload.to_string());
+    match timeout(INTEGRATION_TIMEOUT, invoked).await {
+        Ok(Ok(answer)) => serde_json::from_str(&answer).ok(),
+        Ok(Err(error)) => {
             tracing::error!(%error, route_key, "A WebSocket route failed.");
+            None
+        }
+        Err(_) => {
+            tracing::error!(route_key, "A WebSocket route got no answer in time.");
             None
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use flows::{Socket, TestStack};
+use posthorn::Options;
 use serde_json::{Value, json};
 
 /// The published key that the samples are signed with.
@@ -124,21 +125,15 @@ pub(crate) fn mandrill_events() -> Vec<(String, String)> {
         .collect()
 }
 
-/// A stack as `events/README.md` starts it.
-pub(crate) async fn stack() -> TestStack {
-    TestStack::start_with(|options| {
-        options.webhook_keys = vec![("main".to_owned(), KEY.to_owned())];
-        options.webhook_urls = vec![OTHER_URL.to_owned()];
-    })
-    .await
+/// As `events/README.md` starts a stack.
+pub(crate) fn behind_another_name(options: &mut Options) {
+    options.webhook_keys = vec![("main".to_owned(), KEY.to_owned())];
+    options.webhook_urls = vec![OTHER_URL.to_owned()];
 }
 
-pub(crate) async fn stack_with_url_secret() -> TestStack {
-    TestStack::start_with(|options| {
-        options.webhook_keys = vec![("main".to_owned(), KEY.to_owned())];
-        options.url_secret = Some(("secret".to_owned(), URL_SECRET.to_owned()));
-    })
-    .await
+pub(crate) fn with_url_secret(options: &mut Options) {
+    options.webhook_keys = vec![("main".to_owned(), KEY.to_owned())];
+    options.url_secret = Some(("secret".to_owned(), URL_SECRET.to_owned()));
 }
 
 /// Invokes the function that a folder is named after.
@@ -219,7 +214,7 @@ async fn what_is_generated_is_current() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_of_mandrill_is_stored_as_it_was_received() {
-    let stack = stack().await;
+    let stack = TestStack::start_with(behind_another_name).await;
     for (name, _) in mandrill_events() {
         let answer = invoke_file(&stack, "webhook", &name).await;
         assert_eq!(answer["statusCode"], 200, "{name}: {answer}");
@@ -239,10 +234,22 @@ async fn each_event_of_mandrill_is_stored_as_it_was_received() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_to_the_webhook_are_answered_as_expected() {
     for (name, status, kinds) in WEBHOOK {
-        assert_webhook(&stack().await, name, *status, kinds).await;
+        assert_webhook(
+            &TestStack::start_with(behind_another_name).await,
+            name,
+            *status,
+            kinds,
+        )
+        .await;
     }
     for (name, status, kinds) in WEBHOOK_WITH_URL_SECRET {
-        assert_webhook(&stack_with_url_secret().await, name, *status, kinds).await;
+        assert_webhook(
+            &TestStack::start_with(with_url_secret).await,
+            name,
+            *status,
+            kinds,
+        )
+        .await;
     }
 }
 
@@ -267,7 +274,7 @@ fn sorted(kinds: &[&str]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_to_the_api_are_answered_as_expected() {
-    let stack = stack().await;
+    let stack = TestStack::start_with(behind_another_name).await;
     invoke_file(&stack, "webhook", "batch-duplicate-clicks").await;
     let page = stack.page("limit=1").await;
     let next = page["next"].as_str().unwrap();
@@ -296,7 +303,7 @@ async fn requests_to_the_api_are_answered_as_expected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_let_in_or_refused_as_expected() {
-    let stack = stack().await;
+    let stack = TestStack::start_with(behind_another_name).await;
     for (name, status) in CONNECT {
         let sample = fixture(&format!("connect/{name}.json"));
         let payload = sample.replace(TOKEN, &stack.urls().token);
@@ -322,7 +329,7 @@ async fn forget(stack: &TestStack) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_connection_is_forgotten_however_it_was_closed() {
-    let stack = stack().await;
+    let stack = TestStack::start_with(behind_another_name).await;
     for name in DISCONNECT {
         let connect = fixture("connect/ticket.json").replace(TOKEN, &stack.urls().token);
         invoke(&stack, "connect", connect).await;
@@ -338,7 +345,7 @@ async fn a_closed_connection_is_forgotten_however_it_was_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_answered_as_expected() {
-    let stack = stack().await;
+    let stack = TestStack::start_with(behind_another_name).await;
     let mut socket = stack.connect().await;
     let cursor = socket.ask(json!({ "action": "subscribe" })).await.cursor();
     for (name, kind, code) in MESSAGE {
@@ -375,7 +382,7 @@ async fn said(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_records_are_pushed_and_all_others_are_not() {
-    let stack = stack().await;
+    let stack = TestStack::start_with(behind_another_name).await;
     let mut socket = stack.connect().await;
     for (name, kinds) in PUSH {
         let sample = fixture(&format!("push/{name}.json"));

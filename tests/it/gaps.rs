@@ -12,7 +12,7 @@ async fn row(stack: &TestStack, id: &str) -> Value {
     rows.into_iter().find(|row| row["sk"]["S"] == id).unwrap()
 }
 
-async fn wait_until_marked(stack: &TestStack, id: &str) -> u64 {
+pub(crate) async fn wait_until_marked(stack: &TestStack, id: &str) -> u64 {
     eventually(DEADLINE, async || {
         let row = row(stack, id).await;
         let since = row["missed_since"]["N"].as_str();

@@ -125,7 +125,7 @@ fn collect(stream: impl AsyncRead + Send + Unpin + 'static, said: Arc<Mutex<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_functions_of_cargo_lambda_work_on_a_running_local_stack() {
-    let stack = fixtures::stack().await;
+    let stack = TestStack::start_with(fixtures::behind_another_name).await;
     let watch = Watch::start(&stack);
     eventually(DEADLINE, async || {
         tokio::net::TcpStream::connect(format!("127.0.0.1:{}", watch.port))
@@ -175,4 +175,34 @@ async fn the_functions_of_cargo_lambda_work_on_a_running_local_stack() {
     let pushed = watch.invoke("push", ["--data-ascii", &insert]).await;
     assert_eq!(pushed, json!({ "batchItemFailures": [] }));
     assert_eq!(socket.hear_events(5).await.len(), 5);
+
+    every_sample_is_answered_as_by_the_stack(&stack, &watch).await;
+}
+
+/// `cargo lambda invoke FUNCTION --data-file events/FUNCTION/….json`, for every file there is.
+async fn every_sample_is_answered_as_by_the_stack(stack: &TestStack, watch: &Watch) {
+    let mut samples = 0;
+    for function in &stack.template().functions {
+        for path in fixtures::files(&function.binary) {
+            if !path.ends_with(".json") {
+                continue;
+            }
+            let file = format!("events/{path}");
+            let invoked = watch.invoke(&function.binary, ["--data-file", &file]);
+            let invoked = invoked.await;
+            let expected = stack.invoke(&function.logical_id, fixture(&path)).await;
+            let expected: Value = serde_json::from_str(&expected.unwrap()).unwrap();
+            // Bodies tell ids of requests, and what was stored in between.
+            assert_eq!(
+                invoked["statusCode"], expected["statusCode"],
+                "{path}: {invoked}"
+            );
+            assert_eq!(
+                invoked["batchItemFailures"], expected["batchItemFailures"],
+                "{path}"
+            );
+            samples += 1;
+        }
+    }
+    assert!(samples >= 60, "{samples}");
 }

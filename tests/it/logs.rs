@@ -1,14 +1,13 @@
 //! What must never stand in a log line.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::sync::{Arc, Mutex};
 
 use flows::TestStack;
-use platform::telemetry;
+use platform::metrics;
+use posthorn::Options;
 use serde_json::Value;
-use tracing::level_filters::LevelFilter;
 
+use crate::captured;
 use crate::fixtures::{
     self, CONNECTION, CURSOR, KEY, RECEIVED_MS, TOKEN, URL_SECRET, files, fixture,
 };
@@ -29,43 +28,33 @@ const KNOWN_LINES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Collects lines.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
+/// What each function that counts has counted then.
+const COUNTED: &[metrics::Metric] = &[
+    metrics::EVENTS_RECEIVED,
+    metrics::REQUESTS_REFUSED,
+    metrics::CONNECTIONS_ACCEPTED,
+    metrics::CONNECTIONS_REFUSED,
+    metrics::RESUMES,
+    metrics::DISCARDED_RECORDS,
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_line_has_personal_data_or_secrets_even_at_trace() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = telemetry::lines(LevelFilter::TRACE, move || writer.clone());
-    // For all threads: what others log while this test runs must not tell anything either.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // Of all threads: what others log while this test runs must not tell anything either.
+    let lines = captured::lines();
     let mut forbidden = always_forbidden();
-    for stack in [
-        fixtures::stack().await,
-        fixtures::stack_with_url_secret().await,
-    ] {
+    let mut text = String::new();
+    for configure in [fixtures::behind_another_name, fixtures::with_url_secret] {
+        let stack = TestStack::start_with(|options| {
+            configure(options);
+            at_trace(options);
+        });
+        let stack = stack.await;
         forbidden.insert(stack.urls().token.clone());
         run_everything(&stack, &mut forbidden).await;
+        text += &captured::printed(&stack);
     }
-    let text = lines.text();
+    text += &lines.text();
     for (target, message) in KNOWN_LINES {
         let is_there = text.lines().any(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
@@ -73,7 +62,24 @@ async fn no_line_has_personal_data_or_secrets_even_at_trace() {
         });
         assert!(is_there, "{target} did not say {message:?}");
     }
+    for metric in COUNTED {
+        let is_there = text.lines().any(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["_aws"].is_object() && line[metric.name].is_number()
+        });
+        assert!(is_there, "{} was not counted", metric.name);
+    }
     assert_eq!(leaks(&text, &forbidden), Vec::<String>::new());
+}
+
+/// No operator can choose the level `TRACE`; built functions get it from the template all the same.
+fn at_trace(options: &mut Options) {
+    let levels = "AllowedValues: [ERROR, WARN, INFO, DEBUG]";
+    assert!(options.template.contains(levels));
+    options.template = options.template.replace(levels, "");
+    options
+        .parameters
+        .insert("LogLevel".to_owned(), "TRACE".to_owned());
 }
 
 /// What is forbidden whatever a sample says.

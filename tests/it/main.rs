@@ -6,16 +6,21 @@
 
 mod admission;
 mod bill;
+mod captured;
 mod fixtures;
 mod gaps;
 mod history;
 mod lambda;
 mod logs;
+mod metrics;
 mod oddities;
 mod policies;
 mod process;
+mod processes;
 mod push;
+mod rate;
 mod resume;
+mod rights;
 mod sockets;
 mod storing;
 mod stream;

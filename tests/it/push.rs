@@ -177,7 +177,7 @@ async fn data_comes_only_to_who_asked_for_it() {
 }
 
 /// A row of a connection that never opened, as old as this.
-async fn leave_row(stack: &TestStack, id: &str, age_ms: u64) {
+pub(crate) async fn leave_row(stack: &TestStack, id: &str, age_ms: u64) {
     let payload = json!({
         "requestContext": {
             "connectionId": id, "eventType": "CONNECT", "routeKey": "$connect",

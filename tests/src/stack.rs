@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use posthorn::dynamodb::SHARDS;
@@ -44,6 +45,7 @@ impl TestStack {
     pub async fn start_with(configure: impl FnOnce(&mut Options)) -> TestStack {
         let directory = tempfile::tempdir().expect("a directory");
         let mut options = Options::new(directory.path());
+        options.functions = built_functions();
         configure(&mut options);
         let stack = Stack::start(options.clone()).await.expect("a stack");
         let http = Http::new(&stack.urls().http);
@@ -312,6 +314,16 @@ impl TestStack {
             self.faults().pause_shard(shard, is_paused);
         }
     }
+}
+
+/// Where the built functions are, when the tests are to run those: `make test-built` says so.
+fn built_functions() -> Option<PathBuf> {
+    let directory = platform::config::process("POSTHORN_FUNCTIONS")?;
+    Some(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(directory),
+    )
 }
 
 /// A feed client and what it has told.

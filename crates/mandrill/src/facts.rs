@@ -14,6 +14,27 @@ use crate::json::{elements, object, pick, pick_in, seconds, string};
 /// The kind of an event that does not say what it is.
 pub const UNKNOWN: &str = "unknown";
 
+/// The kinds that Mandrill documents. ("Webhook Format", "Sync Event Webhook format" and "Inbound
+/// Email Processing Overview", Mailchimp Transactional; the list is open.)
+pub const KINDS: [&str; 16] = [
+    "send",
+    "deferral",
+    "delivered",
+    "hard_bounce",
+    "soft_bounce",
+    "open",
+    "click",
+    "spam",
+    "unsub",
+    "reject",
+    "inbound",
+    "blacklist_add",
+    "blacklist_change",
+    "blacklist_remove",
+    "whitelist_add",
+    "whitelist_remove",
+];
+
 /// Mandrill's longest is `hard_bounce`; what is longer than this is not a name of a kind.
 const MAX_KIND_BYTES: usize = 64;
 

@@ -6,7 +6,9 @@ use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::operation::delete_connection::DeleteConnectionError;
 use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
+use tokio::time::{Instant, timeout_at};
 
+use crate::rate::Rate;
 use crate::telemetry::Chain;
 
 /// How often a message is tried, and how long to wait in between: a busy gateway or a full buffer
@@ -42,8 +44,35 @@ impl Connections {
 
     /// Sends a text message, of at most 128 KB.
     pub async fn post(&self, connection_id: &str, message: &[u8]) -> Posted {
+        self.tries(connection_id, message, None).await
+    }
+
+    /// Sends a text message, of at most 128 KB, when it is its turn, and gives it up at the
+    /// deadline. Each try takes a turn: the gateway counts requests.
+    pub async fn post_in_turn(
+        &self,
+        connection_id: &str,
+        message: &[u8],
+        rate: &Rate,
+        deadline: Instant,
+    ) -> Posted {
+        let tries = self.tries(connection_id, message, Some((rate, deadline)));
+        timeout_at(deadline, tries).await.unwrap_or(Posted::GivenUp)
+    }
+
+    async fn tries(
+        &self,
+        connection_id: &str,
+        message: &[u8],
+        pace: Option<(&Rate, Instant)>,
+    ) -> Posted {
         let mut pauses = PAUSES.iter();
         loop {
+            if let Some((rate, deadline)) = pace
+                && !rate.turn(deadline).await
+            {
+                return Posted::GivenUp;
+            }
             let call = self
                 .client
                 .post_to_connection()

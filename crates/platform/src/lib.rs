@@ -1,5 +1,5 @@
 //! What a Lambda function needs around its own work: configuration, AWS clients, the secret,
-//! telemetry, HTTP errors, and the connections of the WebSocket API.
+//! telemetry, metrics, HTTP errors, and the connections of the WebSocket API.
 //!
 //! Nothing here knows what an event is.
 
@@ -8,7 +8,9 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod http;
+pub mod metrics;
 pub mod permissions;
+pub mod rate;
 pub mod secret;
 pub mod stream;
 pub mod telemetry;
@@ -16,4 +18,5 @@ pub mod websocket;
 
 pub use clients::Aws;
 pub use config::{ConfigError, Lookup};
+pub use metrics::Metrics;
 pub use permissions::{Permission, Resource};

@@ -4,14 +4,18 @@
 use std::error::Error;
 use std::fmt;
 
-use tracing::Subscriber;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config;
+use crate::{config, metrics};
 
 /// Our own crates, which know what must not be logged.
 const OWN: [&str; 10] = [
@@ -35,7 +39,7 @@ pub fn init() {
     lines(level, std::io::stdout).init();
 }
 
-/// What [`init`] starts, writing to `writer`.
+/// What [`init`] starts, writing to `writer`. Metrics are written whatever the level is.
 pub fn lines<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -45,10 +49,69 @@ where
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
+        .map_event_format(|json| Lines { json, level })
         .with_writer(writer);
     tracing_subscriber::registry()
         .with(json)
-        .with(levels(level))
+        .with(levels(level).with_target(metrics::TARGET, LevelFilter::INFO))
+}
+
+/// Writes a line of metrics as it is, and everything else as JSON.
+struct Lines<F> {
+    json: F,
+    level: LevelFilter,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    N: for<'w> FormatFields<'w> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.metadata().target() != metrics::TARGET {
+            return self.json.format_event(context, writer, event);
+        }
+        let mut line = MetricsLine::default();
+        event.record(&mut line);
+        let MetricsLine(line) = line;
+        match line.strip_prefix('{') {
+            Some(rest) if self.level < LevelFilter::INFO => {
+                writer.write_str(r#"{"timestamp":""#)?;
+                SystemTime.format_time(&mut writer)?;
+                writeln!(writer, r#"","level":"{}",{rest}"#, name(self.level))
+            }
+            _ => writeln!(writer, "{line}"),
+        }
+    }
+}
+
+/// Lambda drops lines whose level is below the function's, and takes a line for `INFO` that lacks
+/// a level or a timestamp ("Log-level filtering", AWS Lambda): under a higher one, a line of
+/// metrics has to be of that.
+fn name(level: LevelFilter) -> &'static str {
+    if level < LevelFilter::WARN {
+        "ERROR"
+    } else {
+        "WARN"
+    }
+}
+
+/// Takes the one field of an event with metrics.
+#[derive(Default)]
+struct MetricsLine(String);
+
+impl Visit for MetricsLine {
+    fn record_str(&mut self, _field: &Field, value: &str) {
+        value.clone_into(&mut self.0);
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 }
 
 /// Lets our own crates log at `level` and everybody else at `warn` at most: the Lambda runtime

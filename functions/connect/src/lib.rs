@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
 use serde::Deserialize;
 use store::ConnectionRegister;
 
@@ -20,6 +20,7 @@ use store::ConnectionRegister;
 pub struct Deps {
     connections: ConnectionRegister,
     secret: Secret<Settings>,
+    metrics: Metrics,
 }
 
 /// What the function needs of the secret.
@@ -29,7 +30,7 @@ struct Settings {
 }
 
 impl Deps {
-    /// Reads `CONNECTIONS_TABLE` and `SECRET_ID`.
+    /// Reads `CONNECTIONS_TABLE`, `METRICS_STACK` and `SECRET_ID`.
     ///
     /// # Errors
     /// When a variable is missing.
@@ -38,6 +39,7 @@ impl Deps {
         Ok(Deps {
             connections: ConnectionRegister::new(aws.dynamodb(), table),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
+            metrics: Metrics::new(lookup)?,
         })
     }
 }
@@ -60,7 +62,13 @@ pub async fn handle(
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
 ) -> Result<ApiGatewayProxyResponse, Error> {
     let request_id = &event.context.request_id;
-    Ok(match admit(deps, request_id, &event.payload).await {
+    let admitted = admit(deps, request_id, &event.payload).await;
+    let metric = match &admitted {
+        Ok(()) => metrics::CONNECTIONS_ACCEPTED,
+        Err(_) => metrics::CONNECTIONS_REFUSED,
+    };
+    deps.metrics.record(clock::now(), &[(metric, 1)]);
+    Ok(match admitted {
         Ok(()) => accepted(&event.payload),
         Err(error) => {
             tracing::info!(

@@ -9,6 +9,8 @@ mod action;
 mod answer;
 mod resume;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::{Cursor, CursorKind, Feed, Filter, Position};
 use http::StatusCode;
@@ -16,7 +18,7 @@ use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::{Connections, Posted};
 use platform::http::websocket;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
 use store::{Connection, ConnectionSession, FeedReader, StoreError};
 
 use crate::action::{Action, Bad};
@@ -31,10 +33,12 @@ pub struct Deps {
     /// Where the connections are is in each event: a variable that named the API would make a
     /// circle in the template, as the API names this function.
     aws: Aws,
+    metrics: Metrics,
 }
 
 impl Deps {
-    /// Reads `CONNECTIONS_TABLE`, `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS` and `FEED_ID`.
+    /// Reads `CONNECTIONS_TABLE`, `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `FEED_ID` and
+    /// `METRICS_STACK`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -52,6 +56,7 @@ impl Deps {
             ),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             aws: aws.clone(),
+            metrics: Metrics::new(lookup)?,
         })
     }
 }
@@ -79,6 +84,8 @@ struct Client<'a> {
     deps: &'a Deps,
     id: &'a str,
     connections: Connections,
+    /// How many events were sent to it.
+    replayed: AtomicU64,
 }
 
 /// Why an action was not done.
@@ -116,9 +123,11 @@ pub async fn handle(
         deps,
         id,
         connections: Connections::new(deps.aws.connections(api_id, stage)),
+        replayed: AtomicU64::new(0),
     };
     let action = action::read(payload.body.as_deref().unwrap_or_default());
     let name = action.as_ref().map_or("unreadable", Action::name);
+    let is_resume = matches!(action, Ok(Action::Resume(_)));
     let answer = match act(&client, action).await {
         Ok(answer) => answer,
         Err(Failure::Bad(bad)) => Some(Answer::Error(bad)),
@@ -128,6 +137,18 @@ pub async fn handle(
         }
         Err(Failure::Gone) => None,
     };
+    let is_incomplete = matches!(answer, Some(Answer::Live { recovered, .. }) if !recovered);
+    deps.metrics.record(
+        clock::now(),
+        &[
+            (metrics::RESUMES, is_resume.into()),
+            (
+                metrics::EVENTS_REPLAYED,
+                client.replayed.load(Ordering::Relaxed),
+            ),
+            (metrics::RESUMES_NOT_RECOVERED, is_incomplete.into()),
+        ],
+    );
     if let Some(answer) = answer {
         client
             .connections

@@ -1,5 +1,6 @@
 //! Sending a client what it missed. Why nothing is missed stands in ARCHITECTURE.md.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::cursor::LOOK_BACK_MS;
@@ -193,6 +194,8 @@ impl Replay<'_> {
         for message in frame::messages(events, true) {
             self.client.send(&message).await?;
         }
+        let sent = events.len() as u64;
+        self.client.replayed.fetch_add(sent, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -11,13 +11,14 @@ use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::connections::Posted;
 use platform::telemetry::Chain;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::Deps;
 use crate::directory::{Form, Listener};
 
 /// How many messages are under way at once.
 const CONCURRENCY: usize = 64;
+
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sent {
@@ -31,6 +32,8 @@ pub(crate) struct Sent {
     pub(crate) given_up: usize,
     /// Those of the given up that could not be marked as having missed something.
     pub(crate) unmarked: usize,
+    /// When the gateway took the last message.
+    pub(crate) last: Option<Millis>,
 }
 
 /// Sends the events to every listener whose filter lets some of them pass. Each event is rendered
@@ -78,6 +81,7 @@ impl Sent {
             gone: self.gone + other.gone,
             given_up: self.given_up + other.given_up,
             unmarked: self.unmarked + other.unmarked,
+            last: self.last.max(other.last),
         }
     }
 }
@@ -140,9 +144,15 @@ async fn send(
         ..Sent::default()
     };
     for message in messages.iter() {
-        let post = deps.connections.post(&listener.id, message.as_bytes());
-        match timeout_at(deadline, post).await.unwrap_or(Posted::GivenUp) {
-            Posted::Sent => result.sent += 1,
+        let bytes = message.as_bytes();
+        let post = deps
+            .connections
+            .post_in_turn(&listener.id, bytes, &deps.rate, deadline);
+        match post.await {
+            Posted::Sent => {
+                result.sent += 1;
+                result.last = Some(clock::now());
+            }
             Posted::Gone => {
                 result.gone = 1;
                 if let Err(error) = deps.list.forget_gone(&listener.id, clock::now()).await {

@@ -7,18 +7,20 @@
 
 mod batch;
 mod broadcast;
+mod counts;
 mod directory;
 
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
-use domain::Feed;
 use domain::cursor::LOOK_BACK_MS;
+use domain::{Feed, Millis};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::Connections;
+use platform::rate::Rate;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, stream};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, stream};
 use store::{ConnectionList, StoreError};
 use tokio::time::{Instant, timeout_at};
 
@@ -46,13 +48,16 @@ pub struct Deps {
     list: ConnectionList,
     directory: Directory,
     connections: Connections,
+    /// Of messages: the account's requests are for the intake, too.
+    rate: Rate,
     feed: Feed,
     retention_ms: u64,
+    metrics: Metrics,
 }
 
 impl Deps {
-    /// Reads `CONNECTIONS_TABLE`, `FEED_ID`, `RETENTION_DAYS`, `WEBSOCKET_API_ID` and
-    /// `WEBSOCKET_STAGE`.
+    /// Reads `CONNECTIONS_TABLE`, `FEED_ID`, `METRICS_STACK`, `PUSH_RATE`, `RETENTION_DAYS`,
+    /// `WEBSOCKET_API_ID` and `WEBSOCKET_STAGE`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -65,8 +70,10 @@ impl Deps {
             list: ConnectionList::new(aws.dynamodb(), table),
             directory: Directory::default(),
             connections: Connections::new(aws.connections(&api_id, &stage)),
+            rate: Rate::per_second(config::required_parsed(lookup, "PUSH_RATE")?),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             retention_ms: u64::from(retention_days) * DAY_MS,
+            metrics: Metrics::new(lookup)?,
         })
     }
 }
@@ -97,11 +104,15 @@ pub async fn handle(
         .records
         .first()
         .and_then(|record| record.change.sequence_number.clone());
-    let batch = Batch::decode(event.payload.records, clock::now());
+    // In this order: whether the batch is late is decided as of when the time begins to run.
     let deadline = Instant::now() + TIME_LIMIT;
+    let now = clock::now();
+    let batch = Batch::decode(event.payload.records, now);
     // In time, or as if DynamoDB had not answered: the batch comes again.
-    let pushed = timeout_at(deadline + GRACE, push(deps, &batch, deadline)).await;
-    match pushed.unwrap_or(Err(Failure::OutOfTime)) {
+    let pushed = timeout_at(deadline + GRACE, push(deps, &batch, now, deadline)).await;
+    let pushed = pushed.unwrap_or(Err(Failure::OutOfTime));
+    counts::record(deps, &batch, now, &pushed);
+    match pushed {
         Ok(sent) => {
             tracing::info!(
                 request.id = request_id,
@@ -131,18 +142,17 @@ pub async fn handle(
 enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0} connections that missed a message could not be marked")]
-    Unmarked(usize),
+    #[error("{} connections that missed a message could not be marked", .0.unmarked)]
+    Unmarked(Sent),
     #[error("it took too long")]
     OutOfTime,
 }
 
-async fn push(deps: &Deps, batch: &Batch, deadline: Instant) -> Result<Sent, Failure> {
+async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Result<Sent, Failure> {
     let Some(oldest) = batch.oldest() else {
         return Ok(Sent::default());
     };
-    let now = clock::now();
-    if oldest < now.minus(LATE_MS) {
+    if is_late(oldest, now) {
         let keep_until = now.plus(deps.retention_ms);
         deps.list
             .note_late(oldest, now.plus(NOTE_MS), keep_until)
@@ -152,7 +162,11 @@ async fn push(deps: &Deps, batch: &Batch, deadline: Instant) -> Result<Sent, Fai
     let sent = broadcast::broadcast(deps, &batch.events, &connections, oldest, deadline).await;
     // Nobody else would ever tell them.
     if sent.unmarked > 0 {
-        return Err(Failure::Unmarked(sent.unmarked));
+        return Err(Failure::Unmarked(sent));
     }
     Ok(sent)
+}
+
+fn is_late(received_at: Millis, now: Millis) -> bool {
+    received_at < now.minus(LATE_MS)
 }

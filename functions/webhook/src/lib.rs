@@ -6,6 +6,7 @@
 
 mod admission;
 pub mod intake;
+mod types;
 
 use domain::Redacted;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -13,7 +14,7 @@ use lambda_http::{Body, Error, Request, RequestExt, Response};
 use mandrill::WebhookKey;
 use platform::http::{HttpError, empty};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config};
+use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
 use serde::Deserialize;
 use store::{EventWriter, StoreError};
 
@@ -25,6 +26,7 @@ pub struct Deps {
     events: EventWriter,
     secret: Secret<Settings>,
     path: String,
+    metrics: Metrics,
 }
 
 /// What the function needs of the secret.
@@ -52,7 +54,8 @@ pub struct UrlSecret {
 }
 
 impl Deps {
-    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `SECRET_ID` and `WEBHOOK_PATH`.
+    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `METRICS_STACK`, `RETENTION_DAYS`, `SECRET_ID` and
+    /// `WEBHOOK_PATH`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -66,6 +69,7 @@ impl Deps {
             ),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
             path: config::required(lookup, "WEBHOOK_PATH")?,
+            metrics: Metrics::new(lookup)?,
         })
     }
 }
@@ -91,6 +95,12 @@ pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Err
     Ok(match receive(deps, &request_id, &request).await {
         Ok(()) => empty(StatusCode::OK),
         Err(error) => {
+            deps.metrics.record_by(
+                clock::now(),
+                &[],
+                metrics::REQUESTS_REFUSED,
+                &[(error.code, 1)],
+            );
             if error.status.is_client_error() {
                 tracing::warn!(
                     request.id = request_id,
@@ -182,6 +192,19 @@ async fn store(
         batch.truncated = appended.truncated,
         batch.refused = appended.refused,
         "A batch was stored."
+    );
+    deps.metrics.record_by(
+        clock::now(),
+        &[
+            (metrics::BATCHES, 1),
+            (metrics::EVENTS_STORED, appended.stored as u64),
+            (metrics::EVENTS_DUPLICATE, appended.duplicates as u64),
+            (metrics::EVENTS_UNKNOWN, unknown as u64),
+            (metrics::EVENTS_TRUNCATED, appended.truncated as u64),
+            (metrics::EVENTS_REFUSED, appended.refused as u64),
+        ],
+        metrics::EVENTS_RECEIVED,
+        &types::count(events.iter().map(|event| &*event.content.kind)),
     );
     Ok(())
 }

@@ -5,7 +5,7 @@ pub mod prices;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::Millis;
 use serde_json::{Value, json};
@@ -23,15 +23,17 @@ pub const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 /// So is Lambda's.
 pub const MB_PER_GB: f64 = 1024.0;
 
-/// About how many bytes a function, by its binary, writes to its log in an invocation: one line of
-/// some 330 bytes, metrics of 450, and for `webhook` 250 more for each of about four types of event.
-/// In this process the lines take another form, and are not counted.
+/// About how many bytes the line is that a function writes to its log in an invocation.
+pub const LOG_LINE_BYTES: f64 = 330.0;
+
+/// About how many bytes of metrics a function, by its binary, writes to its log in an invocation.
+/// For `webhook` they are some more for each type of event.
 #[must_use]
-pub fn log_bytes(binary: &str) -> f64 {
+pub fn metric_bytes(binary: &str) -> f64 {
     match binary {
-        "webhook" => 1_800.0,
-        "push" => 800.0,
-        _ => 400.0,
+        "webhook" => 1_450.0,
+        "push" => 450.0,
+        _ => 150.0,
     }
 }
 
@@ -57,6 +59,28 @@ struct Function {
     billed_ms: AtomicU64,
 }
 
+/// An invocation that is under way.
+#[derive(Debug)]
+pub struct Running<'b> {
+    function: Option<&'b Function>,
+    began: Instant,
+}
+
+impl Running<'_> {
+    /// It did not run after all.
+    pub fn refused(mut self) {
+        self.function = None;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(function) = self.function {
+            function.ran(self.began.elapsed());
+        }
+    }
+}
+
 /// What is known where the bill is asked for.
 #[derive(Debug)]
 pub struct Readings {
@@ -66,6 +90,8 @@ pub struct Readings {
     pub open_since: Vec<Millis>,
     /// What DynamoDB has used, by logical id of a table, or of a table and `/index`.
     pub dynamodb: BTreeMap<String, Consumed>,
+    /// What the functions have written to their log, when they run as processes of their own.
+    pub log_bytes: Option<u64>,
 }
 
 impl Bill {
@@ -75,7 +101,7 @@ impl Bill {
         let function = |function: &template::Function| {
             let meter = Function {
                 memory_mb: function.memory_mb,
-                log_bytes: log_bytes(&function.binary),
+                log_bytes: LOG_LINE_BYTES + metric_bytes(&function.binary),
                 invocations: AtomicU64::new(0),
                 billed_ms: AtomicU64::new(0),
             };
@@ -123,12 +149,13 @@ impl Bill {
         add(&self.s3_gets, 1);
     }
 
-    /// An invocation. Lambda bills it by the started millisecond, here by what it took here.
-    pub fn invocation(&self, logical_id: &str, took: Duration) {
-        if let Some(function) = self.functions.get(logical_id) {
-            add(&function.invocations, 1);
-            let ms = took.as_micros().div_ceil(1_000).max(1);
-            add(&function.billed_ms, u64::try_from(ms).unwrap_or(u64::MAX));
+    /// An invocation that begins. It is billed by the time until the answer is dropped, also when
+    /// whoever waits for it has given up.
+    #[must_use]
+    pub fn invocation(&self, logical_id: &str) -> Running<'_> {
+        Running {
+            function: self.functions.get(logical_id),
+            began: Instant::now(),
         }
     }
 
@@ -142,6 +169,8 @@ impl Bill {
             .sum();
         let connection_ms = get(&self.connection_ms) + open_ms as f64;
         let sum = |quantity: fn(&Function) -> f64| self.functions.values().map(quantity).sum();
+        let written = readings.log_bytes.map(|bytes| bytes as f64);
+        let log_bytes = written.unwrap_or_else(|| sum(Function::log_bytes));
         let units = |unit: fn(&Consumed) -> f64| readings.dynamodb.values().map(unit).sum();
         Usage::from([
             (Item::HttpRequest, get(&self.http_requests)),
@@ -154,7 +183,7 @@ impl Bill {
             (Item::SecretCall, get(&self.secret_calls)),
             (Item::S3Put, get(&self.s3_puts)),
             (Item::S3Get, get(&self.s3_gets)),
-            (Item::LogGb, sum(Function::log_gb)),
+            (Item::LogGb, log_bytes / GB),
         ])
     }
 
@@ -195,7 +224,7 @@ impl Bill {
 const NOTES: &[&str] = &[
     "Counted since this process started, at full price: nothing that is free is taken off.",
     "Lambda's duration is what the functions took on this machine, at the price of arm64; starting them is not counted.",
-    "Log bytes are estimated by invocation.",
+    "Log bytes are those of functions.log with --functions, and estimated by invocation otherwise.",
     "What costs by the month is left out: storage, backup, the secret, alarms, metrics, traces. See `posthorn cost`.",
 ];
 
@@ -208,8 +237,15 @@ impl Function {
         get(&self.billed_ms) / 1_000.0 * f64::from(self.memory_mb) / MB_PER_GB
     }
 
-    fn log_gb(&self) -> f64 {
-        self.invocations() * self.log_bytes / GB
+    fn log_bytes(&self) -> f64 {
+        self.invocations() * self.log_bytes
+    }
+
+    /// Lambda bills by the started millisecond.
+    fn ran(&self, took: Duration) {
+        let ms = took.as_micros().div_ceil(1_000).max(1);
+        add(&self.invocations, 1);
+        add(&self.billed_ms, u64::try_from(ms).unwrap_or(u64::MAX));
     }
 
     fn to_json(&self) -> Value {
@@ -244,6 +280,7 @@ mod tests {
             now: Millis(300_000),
             open_since: Vec::new(),
             dynamodb: BTreeMap::new(),
+            log_bytes: None,
         }
     }
 
@@ -271,15 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn an_invocation_that_was_refused_is_not_billed() {
+        let template = crate::template::Template::parse(
+            crate::stack::TEMPLATE,
+            &crate::template::Settings::default(),
+        );
+        let bill = Bill::new(&template.unwrap().functions, Millis(0));
+        bill.invocation("PushFunction").refused();
+        drop(bill.invocation("PushFunction"));
+        drop(bill.invocation("NoFunction"));
+        assert_eq!(bill.usage(&readings())[&Item::LambdaRequest], 1.0);
+    }
+
+    #[test]
     fn a_function_is_billed_by_the_started_millisecond_and_its_memory() {
         let template = crate::template::Template::parse(
             crate::stack::TEMPLATE,
             &crate::template::Settings::default(),
         );
         let bill = Bill::new(&template.unwrap().functions, Millis(0));
-        bill.invocation("PushFunction", Duration::from_micros(1));
-        bill.invocation("PushFunction", Duration::from_micros(2_001));
-        bill.invocation("NoFunction", Duration::from_secs(1));
+        let push = &bill.functions["PushFunction"];
+        push.ran(Duration::from_micros(1));
+        push.ran(Duration::from_micros(2_001));
         let usage = bill.usage(&readings());
         assert_eq!(usage[&Item::LambdaRequest], 2.0);
         assert!((usage[&Item::LambdaGbSecondArm64] - 0.002).abs() < 1e-9);

@@ -40,7 +40,7 @@ pub struct Args {
     /// Functions for `x86_64` instead of arm64
     #[arg(long)]
     x86_64: bool,
-    /// Log warnings only (`LogLevel=WARN`), which leaves out the metrics, too
+    /// Log warnings and metrics only (`LogLevel=WARN`)
     #[arg(long)]
     quiet: bool,
     /// Without X-Ray traces
@@ -229,10 +229,11 @@ fn row(line: &Line) -> String {
     )
 }
 
-/// A number as people write it: `1.5 M`, `43,200`, `0.25`.
+/// A number as people write it: `1.5 M`, `43.2 k`, `0.25`.
 fn count(quantity: f64) -> String {
     let scaled = |scale: f64, unit: &str| {
-        let text = format!("{:.2}", quantity / scale);
+        let decimals = if quantity < 1.0 { 4 } else { 2 };
+        let text = format!("{:.decimals$}", quantity / scale);
         let text = text.trim_end_matches('0').trim_end_matches('.');
         format!("{text}{unit}")
     };

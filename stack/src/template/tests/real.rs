@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings;
-use crate::template::{SecretContent, Template};
+use crate::template::{STACK_NAME, SecretContent, Template};
 
 const REAL: &str = include_str!("../../../../infra/template.yaml");
 
@@ -78,21 +78,27 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     };
     assert_eq!(
         variables("WebhookFunction"),
-        "EVENTS_TABLE FEED_SHARDS RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
+        "EVENTS_TABLE FEED_SHARDS METRICS_STACK RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
     );
-    assert_eq!(variables("ConnectFunction"), "CONNECTIONS_TABLE SECRET_ID");
-    assert_eq!(variables("DisconnectFunction"), "CONNECTIONS_TABLE");
+    assert_eq!(
+        variables("ConnectFunction"),
+        "CONNECTIONS_TABLE METRICS_STACK SECRET_ID"
+    );
+    assert_eq!(
+        variables("DisconnectFunction"),
+        "CONNECTIONS_TABLE METRICS_STACK"
+    );
     assert_eq!(
         variables("MessageFunction"),
-        "CONNECTIONS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS"
+        "CONNECTIONS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK RETENTION_DAYS"
     );
     assert_eq!(
         variables("PushFunction"),
-        "CONNECTIONS_TABLE FEED_ID RETENTION_DAYS WEBSOCKET_API_ID WEBSOCKET_STAGE"
+        "CONNECTIONS_TABLE FEED_ID METRICS_STACK PUSH_RATE RETENTION_DAYS WEBSOCKET_API_ID WEBSOCKET_STAGE"
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS RETENTION_DAYS SECRET_ID"
+        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK RETENTION_DAYS SECRET_ID"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
@@ -100,6 +106,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     assert_eq!(webhook.binary, "webhook");
     assert_eq!(webhook.environment["FEED_SHARDS"], "4");
     assert_eq!(webhook.environment["WEBHOOK_PATH"], "/in");
+    assert_eq!(webhook.environment["METRICS_STACK"], STACK_NAME);
     assert_eq!(
         webhook.environment["EVENTS_TABLE"],
         template.table("EventsTable").unwrap().name

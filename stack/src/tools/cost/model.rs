@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use crate::bill::prices::{Item, Usage};
-use crate::bill::{GB, MB_PER_GB, log_bytes};
+use crate::bill::{GB, LOG_LINE_BYTES, MB_PER_GB, metric_bytes};
 
 const DAYS: f64 = 30.0;
 const DAY_SECONDS: f64 = 86_400.0;
@@ -105,7 +105,7 @@ pub struct Workload {
     pub endpoints: f64,
     /// Whether the functions are built for arm64.
     pub is_arm64: bool,
-    /// Whether invocations log their line and metrics: from level INFO.
+    /// Whether invocations log their line, which is of level INFO; their metrics they always do.
     pub logs_info: bool,
     /// Whether invocations are traced.
     pub is_traced: bool,
@@ -338,16 +338,14 @@ impl Workload {
         } else {
             Item::LambdaGbSecondX86
         };
-        let mut usage = Usage::from([
+        let line = if self.logs_info { LOG_LINE_BYTES } else { 0.0 };
+        let log_gb = count * (line + metric_bytes(binary)) / GB;
+        Usage::from([
             (Item::LambdaRequest, count),
             (duration, count * ms / 1_000.0 * MEMORY_MB / MB_PER_GB),
-        ]);
-        if self.logs_info {
-            let gb = count * log_bytes(binary) / GB;
-            usage.insert(Item::LogGb, gb);
-            usage.insert(Item::LogGbMonth, gb * LOGS_KEPT * LOG_RETENTION_MONTHS);
-        }
-        usage
+            (Item::LogGb, log_gb),
+            (Item::LogGbMonth, log_gb * LOGS_KEPT * LOG_RETENTION_MONTHS),
+        ])
     }
 
     fn posts(&self) -> f64 {

@@ -1,0 +1,172 @@
+//! An execution environment: one process of a function, which serves one invocation at a time.
+//! ("Understanding the Lambda execution environment lifecycle".)
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_runtime::{Context, Diagnostic};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout_at};
+
+use super::InvokeError;
+use super::logs::FunctionLog;
+use super::runtime_api::{Invocation, Report, RuntimeApi};
+
+/// What every environment of a function is made from.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The function's name.
+    pub name: String,
+    /// Its binary.
+    pub bootstrap: PathBuf,
+    /// All its variables, without the address of the Runtime API.
+    pub variables: BTreeMap<String, String>,
+    /// Where its lines go.
+    pub log: Arc<FunctionLog>,
+}
+
+/// A process and its Runtime API. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Environment {
+    process: Child,
+    api: RuntimeApi,
+    /// When its last invocation ended.
+    pub(super) idle_since: Instant,
+}
+
+/// What ended waiting for the process.
+enum Ended {
+    Report(Report),
+    Exited(io::Result<ExitStatus>),
+    OutOfTime,
+}
+
+impl Environment {
+    /// Starts a process and waits until it asks for its first invocation.
+    ///
+    /// # Errors
+    /// When it does not start, ends, says that its init failed, or takes too long.
+    pub async fn start(
+        recipe: &Recipe,
+        request_id: &str,
+        limit: Duration,
+    ) -> Result<Environment, InvokeError> {
+        let start_failed =
+            |error: io::Error| InvokeError::failed("Runtime.InvalidEntrypoint", error.to_string());
+        let api = RuntimeApi::start().await.map_err(start_failed)?;
+        let mut process = Command::new(&recipe.bootstrap)
+            .env_clear()
+            .envs(&recipe.variables)
+            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(start_failed)?;
+        // Read all the time: a full pipe would stop the function.
+        recipe.log.drain(&recipe.name, process.stdout.take());
+        recipe.log.drain(&recipe.name, process.stderr.take());
+        let mut environment = Environment {
+            process,
+            api,
+            idle_since: Instant::now(),
+        };
+        match environment.hear(Instant::now() + limit).await {
+            Ended::Report(Report::InitFailed(error)) => Err(failed(error)),
+            Ended::Report(_) => Ok(environment),
+            Ended::Exited(status) => Err(exited(request_id, status)),
+            Ended::OutOfTime => Err(InvokeError::timed_out(request_id, limit)),
+        }
+    }
+
+    /// Runs one invocation.
+    ///
+    /// # Errors
+    /// When there is no answer. After one that is not the function's own the environment is of no
+    /// use any more.
+    pub async fn invoke(
+        &mut self,
+        payload: String,
+        context: &Context,
+        limit: Duration,
+    ) -> Result<String, Failure> {
+        let deadline = Instant::now() + limit;
+        let invocation = Invocation {
+            payload,
+            context: context.clone(),
+        };
+        // It cannot fail: the receiver lives as long as the API.
+        let _ = self.api.invocations.send(invocation).await;
+        let id = &context.request_id;
+        loop {
+            match self.hear(deadline).await {
+                Ended::Report(Report::Answered { request_id, answer }) if request_id == *id => {
+                    return Ok(answer);
+                }
+                Ended::Report(Report::AnsweredTooMuch { request_id }) if request_id == *id => {
+                    return Err(Failure::Function(InvokeError::answer_too_large()));
+                }
+                Ended::Report(Report::Failed { request_id, error }) if request_id == *id => {
+                    return Err(Failure::Function(failed(error)));
+                }
+                Ended::Report(_) => {}
+                Ended::Exited(status) => return Err(Failure::Environment(exited(id, status))),
+                Ended::OutOfTime => {
+                    return Err(Failure::Environment(InvokeError::timed_out(id, limit)));
+                }
+            }
+        }
+    }
+
+    /// The process; none when it has ended.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Whether the process still runs.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    async fn hear(&mut self, deadline: Instant) -> Ended {
+        let heard = async {
+            tokio::select! {
+                // What it said before it ended counts.
+                biased;
+                Some(report) = self.api.reports.recv() => Ended::Report(report),
+                status = self.process.wait() => Ended::Exited(status),
+            }
+        };
+        timeout_at(deadline, heard)
+            .await
+            .unwrap_or(Ended::OutOfTime)
+    }
+}
+
+/// Why an invocation gave no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The function says so; its process goes on.
+    Function(InvokeError),
+    /// The process ended, or has to be ended.
+    Environment(InvokeError),
+}
+
+fn failed(error: Diagnostic) -> InvokeError {
+    InvokeError::failed(error.error_type, error.error_message)
+}
+
+fn exited(request_id: &str, status: io::Result<ExitStatus>) -> InvokeError {
+    let how = match status {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("RequestId: {request_id} Error: Runtime exited with error: {how}");
+    InvokeError::failed("Runtime.ExitError", message)
+}

@@ -1,0 +1,221 @@
+//! The Lambda Runtime API of one execution environment: where its process asks for invocations and
+//! brings answers. ("Using the Lambda runtime API for custom runtimes", version 2018-06-01.)
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use lambda_runtime::{Context, Diagnostic};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::PAYLOAD_BYTES;
+use crate::server::{Answer, answer_json};
+
+const PREFIX: &str = "/2018-06-01/runtime/";
+
+/// What the process is to do next.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    pub(super) payload: String,
+    pub(super) context: Context,
+}
+
+/// What the process says.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// It waits for an invocation: its init is over, or the last invocation is.
+    Waits,
+    /// The answer to an invocation.
+    Answered { request_id: String, answer: String },
+    /// The answer to an invocation is larger than Lambda takes.
+    AnsweredTooMuch { request_id: String },
+    /// An invocation failed.
+    Failed {
+        request_id: String,
+        error: Diagnostic,
+    },
+    /// Its init failed.
+    InitFailed(Diagnostic),
+}
+
+/// The API, for one process. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct RuntimeApi {
+    /// What goes into `AWS_LAMBDA_RUNTIME_API`.
+    pub(super) address: SocketAddr,
+    pub(super) invocations: mpsc::Sender<Invocation>,
+    pub(super) reports: mpsc::UnboundedReceiver<Report>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl RuntimeApi {
+    /// Listens on a port of this machine's own.
+    pub(super) async fn start() -> io::Result<RuntimeApi> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (invocations, waiting) = mpsc::channel(1);
+        let (reporter, reports) = mpsc::unbounded_channel();
+        let desk = Arc::new(Desk {
+            waiting: Mutex::new(waiting),
+            reporter,
+        });
+        Ok(RuntimeApi {
+            address,
+            invocations,
+            reports,
+            server: tokio::spawn(serve(listener, desk)),
+        })
+    }
+}
+
+/// Where the process is served.
+#[derive(Debug)]
+struct Desk {
+    waiting: Mutex<mpsc::Receiver<Invocation>>,
+    reporter: mpsc::UnboundedSender<Report>,
+}
+
+async fn serve(listener: TcpListener, desk: Arc<Desk>) {
+    // Dropped with this task, and with it the connections.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(connection(stream, desk.clone()));
+    }
+}
+
+async fn connection(stream: TcpStream, desk: Arc<Desk>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    // It fails when the process ends, which the environment sees for itself.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+impl Desk {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let Some(path) = path.strip_prefix(PREFIX) else {
+            return refuse(
+                StatusCode::NOT_FOUND,
+                "InvalidPath",
+                "There is no such path.",
+            );
+        };
+        if method == Method::GET && path == "invocation/next" {
+            return self.next().await;
+        }
+        let Ok(body) = Limited::new(request.into_body(), PAYLOAD_BYTES + 1)
+            .collect()
+            .await
+        else {
+            return self.too_large(path);
+        };
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        let report = match path
+            .strip_prefix("invocation/")
+            .map(|rest| rest.split_once('/'))
+        {
+            Some(Some((id, "response"))) => Report::Answered {
+                request_id: id.to_owned(),
+                answer: body,
+            },
+            Some(Some((id, "error"))) => Report::Failed {
+                request_id: id.to_owned(),
+                error: diagnostic(&body),
+            },
+            _ if path == "init/error" => Report::InitFailed(diagnostic(&body)),
+            _ => {
+                return refuse(
+                    StatusCode::NOT_FOUND,
+                    "InvalidPath",
+                    "There is no such path.",
+                );
+            }
+        };
+        self.accept(report)
+    }
+
+    /// The next invocation; it waits for as long as there is none.
+    async fn next(&self) -> Answer {
+        let _ = self.reporter.send(Report::Waits);
+        let Some(Invocation { payload, context }) = self.waiting.lock().await.recv().await else {
+            return refuse(StatusCode::GONE, "Gone", "The environment is shut down.");
+        };
+        let mut answer = Answer::new(Bytes::from(payload).into());
+        let deadline = context.deadline.to_string();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("lambda-runtime-aws-request-id", &context.request_id),
+            ("lambda-runtime-deadline-ms", &deadline),
+            (
+                "lambda-runtime-invoked-function-arn",
+                &context.invoked_function_arn,
+            ),
+            (
+                "lambda-runtime-trace-id",
+                context.xray_trace_id.as_deref().unwrap_or_default(),
+            ),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                answer.headers_mut().insert(name, value);
+            }
+        }
+        answer
+    }
+
+    fn too_large(&self, path: &str) -> Answer {
+        let id = path.strip_prefix("invocation/");
+        if let Some((id, _)) = id.and_then(|rest| rest.split_once('/')) {
+            let _ = self.reporter.send(Report::AnsweredTooMuch {
+                request_id: id.to_owned(),
+            });
+        }
+        let message = format!("Exceeded maximum allowed payload size ({PAYLOAD_BYTES} bytes).");
+        refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            &message,
+        )
+    }
+
+    fn accept(&self, report: Report) -> Answer {
+        let _ = self.reporter.send(report);
+        answer_json(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
+    }
+}
+
+fn refuse(status: StatusCode, kind: &str, message: &str) -> Answer {
+    answer_json(
+        status,
+        &json!({ "errorType": kind, "errorMessage": message }),
+    )
+}
+
+fn diagnostic(body: &str) -> Diagnostic {
+    serde_json::from_str(body).unwrap_or_else(|_| Diagnostic {
+        error_type: "Runtime.Unknown".to_owned(),
+        error_message: body.to_owned(),
+    })
+}

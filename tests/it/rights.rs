@@ -1,0 +1,167 @@
+//! Every right of the template is needed: without any one of them something fails.
+
+use std::collections::BTreeSet;
+
+use flows::{DEADLINE, TestStack, eventually, sends};
+use futures::{StreamExt, stream};
+use posthorn::faults::PostFault;
+use posthorn::stack::TEMPLATE;
+use serde_json::json;
+
+/// A statement of a policy, as it stands in the template.
+#[derive(Debug, Clone)]
+struct Statement {
+    function: String,
+    lines: Vec<String>,
+    /// The number of its first line.
+    start: usize,
+}
+
+impl Statement {
+    fn grants(&self, action: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(action))
+    }
+
+    /// The template with a right that nobody uses in its place.
+    fn removed(&self) -> String {
+        let mut lines: Vec<&str> = TEMPLATE.lines().collect();
+        let indent = " ".repeat(indent(lines[self.start]));
+        let harmless = format!(
+            "{indent}- {{ Effect: Allow, Action: \"dynamodb:DescribeLimits\", Resource: \"*\" }}"
+        );
+        lines.splice(
+            self.start..self.start + self.lines.len(),
+            [harmless.as_str()],
+        );
+        lines.join("\n")
+    }
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// The statements of all functions.
+fn statements() -> Vec<Statement> {
+    let lines: Vec<&str> = TEMPLATE.lines().collect();
+    let mut function = "";
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        if indent(line) == 2 && line.ends_with(':') {
+            function = line.trim().trim_end_matches(':');
+        }
+        if !line.trim_start().starts_with("- Effect:") || !function.ends_with("Function") {
+            continue;
+        }
+        let rest = lines[start + 1..].iter();
+        let inner = rest.take_while(|next| indent(next) > indent(line)).count();
+        let lines = lines[start..=start + inner].iter();
+        found.push(Statement {
+            function: function.to_owned(),
+            lines: lines.map(|line| (*line).to_owned()).collect(),
+            start,
+        });
+    }
+    found
+}
+
+/// Uses every right of every function, and ends when all of it worked.
+async fn use_everything(stack: &TestStack) {
+    let (mut socket, other, slow) = (
+        stack.connect().await,
+        stack.connect().await,
+        stack.connect().await,
+    );
+    assert_eq!(socket.ask(json!({ "action": "ping" })).await.kind(), "pong");
+    let subscribe = json!({ "action": "subscribe", "filter": "type:send" });
+    assert_eq!(socket.ask(subscribe).await.kind(), "subscribed");
+    // One message that arrives, one that fails, and one to a connection that is gone.
+    let gone = "gone=";
+    crate::push::leave_row(stack, gone, 61_000).await;
+    stack
+        .faults()
+        .set_post(slow.id(), Some(PostFault::Throttle));
+    stack.mandrill().deliver(sends(0..1)).await;
+    socket.hear_events(1).await;
+    crate::gaps::wait_until_marked(stack, slow.id()).await;
+    wait_until_forgotten(stack, gone).await;
+
+    assert_eq!(stack.history().await.len(), 1);
+    socket.resume_last(10).await;
+    let left = other.id().to_owned();
+    other.close().await;
+    wait_until_forgotten(stack, &left).await;
+    // A connection that has no row is closed when it speaks.
+    forget(stack, socket.id()).await;
+    socket.say(json!({ "action": "ping" })).await;
+    socket.closed().await;
+}
+
+async fn forget(stack: &TestStack, id: &str) {
+    let rows = stack.items("ConnectionsTable").await;
+    let row = rows.iter().find(|row| row["sk"]["S"] == id).unwrap();
+    let key = json!({ "pk": row["pk"], "sk": row["sk"] });
+    let request = json!({ "TableName": stack.table("ConnectionsTable"), "Key": key });
+    stack.dynamo("DeleteItem", request).await;
+}
+
+async fn wait_until_forgotten(stack: &TestStack, id: &str) {
+    eventually(DEADLINE, async || {
+        let is_there = stack.connection_ids().await.contains(id);
+        (!is_there).then_some(()).ok_or(format!("{id} has a row"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_all_its_rights_everything_works_and_nothing_is_refused() {
+    let stack = TestStack::start().await;
+    use_everything(&stack).await;
+    assert_eq!(stack.refused_calls(), BTreeSet::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_one_statement_its_function_fails() {
+    let statements = statements();
+    let functions: BTreeSet<_> = statements.iter().map(|it| it.function.as_str()).collect();
+    assert_eq!(functions.len(), crate::policies::template().functions.len());
+    let without = statements.iter().map(|statement| async move {
+        fails_without(statement.clone()).await;
+    });
+    // A few at once.
+    stream::iter(without)
+        .buffer_unordered(4)
+        .collect::<()>()
+        .await;
+}
+
+async fn fails_without(statement: Statement) {
+    let template = statement.removed();
+    let stack = TestStack::start_with(|options| options.template = template).await;
+    let refused = async {
+        eventually(DEADLINE, async || {
+            let refused = stack.refused_calls();
+            let is_it = |(function, action): &(String, String)| {
+                *function == statement.function && statement.grants(action)
+            };
+            refused
+                .iter()
+                .any(is_it)
+                .then_some(())
+                .ok_or(format!("{refused:?}"))
+        })
+        .await;
+    };
+    let mut refused = std::pin::pin!(refused);
+    // What is refused makes it stop: an answer that is not 200, a message that never comes.
+    let everything = std::panic::AssertUnwindSafe(use_everything(&stack));
+    let everything = futures::FutureExt::catch_unwind(everything);
+    tokio::select! {
+        biased;
+        worked = everything => {
+            assert!(worked.is_err(), "everything works without {statement:?}");
+            refused.await;
+        }
+        () = &mut refused => {}
+    }
+}

@@ -1,0 +1,52 @@
+//! A Lambda function that misbehaves as its payload says, to see what the local stack makes of it.
+
+#![expect(clippy::panic, reason = "this is what it is there for")]
+
+use std::io::Write;
+use std::process;
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use platform::config;
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    match config::process("INIT").as_deref() {
+        Some("exit") => process::exit(7),
+        Some("hang") => std::future::pending().await,
+        _ => run(service_fn(handle)).await,
+    }
+}
+
+async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
+    let (payload, context) = event.into_parts();
+    let path = payload["rawPath"]
+        .as_str()
+        .map(|path| path.trim_matches('/'));
+    match path.or_else(|| payload["do"].as_str()).unwrap_or_default() {
+        "exit" => process::exit(3),
+        "hang" => std::future::pending().await,
+        "panic" => panic!("on purpose"),
+        "error" => Err("no".into()),
+        "answer too much" => Ok(Value::from("x".repeat(6 * 1024 * 1024))),
+        // More than a pipe holds.
+        "print" => {
+            let line = "y".repeat(1_000);
+            for _ in 0..300 {
+                writeln!(std::io::stdout(), "{line}")?;
+            }
+            Ok(json!("printed"))
+        }
+        _ => Ok(json!({
+            "process": process::id(),
+            "request_id": context.request_id,
+            "arn": context.invoked_function_arn,
+            "trace_id": context.xray_trace_id,
+            "deadline": context.deadline,
+            "function": context.env_config.function_name,
+            "memory": context.env_config.memory,
+            "variable": config::process("VARIABLE"),
+            "home": config::process("HOME"),
+        })),
+    }
+}
