@@ -8,7 +8,7 @@ export SAM_CLI_TELEMETRY ?= 0
 .DEFAULT_GOAL := help
 # cargo would wait for itself.
 .NOTPARALLEL:
-.PHONY: help run setup test test-rust test-infra test-browser build test-built zips bench fmt lint deploy
+.PHONY: help run setup test test-rust test-infra test-browser build test-built zips bench fmt lint deploy deploy-page
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +31,10 @@ test-rust: setup ## run the Rust tests
 test-infra: .venv/.infra-checked ## check the template, and its checker
 
 # Only what changed is checked again.
-.venv/.infra-checked: tests/requirements.txt $(wildcard infra/*.yaml infra/*.py functions/*/Cargo.toml) | setup
+.venv/.infra-checked: tests/requirements.txt dashboard/index.html docs/OPERATIONS.md \
+  $(wildcard infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml) | setup
 	.venv/bin/python infra/check.py
-	.venv/bin/python infra/test_check.py
+	.venv/bin/python -m unittest discover -s infra
 	@touch $@
 
 test-browser: setup ## run the browser tests against the local stack
@@ -71,5 +72,7 @@ lint: setup ## look for mistakes without running anything
 	.venv/bin/python infra/check.py
 
 deploy: setup ## build for AWS and deploy; asks for the parameters
-	@command -v sam >/dev/null || { echo "install the AWS SAM CLI first: pip install aws-sam-cli"; exit 1; }
 	cd infra && sam build && sam deploy --guided
+
+deploy-page: ## upload the page of a stack that has Dashboard=on (STACK=posthorn)
+	@infra/deploy-page.sh $(STACK)

@@ -1,15 +1,17 @@
 """Checks infra/template.yaml without a network and without AWS.
 
 A linter sees next to nothing inside `AWS::Serverless::*`, so the template is first
-translated by the code that AWS runs, and the result is linted. What a linter cannot
-know is checked here. Prints each finding; exits with 1 if there is one.
+translated by the code that AWS runs, and the result is linted, once with everything
+optional off and once with everything on. What a linter cannot know is in rules.py and
+watching.py. Prints each finding; exits with 1 if there is one.
 """
 
 import json
 import logging
 import os
-import re
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # The translator refuses to run without a region; nothing is called there.
@@ -23,29 +25,54 @@ from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E40
 from samtranslator.translator.transform import transform  # noqa: E402
 from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
-TEMPLATE = Path(__file__).with_name("template.yaml")
-# Parameters change what SAM generates, so a second set is translated too.
-PARAMETERS = ({}, {"Architecture": "x86_64", "WebhookPath": "/hooks/mail", "LogLevel": "DEBUG"})
+import rules  # noqa: E402
+import watching  # noqa: E402
+
+HERE = Path(__file__).parent
+TEMPLATE = HERE / "template.yaml"
+EVERYTHING = {
+    "Architecture": "x86_64",
+    "WebhookPath": "/hooks/mail",
+    "LogLevel": "DEBUG",
+    "DeletionProtection": "off",
+    "PushConcurrency": "5",
+    "AlarmEmail": "ops@example.com",
+    "QuietHours": "6",
+    "HttpAccessLogs": "on",
+    "WebSocketAccessLogs": "on",
+    "Dashboard": "on",
+    "HttpDomainName": "hooks.example.com",
+    "HttpCertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000001",
+    "WebSocketDomainName": "live.example.com",
+    "WebSocketCertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000002",
+    "HostedZoneId": "Z0123456789ABCDEFGHIJ",
+}
+# Parameters change what SAM generates, and which branches the linters look at.
+PARAMETERS = ({}, EVERYTHING, {"Alarms": "off", "HttpDomainName": "hooks.example.com"})
 
 
-def findings(text, parameter_sets=PARAMETERS):
+def findings(text, parameter_sets=PARAMETERS, linter=None):
     """Everything that is wrong with a SAM template, as lines of text."""
+    linter = linter or check_lint
     source = yaml_parse(text)
-    found = check_code(source) + check_event_paths(source) + check_filters(source)
+    found = rules.of_source(source)
     for parameters in parameter_sets:
         try:
             translated = translate(yaml_parse(text), parameters)
         except InvalidDocumentException as error:
             return found + [f"SAM: {cause.message}" for cause in error.causes]
-        found += check_invocations(translated) + check_lint(translated)
+        found += rules.of_translated(translated) + watching.findings(translated) + linter(translated)
     return list(dict.fromkeys(found))
 
 
 def translate(source, parameters):
-    """Turns the SAM template into plain CloudFormation."""
-    for function in of_type(source, "AWS::Serverless::Function").values():
+    """Turns the SAM template into plain CloudFormation, with the parameters as its defaults."""
+    for function in rules.of_type(source, "AWS::Serverless::Function").values():
         function["Properties"]["CodeUri"] = "s3://bucket/key"  # what `sam deploy` puts there
-    return transform(source, dict(parameters), NoManagedPolicies())
+    translated = transform(source, dict(parameters), NoManagedPolicies())
+    for name, value in parameters.items():
+        translated["Parameters"][name]["Default"] = value
+    return translated
 
 
 class NoManagedPolicies:
@@ -55,94 +82,49 @@ class NoManagedPolicies:
         return {}
 
 
-def of_type(template, kind):
-    return {name: it for name, it in template["Resources"].items() if it["Type"] == kind}
-
-
-def check_code(source):
-    """`sam build` runs cargo in CodeUri, where the wanted program has to be a package's own."""
-    found = []
-    for name, function in of_type(source, "AWS::Serverless::Function").items():
-        code = TEMPLATE.parent / function["Properties"].get("CodeUri", "")
-        binary = function.get("Metadata", {}).get("BuildProperties", {}).get("Binary")
-        if not (code / "Cargo.toml").is_file():
-            found.append(f"{name}: CodeUri has no Cargo.toml: {code}")
-        if binary != code.name:
-            found.append(f"{name}: Binary is {binary}, but CodeUri is the package {code.name}")
-    return found
-
-
-def events(source):
-    for name, function in of_type(source, "AWS::Serverless::Function").items():
-        for event, it in function["Properties"].get("Events", {}).items():
-            yield f"{name}.{event}", it["Type"], it.get("Properties", {})
-
-
-def check_event_paths(source):
-    """An HTTP API's import drops a route that ends with a slash, without saying so."""
-    return [
-        f"{name}: the path {properties['Path']} ends with a slash"
-        for name, kind, properties in events(source)
-        if kind == "HttpApi" and str(properties.get("Path", "")).endswith("/")
-    ]
-
-
-def check_filters(source):
-    """A filter pattern is text to CloudFormation; AWS refuses it only while deploying."""
-    found = []
-    for name, _, properties in events(source):
-        for each in properties.get("FilterCriteria", {}).get("Filters", []):
-            try:
-                pattern = json.loads(each["Pattern"])
-            except ValueError as error:
-                found.append(f"{name}: the filter pattern is not JSON: {error}")
-                continue
-            found += [f"{name}: the filter pattern's {field} is not a list" for field in unlisted(pattern)]
-    return found
-
-
-def unlisted(pattern, field=""):
-    """The fields of a pattern whose leaf is not a list that is not empty."""
-    if isinstance(pattern, dict) and pattern:
-        return [bad for key, it in pattern.items() for bad in unlisted(it, f"{field}.{key}".lstrip("."))]
-    return [] if isinstance(pattern, list) and pattern else [field or "root"]
-
-
-def check_invocations(translated):
-    """Every route leads to a function that exists and lets the gateway call it."""
-    functions = of_type(translated, "AWS::Lambda::Function")
-    integrations = of_type(translated, "AWS::ApiGatewayV2::Integration")
-    permissions = of_type(translated, "AWS::Lambda::Permission").values()
-    allowed = {name for it in permissions for name in named(it["Properties"]["FunctionName"], functions)}
-    routes = {}
-    for name, route in of_type(translated, "AWS::ApiGatewayV2::Route").items():
-        targets = named(route["Properties"].get("Target"), integrations)
-        routes[name] = [integrations[it]["Properties"]["IntegrationUri"] for it in targets]
-    for api, it in of_type(translated, "AWS::ApiGatewayV2::Api").items():
-        for path, methods in it["Properties"].get("Body", {}).get("paths", {}).items():
-            for method, operation in methods.items():
-                integration = operation.get("x-amazon-apigateway-integration", {})
-                routes[f"{api} {method} {path}"] = [integration.get("uri")]
-    found = []
-    for route, targets in routes.items():
-        called = [name for target in targets for name in named(target, functions)]
-        found += [] if called else [f"{route}: leads to no function"]
-        found += [f"{route}: {name} has no permission" for name in called if name not in allowed]
-    return found
-
-
-def named(value, candidates):
-    """The candidates that a value refers to, by whichever intrinsic function."""
-    words = re.findall(r"\w+", json.dumps(value))
-    return [name for name in candidates if name in words]
-
-
 def check_lint(translated):
     matches = lint(json.dumps(translated), config=ManualArgs(regions=["us-east-1"]))
     return [f"{'/'.join(map(str, it.path or []))}: {it.rule.id} {it.message}" for it in matches]
 
 
+def check_with_sam(template):
+    """What the SAM CLI says before it deploys."""
+    command = [tool("sam"), "validate", "--lint", "--region", "us-east-1", "--template-file", str(template)]
+    environment = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "SAM_CLI_TELEMETRY": "0"}
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    return [] if result.returncode == 0 else [f"sam validate: {(result.stdout + result.stderr).strip()}"]
+
+
+def check_security(translated):
+    """What checkov finds; checkov.yaml says what it need not look for, and why."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "translated.json"
+        file.write_text(json.dumps(translated), encoding="utf-8")
+        command = [tool("checkov"), "--file", str(file), "--config-file", str(HERE / "checkov.yaml"), "--output", "json"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        report = json.loads(result.stdout)
+        failed = report["results"]["failed_checks"]
+    except (ValueError, KeyError, TypeError):
+        return [f"checkov did not run: {(result.stdout + result.stderr).strip()}"]
+    return [f"{it['resource']}: {it['check_id']} {it['check_name']}" for it in failed]
+
+
+def tool(name):
+    """A program that `make setup` installed beside this Python."""
+    return str(Path(sys.executable).parent / name)
+
+
+def main():
+    text = TEMPLATE.read_text(encoding="utf-8")
+    found = findings(text)
+    if not found:
+        found = check_with_sam(TEMPLATE)
+        for parameters in PARAMETERS[:2]:
+            found += check_security(translate(yaml_parse(text), parameters))
+    print("\n".join(dict.fromkeys(found)) or "infra/template.yaml: no finding")
+    return 1 if found else 0
+
+
 if __name__ == "__main__":
-    found = findings(TEMPLATE.read_text(encoding="utf-8"))
-    print("\n".join(found) or "infra/template.yaml: no finding")
-    sys.exit(1 if found else 0)
+    sys.exit(main())

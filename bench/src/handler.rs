@@ -11,7 +11,7 @@ use mandrill::{Form, WebhookKey};
 use platform::{Aws, clients, clock, config};
 use serde::de::IgnoredAny;
 use sha1::Sha1;
-use store::{EventWriter, NewEvent};
+use store::{EventWriter, NewEvent, OversizedWriter};
 
 use crate::batches::{self, Batch};
 use crate::server::Server;
@@ -150,6 +150,7 @@ async fn store_calls() -> Result<()> {
         config::required(&lookup, "EVENTS_TABLE")?,
         config::required_parsed(&lookup, "FEED_SHARDS")?,
         config::required_parsed(&lookup, "RETENTION_DAYS")?,
+        OversizedWriter::new(aws.s3(), config::required(&lookup, "OVERSIZED_BUCKET")?),
     );
     let batches = batches::batches(2, STORED, EVENTS)?;
     for (round, done) in [("new events", "stored"), ("the same again", "found")] {

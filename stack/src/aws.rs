@@ -4,7 +4,8 @@
 //! key is random and in nobody else's hands: that, and not the signature, is what keeps a stranger
 //! out when the port is reachable from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::str::Split;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::bill::Bill;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, PostFault};
 use crate::http_api::request_id;
-use crate::policies::{Caller, Denied, dynamodb_resources};
+use crate::policies::{Caller, dynamodb_resources};
+use crate::s3::{self, S3};
 use crate::server::{Answer, answer_json};
 use crate::sockets::{NotSent, Sockets};
 use crate::stack::REGION;
@@ -35,6 +37,8 @@ const AMZ_JSON_1_1: &str = "application/x-amz-json-1.1";
 pub struct AwsEndpoint {
     /// DynamoDB.
     pub dynamodb: DynamoDb,
+    /// S3.
+    pub s3: S3,
     /// Secrets Manager: each secret's text, by ARN.
     pub secrets: Mutex<BTreeMap<String, String>>,
     /// The management API's connections, and the stage under which they are.
@@ -43,25 +47,12 @@ pub struct AwsEndpoint {
     pub stage: String,
     /// Who may call, by access key.
     pub callers: BTreeMap<String, Arc<Caller>>,
-    /// What was refused so far.
-    pub refused: Refused,
     /// The WebSocket API's id.
     pub api_id: String,
     /// What goes wrong.
     pub faults: Arc<Faults>,
     /// What it costs.
     pub bill: Arc<Bill>,
-}
-
-/// The calls that were refused: function and action.
-#[derive(Debug, Default)]
-pub struct Refused(Mutex<BTreeSet<(String, String)>>);
-
-impl Refused {
-    /// The calls.
-    pub fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Whether a request is a call of an SDK: it is signed as AWS requests are.
@@ -72,14 +63,18 @@ pub fn is_call(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
 }
 
+/// The parts of a signature's credential: access key, day, region, service and `aws4_request`.
+fn credential(headers: &HeaderMap) -> Option<Split<'_, char>> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, credential) = value.split_once("Credential=")?;
+    Some(credential.split(',').next()?.split('/'))
+}
+
 impl AwsEndpoint {
     /// Who is calling; none when it is nobody.
     pub fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (_, credential) = value.split_once("Credential=")?;
-        self.callers
-            .get(credential.split_once('/')?.0)
-            .map(Arc::as_ref)
+        let key = credential(headers)?.next()?;
+        self.callers.get(key).map(Arc::as_ref)
     }
 
     /// A function's role, by the function's logical id.
@@ -88,22 +83,21 @@ impl AwsEndpoint {
         callers.find(|caller| caller.name == function).cloned()
     }
 
-    /// Whether a caller may do something. A refusal is also told on the terminal: it is a mistake in
-    /// the template or in the function, and not every function says so.
-    ///
-    /// # Errors
-    /// When the caller's policy does not allow it.
-    pub fn authorize(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), Denied> {
-        caller.authorize(action, resource).inspect_err(|denied| {
-            let call = (denied.name.clone(), denied.action.clone());
-            if self.refused.lock().insert(call) {
-                tracing::warn!("{denied}");
-            }
-        })
-    }
-
     /// Answers a call as AWS does.
     pub async fn call(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
+        // S3 has methods and paths, like `@connections`: the service stands in the signature.
+        if credential(&parts.headers).and_then(|mut scope| scope.nth(3)) == Some("s3") {
+            return match self.faults.s3_fails() {
+                true => s3::failed(),
+                false => {
+                    match parts.method {
+                        Method::PUT => self.bill.s3_put(),
+                        _ => self.bill.s3_get(),
+                    }
+                    self.s3.call(caller, parts, body).await
+                }
+            };
+        }
         match parts
             .headers
             .get("x-amz-target")
@@ -136,7 +130,7 @@ impl AwsEndpoint {
             resources.push("*".to_owned());
         }
         for resource in &resources {
-            if let Err(denied) = self.authorize(caller, &action, resource) {
+            if let Err(denied) = caller.authorize(&action, resource) {
                 return fault(
                     StatusCode::BAD_REQUEST,
                     "AccessDeniedException",
@@ -168,7 +162,7 @@ impl AwsEndpoint {
             );
         };
         let action = "secretsmanager:GetSecretValue";
-        if let Err(denied) = self.authorize(caller, action, &request.secret_id) {
+        if let Err(denied) = caller.authorize(action, &request.secret_id) {
             return fault(
                 StatusCode::BAD_REQUEST,
                 "AccessDeniedException",
@@ -212,7 +206,7 @@ impl AwsEndpoint {
             "arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{}/{}/{}/@connections/{id}",
             self.api_id, self.stage, parts.method
         );
-        if let Err(denied) = self.authorize(caller, "execute-api:ManageConnections", &resource) {
+        if let Err(denied) = caller.authorize("execute-api:ManageConnections", &resource) {
             return rest_fault(
                 StatusCode::FORBIDDEN,
                 "ForbiddenException",

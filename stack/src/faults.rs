@@ -26,6 +26,7 @@ pub struct Faults {
     has_posts: AtomicBool,
     paused: watch::Sender<[bool; SHARDS]>,
     replays_records: AtomicBool,
+    s3_fails: AtomicBool,
 }
 
 impl Default for Faults {
@@ -35,6 +36,7 @@ impl Default for Faults {
             has_posts: AtomicBool::new(false),
             paused: watch::Sender::new([false; SHARDS]),
             replays_records: AtomicBool::new(false),
+            s3_fails: AtomicBool::new(false),
         }
     }
 }
@@ -78,5 +80,14 @@ impl Faults {
 
     pub(crate) fn replays_records(&self) -> bool {
         self.replays_records.load(Ordering::Acquire)
+    }
+
+    /// Makes every call of S3 fail, or none.
+    pub fn set_s3_fails(&self, fails: bool) {
+        self.s3_fails.store(fails, Ordering::Release);
+    }
+
+    pub(crate) fn s3_fails(&self) -> bool {
+        self.s3_fails.load(Ordering::Acquire)
     }
 }

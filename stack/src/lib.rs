@@ -20,6 +20,7 @@ pub mod mapping;
 pub mod page;
 pub mod policies;
 pub mod queues;
+pub mod s3;
 pub mod server;
 pub mod sockets;
 pub mod stack;
@@ -27,6 +28,7 @@ pub mod template;
 pub mod tools;
 pub mod up;
 pub mod websocket_api;
+pub mod worker;
 
 pub use faults::Faults;
 pub use stack::{Options, Stack, StartError};

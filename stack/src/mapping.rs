@@ -128,8 +128,7 @@ impl Reader {
     }
 
     fn may(&self, action: &str, resource: &str) -> bool {
-        let aws = &self.services.aws;
-        aws.authorize(&self.role, action, resource).is_ok()
+        self.role.authorize(action, resource).is_ok()
     }
 
     async fn start(&self) -> Result<u64, StreamError> {

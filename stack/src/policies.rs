@@ -3,7 +3,8 @@
 //! A call is allowed when a statement allows it and none denies it. ("Policy evaluation logic".)
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,6 +18,8 @@ pub struct Caller {
     pub name: String,
     arn: String,
     statements: Vec<Statement>,
+    /// The actions that were refused so far.
+    refused: Mutex<BTreeSet<String>>,
 }
 
 /// What Lambda needs beside what a function calls: AWS's managed policies, which SAM adds to the role
@@ -40,13 +43,25 @@ const TRACING: &[&str] = &["xray:PutTelemetryRecords", "xray:PutTraceSegments"];
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("User: {caller} is not authorized to perform: {action} on resource: {resource} {reason}")]
 pub struct Denied {
-    /// The function's logical id.
-    pub name: String,
     caller: String,
-    /// The IAM action.
-    pub action: String,
+    action: String,
     resource: String,
     reason: String,
+}
+
+impl Denied {
+    /// In S3's words, which are the same with the resource in quotes.
+    #[must_use]
+    pub fn by_s3(&self) -> String {
+        let resource = format!("\"{}\"", self.resource);
+        Denied {
+            resource,
+            caller: self.caller.clone(),
+            action: self.action.clone(),
+            reason: self.reason.clone(),
+        }
+        .to_string()
+    }
 }
 
 impl Caller {
@@ -78,14 +93,34 @@ impl Caller {
             name: role.to_owned(),
             arn,
             statements,
+            refused: Mutex::default(),
         }
     }
 
-    /// Whether an action on a resource is allowed.
+    /// Whether an action on a resource is allowed. A refusal is also told on the terminal, once for
+    /// each action: it is a mistake in the template or in the function, and not every function says
+    /// so.
     ///
     /// # Errors
     /// When it is not.
     pub fn authorize(&self, action: &str, resource: &str) -> Result<(), Denied> {
+        self.evaluate(action, resource).inspect_err(|denied| {
+            if self.refused().insert(action.to_owned()) {
+                tracing::warn!("{denied}");
+            }
+        })
+    }
+
+    /// The actions that were refused so far.
+    pub fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an action on a resource is allowed, when nobody has asked for it.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn evaluate(&self, action: &str, resource: &str) -> Result<(), Denied> {
         let applies = |effect| {
             self.statements
                 .iter()
@@ -99,7 +134,6 @@ impl Caller {
             format!("because no identity-based policy allows the {action} action")
         };
         Err(Denied {
-            name: self.name.clone(),
             caller: self.arn.clone(),
             action: action.to_owned(),
             resource: resource.to_owned(),
@@ -115,10 +149,16 @@ pub fn added_by_sam(template: &Template, function: &Function) -> Vec<Statement> 
     let own = template.mappings.iter();
     for mapping in own.filter(|mapping| mapping.function == function.logical_id) {
         added.push(allow(STREAM, "*"));
-        // For a queue only: rights on a bucket have to be written out.
-        let queue = mapping.on_failure_arn.as_deref();
-        if let Some(queue) = queue.filter(|arn| template.queue(arn).is_some()) {
-            added.push(allow(&["sqs:SendMessage"], queue));
+        match mapping.on_failure_arn.as_deref() {
+            Some(arn) if template.queue(arn).is_some() => {
+                added.push(allow(&["sqs:SendMessage"], arn));
+            }
+            // A bucket.
+            Some(arn) => {
+                added.push(allow(&["s3:PutObject"], &format!("{arn}/*")));
+                added.push(allow(&["s3:ListBucket"], arn));
+            }
+            None => {}
         }
     }
     added

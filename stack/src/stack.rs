@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::{AwsEndpoint, Refused};
+use crate::aws::AwsEndpoint;
 use crate::bill::{Bill, Readings};
 pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
@@ -20,6 +20,7 @@ use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError};
 use crate::queues::Queues;
+use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
 use crate::template::{Template, TemplateError};
 use crate::{mapping, server};
@@ -95,6 +96,9 @@ pub enum StartError {
     /// The database does not open.
     #[error("the database does not open")]
     Database(#[from] OpenError),
+    /// The objects cannot be had.
+    #[error("the objects cannot be had")]
+    Objects(#[from] S3Error),
     /// A table cannot be made.
     #[error("a table cannot be made")]
     Table(#[from] CreateError),
@@ -134,6 +138,7 @@ impl Services {
                 .create(table.create_table_request(), table.ttl_attribute.as_deref())
                 .await?;
         }
+        let s3 = S3::open(data_dir, template.buckets.clone())?;
         let functions = functions(&template, &deployment.variables, data_dir, built)?;
         let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
             .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
@@ -146,11 +151,11 @@ impl Services {
             websocket_path: format!("/{stage}"),
             aws: AwsEndpoint {
                 dynamodb,
+                s3,
                 secrets: Mutex::new(deployment.secrets),
                 sockets: sockets.clone(),
                 stage,
                 callers: deployment.callers,
-                refused: Refused::default(),
                 api_id: template
                     .websocket
                     .as_ref()
@@ -333,7 +338,14 @@ impl Stack {
     /// The calls of AWS that the policies did not allow so far: each function and action.
     #[must_use]
     pub fn refused_calls(&self) -> BTreeSet<(String, String)> {
-        self.services.aws.refused.lock().clone()
+        let callers = self.services.aws.callers.values();
+        let refused = callers.flat_map(|caller| {
+            let actions = caller.refused().clone();
+            actions
+                .into_iter()
+                .map(|action| (caller.name.clone(), action))
+        });
+        refused.collect()
     }
 
     /// Messages in a queue.
@@ -346,6 +358,29 @@ impl Stack {
             .queues
             .messages(logical_id)?
             .unwrap_or_default())
+    }
+
+    /// All objects of a bucket, by logical id, in the order of their keys.
+    ///
+    /// # Errors
+    /// When there is no such bucket, or they cannot be read.
+    pub async fn objects(&self, logical_id: &str) -> Result<Vec<Object>, S3Error> {
+        self.services.aws.s3.objects(self.bucket(logical_id)?).await
+    }
+
+    /// Deletes an object of a bucket, as an operator may.
+    ///
+    /// # Errors
+    /// When there is no such bucket, or it cannot be deleted.
+    pub async fn delete_object(&self, logical_id: &str, key: &str) -> Result<(), S3Error> {
+        let bucket = self.bucket(logical_id)?;
+        self.services.aws.s3.delete(bucket, key).await
+    }
+
+    fn bucket(&self, logical_id: &str) -> Result<&str, S3Error> {
+        let mut buckets = self.template().buckets.iter();
+        let bucket = buckets.find(|bucket| bucket.logical_id == logical_id);
+        Ok(&bucket.ok_or(S3Error::NoSuchBucket)?.arn)
     }
 
     /// Invokes a function of the template with a payload.
@@ -404,8 +439,12 @@ fn spawn(
         loop {
             tokio::time::sleep(MAINTENANCE).await;
             services.functions.retire_idle();
-            if let Err(error) = services.dynamodb().maintain(clock::now().as_secs()).await {
+            let now = clock::now().as_secs();
+            if let Err(error) = services.dynamodb().maintain(now).await {
                 tracing::error!(%error, "The database could not be tidied.");
+            }
+            if let Err(error) = services.aws.s3.maintain(now).await {
+                tracing::error!(%error, "Expired objects could not be deleted.");
             }
         }
     });

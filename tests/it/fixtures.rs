@@ -48,6 +48,9 @@ const WEBHOOK_WITH_URL_SECRET: &[(&str, u16, &[&str])] = &[
 ];
 /// The status with the token, and the code of an error or the number of events of two.
 const API: &[(&str, u16, &str)] = &[
+    ("event", 200, ""),
+    ("event-bad-id", 400, "bad_id"),
+    ("event-unknown", 404, "not_found"),
     ("health", 200, ""),
     ("list", 200, "2"),
     ("list-bad-limit", 400, "bad_limit"),

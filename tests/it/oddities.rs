@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use flows::{Message, TestStack, batch, send, sends};
+use flows::{Message, TestStack, batch, noise, send, sends};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -23,21 +23,6 @@ async fn raw_history(stack: &TestStack) -> Vec<RawEvent> {
 fn with_data<'e>(events: &'e [RawEvent], data: &str) -> &'e RawEvent {
     let found = events.iter().find(|event| event["data"].get() == data);
     found.unwrap_or_else(|| panic!("there is no event with {data:.200}"))
-}
-
-/// Letters that hardly compress.
-fn noise(bytes: usize) -> String {
-    let mut state = 1_u64;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        char::from(
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-                [(state >> 58) as usize],
-        )
-    };
-    (0..bytes).map(|_| next()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,41 +160,6 @@ async fn what_was_received_is_given_back_byte_for_byte() {
         let is_in =
             |message: &Message| message.text.contains(&format!(r#""data":{text},"cursor""#));
         assert!(heard.iter().any(is_in), "{text}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_too_large_for_an_item_is_stored_and_pushed_without_its_data() {
-    let stack = TestStack::start().await;
-    let mut socket = stack.connect().await;
-    socket
-        .ask(json!({ "action": "subscribe", "data": true }))
-        .await;
-    let large = format!(
-        r#"{{"event":"inbound","ts":1795300000,"msg":{{"subject":"Large","email":"to@example.net","raw_msg":"{}"}}}}"#,
-        noise(700_000)
-    );
-    stack
-        .mandrill()
-        .deliver(batch([&send(0), &large, &send(1)]))
-        .await;
-    let pushed = socket.hear_events(3).await;
-    for events in [pushed, stack.history().await] {
-        assert_eq!(events.len(), 3);
-        let event = events
-            .iter()
-            .find(|event| event["type"] == "inbound")
-            .unwrap();
-        assert_eq!(
-            (&event["data"], &event["truncated"]),
-            (&Value::Null, &json!(true))
-        );
-        assert_eq!(
-            (&event["subject"], &event["recipient"]),
-            (&json!("Large"), &json!("to@example.net"))
-        );
-        let whole = events.iter().filter(|event| event["data"].is_object());
-        assert_eq!(whole.count(), 2);
     }
 }
 

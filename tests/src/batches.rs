@@ -76,3 +76,19 @@ pub fn ids(events: &[Value]) -> BTreeSet<String> {
     };
     events.iter().map(id).collect()
 }
+
+/// Letters that hardly compress.
+#[must_use]
+pub fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+                [(state >> 58) as usize],
+        )
+    };
+    (0..bytes).map(|_| next()).collect()
+}

@@ -19,7 +19,7 @@ mod page;
 mod socket;
 mod stack;
 
-pub use batches::{batch, ids, numbers, of_message, send, sends};
+pub use batches::{batch, ids, noise, numbers, of_message, send, sends};
 pub use eventually::{DEADLINE, eventually};
 pub use mandrill::{Mandrill, form};
 pub use page::{Answer, Http};

@@ -75,6 +75,29 @@ impl Aws {
         aws_sdk_dynamodb::Client::from_conf(builder.build())
     }
 
+    /// A client for S3.
+    ///
+    /// Bodies carry no checksum beside the SHA-256 that every request is signed with: nothing more
+    /// would be found by it.
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+        let mut builder = aws_sdk_s3::Config::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(self.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
+            // A batch has 20 s, and an object at most 6 MB.
+            .timeout_config(timeouts(Duration::from_secs(6)))
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            // Off AWS there is one host, and no bucket is a part of its name.
+            .force_path_style(self.endpoint.is_some());
+        builder.set_endpoint_url(self.endpoint.clone());
+        aws_sdk_s3::Client::from_conf(builder.build())
+    }
+
     /// A client for Secrets Manager.
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {

@@ -102,6 +102,12 @@ impl Connections {
         }
     }
 
+    /// Opens the way to the gateway, by a message to a connection that there cannot be.
+    pub async fn open(&self) {
+        let call = self.client.post_to_connection().connection_id("init");
+        let _ = call.data(Blob::new(Vec::new())).send().await;
+    }
+
     /// Closes a connection; one that is gone already is no failure.
     pub async fn close(&self, connection_id: &str) {
         let Err(error) = self

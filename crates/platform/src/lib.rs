@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod http;
+pub mod init;
 pub mod metrics;
 pub mod permissions;
 pub mod rate;

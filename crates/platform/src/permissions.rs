@@ -9,6 +9,8 @@ pub enum Resource {
     EventsFeedIndex,
     /// The table of connections.
     ConnectionsTable,
+    /// The objects with events that are too large for the table.
+    OversizedObjects,
     /// The deployment's secret.
     Secret,
     /// The connections of the WebSocket API's stage, for one HTTP method of the management API.

@@ -100,6 +100,14 @@ impl ConnectionRegister {
         ConnectionRegister { client, table }
     }
 
+    /// Opens the way to DynamoDB, by a put whose condition never holds.
+    pub async fn open(&self) {
+        let call = self.client.put_item().table_name(&self.table);
+        let never = "attribute_exists(pk) AND attribute_not_exists(pk)";
+        let call = call.set_item(Some(key("init"))).condition_expression(never);
+        let _ = call.send().await;
+    }
+
     /// Stores a connection that is about to open, with the text of its filter.
     ///
     /// # Errors
@@ -146,6 +154,11 @@ impl ConnectionForget {
     #[must_use]
     pub fn new(client: Client, table: String) -> ConnectionForget {
         ConnectionForget { client, table }
+    }
+
+    /// Opens the way to DynamoDB, by forgetting a connection that there cannot be.
+    pub async fn open(&self) {
+        let _ = self.forget("init").await;
     }
 
     /// Deletes the row of a connection that is closed; none is no failure.

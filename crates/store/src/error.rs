@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// DynamoDB takes no more at present; later it may.
-    #[error("DynamoDB is throttling {operation}")]
+    /// AWS takes no more at present; later it may.
+    #[error("AWS is throttling {operation}")]
     Throttled {
         /// The call.
         operation: &'static str,
@@ -21,8 +21,8 @@ pub enum StoreError {
         /// What it says.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// DynamoDB does not answer, or not as it should; later it may.
-    #[error("DynamoDB did not accept {operation}")]
+    /// AWS does not answer, or not as it should; later it may.
+    #[error("AWS did not accept {operation}")]
     Unavailable {
         /// The call.
         operation: &'static str,
@@ -32,6 +32,16 @@ pub enum StoreError {
     /// An item that nobody can have written; it will be so again.
     #[error("an item cannot be read: {0}")]
     Corrupt(&'static str),
+}
+
+impl StoreError {
+    /// A call that did not end before the caller had to.
+    pub(crate) fn too_slow(operation: &'static str) -> StoreError {
+        StoreError::Unavailable {
+            operation,
+            source: "it took too long".into(),
+        }
+    }
 }
 
 /// Sorts a failed call by what can be done about it.
@@ -44,7 +54,8 @@ where
         Some(
             "ProvisionedThroughputExceededException"
             | "ThrottlingException"
-            | "RequestLimitExceeded",
+            | "RequestLimitExceeded"
+            | "SlowDown",
         ) => StoreError::Throttled { operation },
         Some("ValidationException") => StoreError::Refused {
             operation,

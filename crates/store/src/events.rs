@@ -14,6 +14,8 @@ use crate::backoff::Backoff;
 use crate::batch::{self, Read};
 use crate::error::{StoreError, classify};
 use crate::item::{self, Encoder, Item};
+use crate::keys;
+use crate::oversized::OversizedWriter;
 
 /// The most items that `BatchWriteItem` takes.
 const WRITE_ITEMS: usize = 25;
@@ -40,7 +42,10 @@ pub struct Appended {
     pub stored: usize,
     /// Events that were stored before.
     pub duplicates: usize,
-    /// Those of the stored that were too large to be kept whole.
+    /// Those of the stored that are too large for an item, and are whole in an object.
+    pub oversized: usize,
+    /// Those of the oversized whose items only have type, source and time: even what they say,
+    /// without what was received, is too large.
     pub truncated: usize,
     /// Those of the stored that DynamoDB refused as they were, and that are kept as `unknown`.
     pub refused: usize,
@@ -53,6 +58,7 @@ pub struct EventWriter {
     table: String,
     feed_shards: u32,
     retention_ms: u64,
+    oversized: OversizedWriter,
 }
 
 impl EventWriter {
@@ -60,20 +66,30 @@ impl EventWriter {
     pub const ACTIONS: &'static [&'static str] =
         &["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"];
 
-    /// Writes to `table`, for `retention_days`, over `feed_shards` partitions a day.
+    /// Writes to `table`, for `retention_days`, over `feed_shards` partitions a day, and what is
+    /// too large for it to `oversized`.
     #[must_use]
     pub fn new(
         client: Client,
         table: String,
         feed_shards: u32,
         retention_days: u32,
+        oversized: OversizedWriter,
     ) -> EventWriter {
         EventWriter {
             client,
             table,
             feed_shards: feed_shards.max(1),
             retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            oversized,
         }
+    }
+
+    /// Opens the way to DynamoDB, by a look for an event that there cannot be.
+    pub async fn open(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let ids = [EventId::ZERO];
+        let _ = batch::get(&self.client, &self.table, &ids, Read::Key, deadline).await;
     }
 
     /// Stores those of the events that are not stored yet. Safe to repeat: the ids decide. `clock`
@@ -92,9 +108,20 @@ impl EventWriter {
             duplicates: events.len() - absent.len(),
             ..Appended::default()
         };
-        let Prepared { puts, truncated } = prepare(&absent)?;
+        let Prepared {
+            puts,
+            objects,
+            truncated,
+        } = prepare(&absent)?;
         appended.stored = puts.len();
+        appended.oversized = objects.len();
         appended.truncated = truncated;
+        // Before the items: who finds an item that names an object finds the object.
+        stream::iter(objects)
+            .map(|(key, body)| self.oversized.put(key, body, deadline))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
         appended.refused = stream::iter(chunks(puts))
             .map(|chunk| self.write(chunk, clock, deadline))
             .buffer_unordered(CONCURRENCY)
@@ -137,6 +164,7 @@ impl EventWriter {
         let mut refused = 0;
         for put in puts {
             let id = put.0;
+            let object = item::object(&put.1).map(str::to_owned);
             match self.write_all(vec![put], clock, deadline).await {
                 Err(StoreError::Refused { .. }) => {
                     // Without what DynamoDB says, which may quote the item.
@@ -146,8 +174,11 @@ impl EventWriter {
                         ..Content::new("unknown", Source::Mandrill)
                     };
                     let body = Encoder::new()?.encode(&content, None)?.body;
-                    self.write_all(vec![(id, item::new(id, &content, body))], clock, deadline)
-                        .await?;
+                    let mut item = item::new(id, &content, body);
+                    if let Some(key) = object {
+                        item::set_object(&mut item, key);
+                    }
+                    self.write_all(vec![(id, item)], clock, deadline).await?;
                     refused += 1;
                 }
                 result => result?,
@@ -201,10 +232,12 @@ impl EventWriter {
     }
 }
 
-/// Events as the items that they are stored as.
+/// Events as the items, and the objects, that they are stored as.
 #[derive(Debug)]
 pub struct Prepared {
     puts: Vec<(EventId, Item)>,
+    /// Keys and contents.
+    objects: Vec<(String, Vec<u8>)>,
     truncated: usize,
 }
 
@@ -216,12 +249,18 @@ pub fn prepare(events: &[&NewEvent<'_>]) -> Result<Prepared, StoreError> {
     let mut encoder = Encoder::new()?;
     let mut prepared = Prepared {
         puts: Vec::with_capacity(events.len()),
+        objects: Vec::new(),
         truncated: 0,
     };
     for event in events {
         let encoded = encoder.encode(&event.content, Some(&event.data))?;
         prepared.truncated += usize::from(encoded.truncated);
-        let item = item::new(event.id, &event.content, encoded.body);
+        let mut item = item::new(event.id, &event.content, encoded.body);
+        if let Some(whole) = encoded.whole {
+            let key = keys::object(event.id);
+            item::set_object(&mut item, key.clone());
+            prepared.objects.push((key, whole));
+        }
         prepared.puts.push((event.id, item));
     }
     Ok(prepared)

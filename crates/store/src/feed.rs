@@ -60,6 +60,13 @@ impl FeedReader {
         }
     }
 
+    /// Opens the way to DynamoDB, by a look for an event that there cannot be.
+    pub async fn open(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let ids = [EventId::ZERO];
+        let _ = batch::get(&self.client, &self.table, &ids, Read::Key, deadline).await;
+    }
+
     /// Since when events are kept.
     #[must_use]
     pub fn kept_since(&self, now: Millis) -> Millis {

@@ -36,17 +36,22 @@ pub(crate) mod attribute {
     pub(crate) const FEED_AT: &str = "feed_at";
     pub(crate) const RECIPIENT_KEY: &str = "recipient_key";
     pub(crate) const BODY: &str = "body";
+    pub(crate) const OBJECT: &str = "object";
     pub(crate) const EXPIRES_AT: &str = "expires_at";
 }
 
-/// Turns what an event says into the bytes that are kept, leaving out what is too large.
+/// Turns what an event says into the bytes that are kept.
 pub(crate) struct Encoder {
     compressor: Compressor,
 }
 
 /// The bytes that are kept of an event.
 pub(crate) struct Encoded {
+    /// What goes into the item.
     pub(crate) body: Vec<u8>,
+    /// The whole, when it does not fit there.
+    pub(crate) whole: Option<Vec<u8>>,
+    /// What the event says does not fit either: the item only has what is bounded.
     pub(crate) truncated: bool,
 }
 
@@ -56,7 +61,8 @@ impl Encoder {
         Ok(Encoder { compressor })
     }
 
-    /// What does not fit goes without `data`, then without anything of unbounded size.
+    /// What does not fit goes into the item without `data`, then without anything of unbounded
+    /// size; the whole is beside it.
     pub(crate) fn encode(
         &mut self,
         content: &Content<'_>,
@@ -66,24 +72,23 @@ impl Encoder {
         if whole.len() <= MAX_BODY_BYTES {
             return Ok(Encoded {
                 body: whole,
-                truncated: content.truncated,
+                whole: None,
+                truncated: false,
             });
         }
-        let without_data = self.compress(
-            &Content {
-                truncated: true,
-                ..content.clone()
-            },
-            None,
-        )?;
-        let body = if without_data.len() <= MAX_BODY_BYTES {
-            without_data
-        } else {
-            self.compress(&content.stripped(), None)?
+        let without_data = Content {
+            truncated: true,
+            ..content.clone()
         };
+        let mut body = self.compress(&without_data, None)?;
+        let truncated = body.len() > MAX_BODY_BYTES;
+        if truncated {
+            body = self.compress(&content.stripped(), None)?;
+        }
         Ok(Encoded {
             body,
-            truncated: true,
+            whole: Some(whole),
+            truncated,
         })
     }
 
@@ -139,6 +144,16 @@ pub(crate) fn new(id: EventId, content: &Content<'_>, body: Vec<u8>) -> Item {
     item
 }
 
+/// Says in which object the event is whole.
+pub(crate) fn set_object(item: &mut Item, key: String) {
+    item.insert(attribute::OBJECT.to_owned(), AttributeValue::S(key));
+}
+
+/// The key of the object in which the event is whole; none when it is so in its item.
+pub(crate) fn object(item: &Item) -> Option<&str> {
+    Some(item.get(attribute::OBJECT)?.as_s().ok()?)
+}
+
 /// Says when the item is stored, which decides its place in the feed and when it expires.
 pub(crate) fn stamp(
     item: &mut Item,
@@ -191,17 +206,25 @@ fn decode(feed_at: &str, body: &[u8]) -> Result<Event<'static>, StoreError> {
     })
 }
 
-/// Reads an event from its item.
+/// Reads an event from its item. It is not whole if there is an [`object`].
 pub(crate) fn from_item(item: &Item) -> Result<Event<'static>, StoreError> {
-    let at = item
-        .get(attribute::FEED_AT)
-        .and_then(|value| value.as_s().ok());
     let body = item
         .get(attribute::BODY)
         .and_then(|value| value.as_b().ok());
-    match (at, body) {
-        (Some(at), Some(body)) => decode(at, body.as_ref()),
-        _ => Err(StoreError::Corrupt("an attribute is missing")),
+    match body {
+        Some(body) => from_object(item, body.as_ref()),
+        None => Err(StoreError::Corrupt("an attribute is missing")),
+    }
+}
+
+/// Reads an event from its item and the object in which it is whole.
+pub(crate) fn from_object(item: &Item, body: &[u8]) -> Result<Event<'static>, StoreError> {
+    let at = item
+        .get(attribute::FEED_AT)
+        .and_then(|value| value.as_s().ok());
+    match at {
+        Some(at) => decode(at, body),
+        None => Err(StoreError::Corrupt("an attribute is missing")),
     }
 }
 
@@ -219,17 +242,29 @@ mod tests {
         }
     }
 
-    fn stored(content: &Content<'_>, data: Option<&str>) -> Event<'static> {
+    /// The event as its item has it, and as it is whole.
+    fn both(content: &Content<'_>, data: Option<&str>) -> (Event<'static>, Option<Event<'static>>) {
         let id = EventId::of_content(&[b"m"], 1, &[b"f"], 0);
         let encoded = Encoder::new().unwrap().encode(content, data).unwrap();
+        assert!(encoded.body.len() <= MAX_BODY_BYTES);
         let mut item = new(id, content, encoded.body);
         stamp(&mut item, id, Millis(1_795_300_005_123), 8, 1_000);
+        let whole = encoded
+            .whole
+            .map(|whole| from_object(&item, &whole).unwrap());
         let event = from_item(&item).unwrap();
-        assert_eq!(
-            (event.id, event.received_at),
-            (id, Millis(1_795_300_005_123))
-        );
-        assert_eq!(event.content.truncated, encoded.truncated);
+        for event in whole.iter().chain([&event]) {
+            assert_eq!(
+                (event.id, event.received_at),
+                (id, Millis(1_795_300_005_123))
+            );
+        }
+        (event, whole)
+    }
+
+    fn stored(content: &Content<'_>, data: Option<&str>) -> Event<'static> {
+        let (event, whole) = both(content, data);
+        assert!(whole.is_none() && !event.content.truncated);
         event
     }
 
@@ -283,18 +318,41 @@ mod tests {
     }
 
     #[test]
-    fn an_event_too_large_for_an_item_is_stored_without_its_data() {
+    fn an_event_too_large_for_an_item_is_there_without_its_data_and_whole_beside_it() {
         let data = format!("\"{}\"", noise(700_000));
-        let event = stored(&content("s".into()), Some(&data));
+        let (event, whole) = both(&content("s".into()), Some(&data));
         assert!(event.content.truncated && event.data.is_none());
         assert_eq!(event.content.subject.as_deref(), Some("s"));
+        let whole = whole.unwrap();
+        assert!(!whole.content.truncated && whole.data.as_deref() == Some(data.as_str()));
+        assert_eq!(whole.content.subject.as_deref(), Some("s"));
     }
 
     #[test]
-    fn an_event_whose_fields_are_too_large_keeps_what_is_bounded() {
-        let event = stored(&content(noise(700_000)), Some("1"));
+    fn an_event_whose_fields_are_too_large_keeps_what_is_bounded_and_is_whole_beside_it() {
+        let subject = noise(700_000);
+        let (event, whole) = both(&content(subject.clone()), Some("1"));
         assert!(event.content.truncated && event.data.is_none() && event.content.subject.is_none());
         assert_eq!(event.content.kind, "click");
+        let whole = whole.unwrap();
+        assert!(!whole.content.truncated && whole.data.as_deref() == Some("1"));
+        assert_eq!(whole.content.subject.as_deref(), Some(subject.as_str()));
+    }
+
+    #[test]
+    fn the_largest_text_that_can_arrive_is_read_again() {
+        let replaced = "\u{fffd}".repeat(4_500_000);
+        let event = stored(&content(replaced.clone()), Some(&format!("\"{replaced}\"")));
+        assert_eq!(event.data.unwrap().len(), replaced.len() + 2);
+    }
+
+    #[test]
+    fn an_item_names_the_object_in_which_its_event_is_whole() {
+        let id = EventId::of_content(&[b"m"], 1, &[b"f"], 0);
+        let mut item = new(id, &content("s".into()), Vec::new());
+        assert_eq!(object(&item), None);
+        set_object(&mut item, keys::object(id));
+        assert_eq!(object(&item), Some(format!("oversized/{id}").as_str()));
     }
 
     #[test]

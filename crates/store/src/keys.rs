@@ -37,6 +37,11 @@ pub(crate) fn parse_feed_at(text: &str) -> Option<Position> {
     })
 }
 
+/// The key of the object in which an event is whole that its item cannot hold.
+pub(crate) fn object(id: EventId) -> String {
+    format!("oversized/{id}")
+}
+
 /// The partition of a connection.
 pub(crate) fn connection_shard(connection_id: &str) -> String {
     let digest = Sha256::digest(connection_id.as_bytes());

@@ -1,6 +1,6 @@
-//! DynamoDB: the only place that knows keys and attribute names.
+//! DynamoDB and S3: the only place that knows keys and attribute names.
 //!
-//! Each type is what some function may do to a table, with the IAM actions that it needs for it;
+//! Each type is what some function may do to a table or a bucket, with the IAM actions that it needs for it;
 //! a function's rights are those of the types in its `Deps`. `docs/DATA-MODEL.md` describes the
 //! tables.
 
@@ -14,6 +14,8 @@ pub mod feed;
 pub mod item;
 mod keys;
 mod late;
+mod oversized;
+mod reader;
 
 pub use connections::{
     Connection, ConnectionForget, ConnectionList, ConnectionRegister, ConnectionSession,
@@ -21,3 +23,5 @@ pub use connections::{
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, FeedReader, FeedScan};
+pub use oversized::{OversizedReader, OversizedWriter};
+pub use reader::EventReader;

@@ -11,7 +11,9 @@ use crate::Deps;
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1_000;
-/// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes.
+/// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes. An event that
+/// is larger by itself, or too large for its item, is in it without `data`: read by its id it is
+/// whole, and a page costs the same whatever is in it.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// How many events are read at once.
 const CHUNK: usize = 100;
@@ -44,12 +46,7 @@ impl Query {
                         .map_err(|error| bad("bad_cursor", format!("before: {error}")))?
                         .position;
                 }
-                _ => {
-                    return Err(bad(
-                        "unknown_parameter",
-                        format!("there is no parameter {name:?}"),
-                    ));
-                }
+                _ => return Err(unknown_parameter(name)),
             }
         }
         Ok(query)
@@ -69,7 +66,14 @@ fn limit(value: &str) -> Result<usize, HttpError> {
         })
 }
 
-fn bad(code: &'static str, message: String) -> HttpError {
+pub(crate) fn unknown_parameter(name: &str) -> HttpError {
+    bad(
+        "unknown_parameter",
+        format!("there is no parameter {name:?}"),
+    )
+}
+
+pub(crate) fn bad(code: &'static str, message: String) -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, code, message)
 }
 
@@ -103,7 +107,7 @@ async fn fill(
             return Ok(None);
         };
         for event in &events {
-            let json = event.to_json(&deps.feed);
+            let json = event.to_json_within(&deps.feed, true, PAGE_BYTES);
             if count > 0 && body.len() + json.len() > PAGE_BYTES {
                 return Ok(last);
             }

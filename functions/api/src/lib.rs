@@ -1,5 +1,7 @@
-//! Woken by the HTTP API's other routes. Answers the newest events to who has the token.
+//! Woken by the HTTP API's other routes. Answers the newest events, or one of them, to who has the
+//! token.
 
+mod event;
 mod history;
 
 use domain::{Feed, Redacted};
@@ -7,14 +9,15 @@ use http::{StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
 use platform::http::{HttpError, json};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
 use serde::Deserialize;
-use store::FeedReader;
+use store::{EventReader, FeedReader, OversizedReader};
 
 /// What the function works with.
 #[derive(Debug)]
 pub struct Deps {
     reader: FeedReader,
+    events: EventReader,
     feed: Feed,
     secret: Secret<Settings>,
 }
@@ -26,21 +29,39 @@ struct Settings {
 }
 
 impl Deps {
-    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `FEED_ID` and `SECRET_ID`.
+    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `OVERSIZED_BUCKET`, `FEED_ID` and
+    /// `SECRET_ID`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
     pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
+        let table = config::required(lookup, "EVENTS_TABLE")?;
+        let retention_days = config::required_parsed(lookup, "RETENTION_DAYS")?;
+        let bucket = config::required(lookup, "OVERSIZED_BUCKET")?;
         Ok(Deps {
             reader: FeedReader::new(
                 aws.dynamodb(),
-                config::required(lookup, "EVENTS_TABLE")?,
+                table.clone(),
                 config::required_parsed(lookup, "FEED_SHARDS")?,
-                config::required_parsed(lookup, "RETENTION_DAYS")?,
+                retention_days,
+            ),
+            events: EventReader::new(
+                aws.dynamodb(),
+                table,
+                retention_days,
+                OversizedReader::new(aws.s3(), bucket),
             ),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = tokio::join!(self.secret.get(), self.reader.open());
+        })
+        .await;
     }
 }
 
@@ -49,6 +70,8 @@ impl Deps {
 pub fn permissions() -> Vec<Permission> {
     vec![
         Permission::new(Resource::EventsTable, FeedReader::TABLE_ACTIONS),
+        Permission::new(Resource::EventsTable, EventReader::ACTIONS),
+        Permission::new(Resource::OversizedObjects, OversizedReader::ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
         Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
     ]
@@ -66,13 +89,33 @@ pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Err
     let answer = match request.raw_http_path() {
         "/healthz" => Ok(json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
         "/v1/events" => list(deps, &request_id, &request).await,
-        _ => Err(HttpError::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is nothing at this path",
-        )),
+        path => match path.strip_prefix("/v1/events/") {
+            Some(id) => one(deps, &request_id, &request, id).await,
+            None => Err(not_found("there is nothing at this path")),
+        },
     };
     Ok(answer.unwrap_or_else(HttpError::into_response))
+}
+
+fn not_found(message: &'static str) -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+async fn one(
+    deps: &Deps,
+    request_id: &str,
+    request: &Request,
+    id: &str,
+) -> Result<Response<Body>, HttpError> {
+    authorize(deps, request_id, request).await?;
+    let text = event::text(deps, request_id, request, id).await?;
+    tracing::info!(
+        request.id = request_id,
+        http.status = 200,
+        body_bytes = text.len(),
+        "An event was answered."
+    );
+    Ok(json(StatusCode::OK, text))
 }
 
 async fn list(

@@ -11,5 +11,6 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
     let deps = api::Deps::new(&aws, &config::process)?;
+    deps.open().await;
     run(service_fn(|request: Request| api::handle(&deps, request))).await
 }

@@ -11,7 +11,9 @@ use http::{HeaderValue, StatusCode};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
+use platform::{
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
+};
 use serde::Deserialize;
 use store::ConnectionRegister;
 
@@ -41,6 +43,14 @@ impl Deps {
             secret: Secret::new(aws.secrets_manager(), lookup)?,
             metrics: Metrics::new(lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = tokio::join!(self.secret.get(), self.connections.open());
+        })
+        .await;
     }
 }
 

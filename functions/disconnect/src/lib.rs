@@ -7,7 +7,7 @@ use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxy
 use http::StatusCode;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, config};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
 use store::ConnectionForget;
 
 /// What the function works with.
@@ -26,6 +26,14 @@ impl Deps {
         Ok(Deps {
             connections: ConnectionForget::new(aws.dynamodb(), table),
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            self.connections.open().await;
+        })
+        .await;
     }
 }
 

@@ -18,7 +18,9 @@ use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::{Connections, Posted};
 use platform::http::websocket;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
+use platform::{
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
+};
 use store::{Connection, ConnectionSession, FeedReader, StoreError};
 
 use crate::action::{Action, Bad};
@@ -58,6 +60,14 @@ impl Deps {
             aws: aws.clone(),
             metrics: Metrics::new(lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = self.session.get("init").await;
+        })
+        .await;
     }
 }
 
@@ -137,18 +147,7 @@ pub async fn handle(
         }
         Err(Failure::Gone) => None,
     };
-    let is_incomplete = matches!(answer, Some(Answer::Live { recovered, .. }) if !recovered);
-    deps.metrics.record(
-        clock::now(),
-        &[
-            (metrics::RESUMES, is_resume.into()),
-            (
-                metrics::EVENTS_REPLAYED,
-                client.replayed.load(Ordering::Relaxed),
-            ),
-            (metrics::RESUMES_NOT_RECOVERED, is_incomplete.into()),
-        ],
-    );
+    count(&client, is_resume, answer.as_ref());
     if let Some(answer) = answer {
         client
             .connections
@@ -162,6 +161,19 @@ pub async fn handle(
         "A message was served."
     );
     Ok(websocket(StatusCode::OK))
+}
+
+fn count(client: &Client<'_>, is_resume: bool, answer: Option<&Answer>) {
+    let is_incomplete = matches!(answer, Some(Answer::Live { recovered, .. }) if !recovered);
+    let replayed = client.replayed.load(Ordering::Relaxed);
+    client.deps.metrics.record(
+        clock::now(),
+        &[
+            (metrics::RESUMES, is_resume.into()),
+            (metrics::EVENTS_REPLAYED, replayed),
+            (metrics::RESUMES_NOT_RECOVERED, is_incomplete.into()),
+        ],
+    );
 }
 
 async fn act(client: &Client<'_>, action: Result<Action, Bad>) -> Result<Option<Answer>, Failure> {

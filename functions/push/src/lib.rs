@@ -20,7 +20,9 @@ use lambda_runtime::{Error, LambdaEvent};
 use platform::connections::Connections;
 use platform::rate::Rate;
 use platform::telemetry::Chain;
-use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, stream};
+use platform::{
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, stream,
+};
 use store::{ConnectionList, StoreError};
 use tokio::time::{Instant, timeout_at};
 
@@ -75,6 +77,15 @@ impl Deps {
             retention_ms: u64::from(retention_days) * DAY_MS,
             metrics: Metrics::new(lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let list = self.directory.connections(&self.list, clock::now());
+            let _ = tokio::join!(list, self.connections.open());
+        })
+        .await;
     }
 }
 

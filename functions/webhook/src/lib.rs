@@ -14,9 +14,11 @@ use lambda_http::{Body, Error, Request, RequestExt, Response};
 use mandrill::WebhookKey;
 use platform::http::{HttpError, empty};
 use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, metrics};
+use platform::{
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
+};
 use serde::Deserialize;
-use store::{EventWriter, StoreError};
+use store::{EventWriter, OversizedWriter, StoreError};
 
 use crate::admission::{Admitted, Candidate};
 
@@ -54,7 +56,8 @@ pub struct UrlSecret {
 }
 
 impl Deps {
-    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `METRICS_STACK`, `RETENTION_DAYS`, `SECRET_ID` and
+    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `METRICS_STACK`, `OVERSIZED_BUCKET`, `RETENTION_DAYS`,
+    /// `SECRET_ID` and
     /// `WEBHOOK_PATH`.
     ///
     /// # Errors
@@ -66,11 +69,20 @@ impl Deps {
                 config::required(lookup, "EVENTS_TABLE")?,
                 config::required_parsed(lookup, "FEED_SHARDS")?,
                 config::required_parsed(lookup, "RETENTION_DAYS")?,
+                OversizedWriter::new(aws.s3(), config::required(lookup, "OVERSIZED_BUCKET")?),
             ),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
             path: config::required(lookup, "WEBHOOK_PATH")?,
             metrics: Metrics::new(lookup)?,
         })
+    }
+
+    /// Reads what init can read, and opens connections to AWS.
+    pub async fn open(&self) {
+        init::within_limit(async {
+            let _ = tokio::join!(self.secret.get(), self.events.open());
+        })
+        .await;
     }
 }
 
@@ -79,6 +91,7 @@ impl Deps {
 pub fn permissions() -> Vec<Permission> {
     vec![
         Permission::new(Resource::EventsTable, EventWriter::ACTIONS),
+        Permission::new(Resource::OversizedObjects, OversizedWriter::ACTIONS),
         Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
     ]
 }
@@ -189,6 +202,7 @@ async fn store(
         batch.stored = appended.stored,
         batch.duplicates = appended.duplicates,
         batch.unknown = unknown,
+        batch.oversized = appended.oversized,
         batch.truncated = appended.truncated,
         batch.refused = appended.refused,
         "A batch was stored."
@@ -200,6 +214,7 @@ async fn store(
             (metrics::EVENTS_STORED, appended.stored as u64),
             (metrics::EVENTS_DUPLICATE, appended.duplicates as u64),
             (metrics::EVENTS_UNKNOWN, unknown as u64),
+            (metrics::EVENTS_OVERSIZED, appended.oversized as u64),
             (metrics::EVENTS_TRUNCATED, appended.truncated as u64),
             (metrics::EVENTS_REFUSED, appended.refused as u64),
         ],

@@ -11,6 +11,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
     let deps = webhook::Deps::new(&aws, &config::process)?;
+    deps.open().await;
     run(service_fn(|request: Request| {
         webhook::handle(&deps, request)
     }))

@@ -17,7 +17,6 @@ mod stream;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,12 +29,12 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::worker::Worker;
 use engine::Engine;
 use meter::Meter;
 use operation::{Operation, check_size};
 use positions::Positions;
 use stream::StreamReader;
-use worker::Worker;
 
 pub use faults::Faults;
 pub use maintenance::Maintenance;
@@ -46,7 +45,6 @@ pub use stream::{
     shard_of,
 };
 pub use tables::CreateError;
-pub use worker::Stopped;
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
 use super::engine::key_names;
-use super::worker::Stopped;
+use crate::worker::Stopped;
 
 /// The shards of every stream. dynoxide has one; on AWS a stream has several, which run at different speeds.
 pub const SHARDS: usize = 4;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::engine::{Engine, internal};
 use super::operation::{DynamoError, Operation};
-use super::worker::Stopped;
+use crate::worker::Stopped;
 
 /// Why a table of the template is not there.
 #[derive(Debug, thiserror::Error)]

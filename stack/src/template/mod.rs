@@ -25,9 +25,9 @@ use serde_json::{Map, Value, json};
 pub use error::{Place, TemplateError};
 pub use filter::{FilterPattern, PatternError};
 pub use resources::{
-    AttributeDefinition, Effect, Function, GeneratedSecret, HttpApi, HttpRoute, Index, KeyElement,
-    PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret, SecretContent, StartingPosition,
-    Statement, StreamMapping, Table, WebSocketApi,
+    AttributeDefinition, Bucket, Effect, Expiration, Function, GeneratedSecret, HttpApi, HttpRoute,
+    Index, KeyElement, PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret, SecretContent,
+    StartingPosition, Statement, StreamMapping, Table, WebSocketApi,
 };
 
 use intrinsics::Scope;
@@ -113,6 +113,8 @@ pub struct Template {
     pub mappings: Vec<StreamMapping>,
     /// SQS queues.
     pub queues: Vec<Queue>,
+    /// S3 buckets.
+    pub buckets: Vec<Bucket>,
     /// Secrets.
     pub secrets: Vec<Secret>,
     /// The template's outputs, without those that name a thing which does not exist on a desk.
@@ -171,6 +173,12 @@ impl Template {
         self.queues.iter().find(|queue| queue.arn == arn)
     }
 
+    /// The bucket with this ARN.
+    #[must_use]
+    pub fn bucket(&self, arn: &str) -> Option<&Bucket> {
+        self.buckets.iter().find(|bucket| bucket.arn == arn)
+    }
+
     fn resolve(document: &Value, settings: &Settings) -> Result<Self, TemplateError> {
         let sections = document
             .as_object()
@@ -226,7 +234,11 @@ impl Template {
                     "a table without StreamSpecification",
                 ));
             }
-            self.check_queue(mapping.on_failure_arn.as_deref(), &path)?;
+            if let Some(arn) = mapping.on_failure_arn.as_deref()
+                && self.bucket(arn).is_none()
+            {
+                self.check_queue(Some(arn), &path)?;
+            }
         }
         for queue in &self.queues {
             let path = format!("Resources.{}.Properties.RedrivePolicy", queue.logical_id);

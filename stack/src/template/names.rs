@@ -54,6 +54,17 @@ impl Target {
                 name.to_owned(),
                 [("Arn", arn("lambda", format!("function:{name}")))],
             ),
+            "AWS::S3::Bucket" => Self::live(
+                kind,
+                name.to_owned(),
+                [
+                    ("Arn", format!("arn:aws:s3:::{name}")),
+                    (
+                        "RegionalDomainName",
+                        format!("{name}.s3.{region}.amazonaws.com"),
+                    ),
+                ],
+            ),
             "AWS::SQS::Queue" => {
                 let url = format!("{}/{ACCOUNT_ID}/{name}", settings.http_url);
                 Self::live(
@@ -147,6 +158,7 @@ pub(super) fn name_property(kind: &str) -> Option<&'static str> {
     match kind {
         "AWS::DynamoDB::Table" => Some("TableName"),
         "AWS::Serverless::Function" => Some("FunctionName"),
+        "AWS::S3::Bucket" => Some("BucketName"),
         "AWS::SQS::Queue" => Some("QueueName"),
         "AWS::SecretsManager::Secret" => Some("Name"),
         _ => None,
@@ -158,6 +170,8 @@ pub(super) fn generated_name(kind: &str, id: &str, suffix: &str) -> String {
     match kind {
         // Secrets Manager's names come without the stack's.
         "AWS::SecretsManager::Secret" => format!("{id}-{suffix}"),
+        // Bucket names are host names.
+        "AWS::S3::Bucket" => format!("{STACK_NAME}-{id}-{suffix}").to_ascii_lowercase(),
         _ => format!("{STACK_NAME}-{id}-{suffix}"),
     }
 }
@@ -212,6 +226,7 @@ mod tests {
             reference("AWS::SQS::Queue"),
             "http://localhost:8080/000000000000/posthorn-Thing-1ABCDEF"
         );
+        assert_eq!(reference("AWS::S3::Bucket"), "posthorn-thing-1abcdef");
         let secret = reference("AWS::SecretsManager::Secret");
         let tail = secret
             .strip_prefix("arn:aws:secretsmanager:us-east-1:000000000000:secret:Thing-1ABCDEF-")
@@ -228,6 +243,10 @@ mod tests {
             "arn:aws:dynamodb:us-east-1:000000000000:table/posthorn-Thing-1ABCDEF"
         );
         assert!(attribute("AWS::DynamoDB::Table", "StreamArn").contains("-1ABCDEF/stream/2"));
+        assert_eq!(
+            attribute("AWS::S3::Bucket", "Arn"),
+            "arn:aws:s3:::posthorn-thing-1abcdef"
+        );
         assert_eq!(
             attribute("AWS::SQS::Queue", "Arn"),
             "arn:aws:sqs:us-east-1:000000000000:posthorn-Thing-1ABCDEF"

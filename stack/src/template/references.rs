@@ -59,8 +59,17 @@ pub(super) fn names(value: &Value) -> impl Iterator<Item = &str> {
     names.into_iter()
 }
 
-/// SAM gives a function a role, and each API a stage.
+/// SAM gives a function a role and event source mappings, and each API a stage.
 fn is_made_by_sam(name: &str, resources: &Map<String, Value>) -> bool {
+    let is_mapping = resources.iter().any(|(id, resource)| {
+        let event = name
+            .strip_prefix(id.as_str())
+            .and_then(|event| resource["Properties"]["Events"].get(event));
+        event.is_some_and(|event| event["Type"] == "DynamoDB")
+    });
+    if is_mapping {
+        return true;
+    }
     let made = [
         ("AWS::Serverless::Function", "Role"),
         ("AWS::Serverless::HttpApi", "ApiGatewayDefaultStage"),

@@ -36,7 +36,8 @@ pub struct StreamMapping {
     pub max_record_age_seconds: Option<u32>,
     /// Whether the function answers with the records to retry (`ReportBatchItemFailures`).
     pub reports_batch_item_failures: bool,
-    /// The ARN of the queue that is told of a batch given up.
+    /// The ARN of the queue that is told of a batch given up, or of the bucket that keeps its
+    /// records.
     pub on_failure_arn: Option<String>,
 }
 
@@ -164,7 +165,7 @@ fn on_failure(properties: &mut Properties<'_>) -> Result<Option<String>, Templat
         return Ok(None);
     };
     // SAM grants the right to send only when it is told the type.
-    let kind = on_failure.word("Type", &["SQS"])?;
+    let kind = on_failure.word("Type", &["S3", "SQS"])?;
     on_failure.required("Type", kind)?;
     let arn = on_failure.required_text("Destination")?;
     on_failure.finish()?;

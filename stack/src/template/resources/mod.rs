@@ -1,6 +1,7 @@
 //! The resources of a template as typed values, one file for each family.
 
 mod api;
+mod bucket;
 mod function;
 mod mapping;
 mod policy;
@@ -10,6 +11,7 @@ mod table;
 use serde_json::Value;
 
 pub use api::{HttpApi, HttpRoute, RouteKey, WebSocketApi};
+pub use bucket::{Bucket, Expiration};
 pub use function::Function;
 pub use mapping::{StartingPosition, StreamMapping};
 pub use policy::{Effect, PolicyCondition, Statement};
@@ -73,6 +75,7 @@ impl<'a> Source<'a> {
     pub(super) fn read(&self, template: &mut Template) -> Result<(), TemplateError> {
         match self.kind {
             "AWS::DynamoDB::Table" => template.tables.push(Table::read(self)?),
+            "AWS::S3::Bucket" => template.buckets.push(Bucket::read(self)?),
             "AWS::SQS::Queue" => template.queues.push(Queue::read(self)?),
             "AWS::SecretsManager::Secret" => template.secrets.push(Secret::read(self)?),
             "AWS::Serverless::Function" => function::read(self, template)?,

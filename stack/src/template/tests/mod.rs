@@ -40,6 +40,8 @@ fn function(more: &str) -> String {
         "Resources:{TABLE}
   Failures:
     Type: AWS::SQS::Queue
+  Kept:
+    Type: AWS::S3::Bucket
   Web: {{Type: AWS::Serverless::HttpApi}}
   Reader:
     Type: AWS::Serverless::Function
@@ -134,6 +136,24 @@ fn types_without_a_meaning_on_a_desk_are_skipped_but_their_references_checked() 
         parse(&alarm("Topik")).unwrap_err(),
         "Alarm.Properties.Anything (line 6): refers to Topik, which the template does not have"
     );
+}
+
+#[test]
+fn what_sam_makes_can_be_named_where_it_is_skipped() {
+    let alarm = |made: &str| {
+        let events = "      Events:
+        New: {Type: DynamoDB, Properties: {Stream: !GetAtt Rows.StreamArn, StartingPosition: LATEST}}
+        Get: {Type: HttpApi, Properties: {ApiId: !Ref Web, Method: GET, Path: /}}";
+        parse(&function(&format!(
+            "{events}\n  Alarm: {{Type: AWS::CloudWatch::Alarm, Properties: {{Of: !Ref {made}}}}}"
+        )))
+    };
+    for made in ["ReaderRole", "ReaderNew", "WebApiGatewayDefaultStage"] {
+        assert!(alarm(made).is_ok(), "{made}");
+    }
+    for other in ["ReaderNews", "ReaderGet", "Reader2"] {
+        assert!(alarm(other).is_err(), "{other}");
+    }
 }
 
 #[test]
@@ -328,6 +348,38 @@ fn a_mapping_is_read_in_full() {
     assert_eq!(
         mapping.on_failure_arn.as_deref(),
         Some("arn:aws:sqs:us-east-1:000000000000:posthorn-Failures-X1")
+    );
+}
+
+#[test]
+fn a_mapping_may_give_records_up_to_a_bucket() {
+    let mapping = mapping(
+        "            DestinationConfig: {OnFailure: {Type: S3, Destination: !GetAtt Kept.Arn}}",
+    )
+    .unwrap();
+    assert_eq!(
+        mapping.on_failure_arn.as_deref(),
+        Some("arn:aws:s3:::posthorn-kept-x1")
+    );
+}
+
+#[test]
+fn a_bucket_does_only_what_is_understood() {
+    let bucket = |properties: &str| {
+        parse(&format!(
+            "Resources: {{B: {{Type: AWS::S3::Bucket, Properties: {{{properties}}}}}}}"
+        ))
+    };
+    let template = bucket("BucketName: mine, OwnershipControls: {Rules: []}").unwrap();
+    let mine = template.bucket("arn:aws:s3:::mine").unwrap();
+    assert_eq!(
+        (mine.logical_id.as_str(), mine.name.as_str()),
+        ("B", "mine")
+    );
+    assert!(
+        bucket("WebsiteConfiguration: {}")
+            .unwrap_err()
+            .contains("WebsiteConfiguration is not understood")
     );
 }
 

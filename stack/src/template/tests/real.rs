@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings;
-use crate::template::{STACK_NAME, SecretContent, Template};
+use crate::template::{Expiration, STACK_NAME, SecretContent, Template};
 
 const REAL: &str = include_str!("../../../../infra/template.yaml");
 
@@ -78,7 +78,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     };
     assert_eq!(
         variables("WebhookFunction"),
-        "EVENTS_TABLE FEED_SHARDS METRICS_STACK RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
+        "EVENTS_TABLE FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBHOOK_PATH"
     );
     assert_eq!(
         variables("ConnectFunction"),
@@ -98,7 +98,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK RETENTION_DAYS SECRET_ID"
+        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
@@ -112,6 +112,51 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
         template.table("EventsTable").unwrap().name
     );
     assert_eq!(webhook.environment["SECRET_ID"], template.secrets[0].arn);
+}
+
+#[test]
+fn what_is_optional_can_be_switched_on() {
+    let plain = real(&[]);
+    let push = |template: &Template| template.function("PushFunction").unwrap().clone();
+    assert_eq!(push(&plain).reserved_concurrency, None);
+    assert_eq!(push(&plain).environment["PUSH_RATE"], "2000");
+    let full = real(&[
+        ("PushConcurrency", "5"),
+        ("PushRate", "300"),
+        ("Dashboard", "on"),
+        ("HttpAccessLogs", "on"),
+        ("WebSocketAccessLogs", "on"),
+        ("HttpDomainName", "hooks.example.com"),
+        ("WebSocketDomainName", "live.example.com"),
+        ("HostedZoneId", "Z1"),
+        ("AlarmEmail", "ops@example.com"),
+        ("QuietHours", "6"),
+    ]);
+    assert_eq!(push(&full).reserved_concurrency, Some(5));
+    assert_eq!(push(&full).environment["PUSH_RATE"], "300");
+    assert_eq!(full.buckets.len(), plain.buckets.len() + 1);
+    assert_eq!(
+        full.outputs["WebhookUrl"],
+        "https://hooks.example.com/mandrill"
+    );
+    // The stage is part of the API's own address, and no part of a name of one's own.
+    assert_eq!(full.outputs["WebSocketUrl"], "wss://live.example.com");
+    assert!(plain.outputs["WebSocketUrl"].ends_with("/live"));
+}
+
+#[test]
+fn the_real_templates_oversized_events_expire_with_their_items() {
+    let template = real(&[("RetentionDays", "7")]);
+    let mut buckets = template.buckets.iter();
+    let bucket = buckets.find(|bucket| bucket.logical_id == "OversizedBucket");
+    let expirations = &bucket.unwrap().expirations;
+    assert_eq!(
+        expirations,
+        &[Expiration {
+            prefix: "oversized/".to_owned(),
+            days: 7
+        }]
+    );
 }
 
 #[test]
@@ -170,8 +215,8 @@ fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
     assert!(!push.matches(&json!({"eventName": "MODIFY"})));
     assert!(
         template
-            .queue(push.on_failure_arn.as_deref().unwrap())
-            .is_some()
+            .bucket(push.on_failure_arn.as_deref().unwrap())
+            .is_some_and(|bucket| bucket.logical_id == "FailuresBucket")
     );
 }
 

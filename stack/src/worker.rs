@@ -13,13 +13,13 @@ type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 #[error("the database thread has stopped")]
 pub struct Stopped;
 
-pub(super) struct Worker<S> {
+pub(crate) struct Worker<S> {
     jobs: Option<mpsc::Sender<Job<S>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<S: Send + 'static> Worker<S> {
-    pub(super) fn start(name: &str, mut state: S) -> io::Result<Worker<S>> {
+    pub(crate) fn start(name: &str, mut state: S) -> io::Result<Worker<S>> {
         let (jobs, queue) = mpsc::channel::<Job<S>>();
         let thread = Builder::new().name(name.to_owned()).spawn(move || {
             for job in queue {
@@ -33,7 +33,7 @@ impl<S: Send + 'static> Worker<S> {
     }
 
     /// Runs `job` after those already waiting. It runs even when the caller stops waiting for it.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut S) -> T + Send + 'static,
     ) -> Result<T, Stopped> {

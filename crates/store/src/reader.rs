@@ -1,0 +1,75 @@
+//! Reading one event, whole.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use domain::{Event, EventId, Millis};
+use tokio::time::Instant;
+
+use crate::batch::{self, Read};
+use crate::error::StoreError;
+use crate::item;
+use crate::oversized::OversizedReader;
+
+/// How long reading may take.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// Reads events by their ids.
+#[derive(Debug, Clone)]
+pub struct EventReader {
+    client: Client,
+    table: String,
+    retention_ms: u64,
+    oversized: OversizedReader,
+}
+
+impl EventReader {
+    /// The IAM actions that it needs on the table.
+    pub const ACTIONS: &'static [&'static str] = &["dynamodb:BatchGetItem"];
+
+    /// Reads from `table`, which keeps events for `retention_days`, and what is too large for it
+    /// from `oversized`.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        table: String,
+        retention_days: u32,
+        oversized: OversizedReader,
+    ) -> EventReader {
+        EventReader {
+            client,
+            table,
+            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            oversized,
+        }
+    }
+
+    /// The event with this id; none when it is not kept (any more). It is `truncated` only if the
+    /// object that should have the whole of it is gone.
+    ///
+    /// # Errors
+    /// When DynamoDB or S3 does not answer, or has something else than was stored.
+    pub async fn get(
+        &self,
+        id: EventId,
+        now: Millis,
+    ) -> Result<Option<Event<'static>>, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let items = batch::get(&self.client, &self.table, &[id], Read::Item, deadline).await?;
+        let Some(item) = items.first() else {
+            return Ok(None);
+        };
+        let event = item::from_item(item)?;
+        // Expired items stay readable until DynamoDB gets to them.
+        if event.received_at < now.minus(self.retention_ms) {
+            return Ok(None);
+        }
+        let Some(key) = item::object(item) else {
+            return Ok(Some(event));
+        };
+        Ok(Some(match self.oversized.get(key, deadline).await? {
+            Some(body) => item::from_object(item, &body)?,
+            None => event,
+        }))
+    }
+}

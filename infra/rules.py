@@ -1,0 +1,250 @@
+"""What has to hold of the template that no linter knows: code, routes, mappings, the page."""
+
+import json
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def of_source(source):
+    """Findings in the template as it is written."""
+    return check_code(source) + check_event_paths(source) + check_filters(source) + check_mappings(source)
+
+
+def of_translated(translated):
+    """Findings in what SAM makes of it."""
+    return (
+        check_invocations(translated)
+        + check_webhook_methods(translated)
+        + check_destinations(translated)
+        + check_page(translated)
+    )
+
+
+def of_type(template, kind):
+    return {name: it for name, it in template["Resources"].items() if it["Type"] == kind}
+
+
+def named(value, candidates):
+    """The candidates that a value refers to, by whichever intrinsic function."""
+    words = re.findall(r"\w+", json.dumps(value))
+    return [name for name in candidates if name in words]
+
+
+def check_code(source):
+    """`sam build` runs cargo in CodeUri, where the wanted program has to be a package's own."""
+    found = []
+    for name, function in of_type(source, "AWS::Serverless::Function").items():
+        code = HERE / function["Properties"].get("CodeUri", "")
+        binary = function.get("Metadata", {}).get("BuildProperties", {}).get("Binary")
+        if not (code / "Cargo.toml").is_file():
+            found.append(f"{name}: CodeUri has no Cargo.toml: {code}")
+        if binary != code.name:
+            found.append(f"{name}: Binary is {binary}, but CodeUri is the package {code.name}")
+    return found
+
+
+def events(source):
+    """Each event of each function: its place, the function, its type and its properties."""
+    for name, function in of_type(source, "AWS::Serverless::Function").items():
+        for event, it in function["Properties"].get("Events", {}).items():
+            yield f"{name}.{event}", function["Properties"], it["Type"], it.get("Properties", {})
+
+
+def check_event_paths(source):
+    """An HTTP API's import drops a route that ends with a slash, without saying so."""
+    return [
+        f"{name}: the path {properties['Path']} ends with a slash"
+        for name, _, kind, properties in events(source)
+        if kind == "HttpApi" and str(properties.get("Path", "")).endswith("/")
+    ]
+
+
+def check_filters(source):
+    """A filter pattern is text to CloudFormation; AWS refuses it only while deploying."""
+    found = []
+    for name, _, _, properties in events(source):
+        for each in properties.get("FilterCriteria", {}).get("Filters", []):
+            try:
+                pattern = json.loads(each["Pattern"])
+            except ValueError as error:
+                found.append(f"{name}: the filter pattern is not JSON: {error}")
+                continue
+            found += [f"{name}: the filter pattern's {field} is not a list" for field in unlisted(pattern)]
+    return found
+
+
+def unlisted(pattern, field=""):
+    """The fields of a pattern whose leaf is not a list that is not empty."""
+    if isinstance(pattern, dict) and pattern:
+        return [bad for key, it in pattern.items() for bad in unlisted(it, f"{field}.{key}".lstrip("."))]
+    return [] if isinstance(pattern, list) and pattern else [field or "root"]
+
+
+def check_mappings(source):
+    """What every stream or queue that feeds a function needs."""
+    found = []
+    shared = source.get("Globals", {}).get("Function", {})
+    for name, function, kind, properties in events(source):
+        if kind not in ("DynamoDB", "Kinesis", "SQS"):
+            continue
+        # Without it, Lambda ignores which records failed.
+        if "ReportBatchItemFailures" not in properties.get("FunctionResponseTypes", []):
+            found.append(f"{name}: FunctionResponseTypes has no ReportBatchItemFailures")
+        if kind == "SQS":
+            timeout = function.get("Timeout", shared.get("Timeout", 3))
+            found += check_queue(source, name, properties, timeout)
+        else:
+            found += check_stream(source, name, properties)
+    return found
+
+
+def check_queue(source, name, properties, timeout):
+    """A message that becomes visible while it is worked on is worked on twice. AWS advises
+    six times the function's timeout, plus the batching window ("Configuring a queue to use
+    with Lambda")."""
+    wanted = 6 * timeout + properties.get("MaximumBatchingWindowInSeconds", 0)
+    queues = of_type(source, "AWS::SQS::Queue")
+    found = []
+    for queue in named(properties.get("Queue"), queues):
+        visible_after = queues[queue].get("Properties", {}).get("VisibilityTimeout", 30)
+        if visible_after < wanted:
+            found.append(f"{name}: {queue}.VisibilityTimeout is {visible_after}, under 6 x Timeout: {wanted}")
+        if "RedrivePolicy" not in queues[queue].get("Properties", {}):
+            found.append(f"{name}: {queue} has no RedrivePolicy, so a bad message comes for ever")
+    return found
+
+
+def check_stream(source, name, properties):
+    """A record that always fails holds its shard, unless there is a bound and a place for it."""
+    found = []
+    tables = of_type(source, "AWS::DynamoDB::Table")
+    for table in named(properties.get("Stream"), tables):
+        view = tables[table]["Properties"].get("StreamSpecification", {}).get("StreamViewType", "")
+        if "NEW" not in view:
+            found.append(f"{name}: the stream of {table} carries {view or 'nothing'}, and no new images")
+    for bound in ("MaximumRetryAttempts", "MaximumRecordAgeInSeconds"):
+        if properties.get(bound, -1) == -1:
+            found.append(f"{name}: {bound} has no bound")
+    if not properties.get("DestinationConfig", {}).get("OnFailure"):
+        found.append(f"{name}: records that are given up go nowhere")
+    return found
+
+
+def check_invocations(translated):
+    """Every route leads to a function that exists and lets the gateway call it."""
+    functions = of_type(translated, "AWS::Lambda::Function")
+    permissions = of_type(translated, "AWS::Lambda::Permission")
+    apis = of_type(translated, "AWS::ApiGatewayV2::Api")
+    allowed, found = set(), []
+    for name, permission in permissions.items():
+        targets = named(permission["Properties"]["FunctionName"], functions)
+        allowed.update(targets)
+        if not targets or not named(permission["Properties"].get("SourceArn"), apis):
+            found.append(f"{name}: lets nobody call a function of this template")
+    for route, targets in routes(translated).items():
+        called = [name for target in targets for name in named(target, functions)]
+        found += [] if called else [f"{route}: leads to no function"]
+        found += [f"{route}: {name} has no permission" for name in called if name not in allowed]
+    return found
+
+
+def routes(translated):
+    """All routes of all APIs, with the addresses that they lead to."""
+    integrations = of_type(translated, "AWS::ApiGatewayV2::Integration")
+    found = {}
+    for name, route in of_type(translated, "AWS::ApiGatewayV2::Route").items():
+        targets = named(route["Properties"].get("Target"), integrations)
+        found[name] = [integrations[it]["Properties"]["IntegrationUri"] for it in targets]
+    for api, path, method, uri in http_routes(translated):
+        found[f"{api} {method} {path}"] = [uri]
+    return found
+
+
+def http_routes(translated):
+    for api, it in of_type(translated, "AWS::ApiGatewayV2::Api").items():
+        for path, methods in it["Properties"].get("Body", {}).get("paths", {}).items():
+            for method, operation in methods.items():
+                yield api, path, method, operation.get("x-amazon-apigateway-integration", {}).get("uri")
+
+
+def check_webhook_methods(translated):
+    """Mandrill asks with HEAD before it accepts an address, and some type a slash at its end."""
+    path = translated["Parameters"]["WebhookPath"]["Default"]
+    return [
+        f"{method.upper()} {asked} does not reach WebhookFunction, but {reached or 'nothing'}"
+        for method in ("head", "post")
+        for asked in (path, f"{path}/")
+        if (reached := reaches(translated, method, asked)) != ["WebhookFunction"]
+    ]
+
+
+def reaches(translated, method, path):
+    """The functions that an HTTP API leads a request to: the route with this very path, else the
+    catch-all. (A route with variables would come in between; none has the webhook's path.)"""
+    functions = of_type(translated, "AWS::Lambda::Function")
+    known = {(route, verb): uri for _, route, verb, uri in http_routes(translated)}
+    for key in ((path, method), (path, ANY), ("$default", ANY)):
+        if key in known:
+            return named(known[key], functions)
+    return []
+
+
+ANY = "x-amazon-apigateway-any-method"
+
+
+def check_destinations(translated):
+    """Where a mapping gives records up to, its function's role has to be allowed to write. SAM
+    grants it only when it is told the destination's Type, and no linter misses it."""
+    needed = {"AWS::S3::Bucket": {"s3:PutObject", "s3:ListBucket"}, "AWS::SQS::Queue": {"sqs:SendMessage"}}
+    places = {name: it["Type"] for name, it in translated["Resources"].items() if it["Type"] in needed}
+    functions = of_type(translated, "AWS::Lambda::Function")
+    found = []
+    for name, mapping in of_type(translated, "AWS::Lambda::EventSourceMapping").items():
+        target = mapping["Properties"].get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        for function in named(mapping["Properties"]["FunctionName"], functions):
+            granted = granted_actions(translated, functions[function])
+            for place in named(target, places):
+                for action in sorted(needed[places[place]] - granted.get(place, set())):
+                    found.append(f"{name}: {function} has no right to {action} on {place}")
+    return found
+
+
+def granted_actions(translated, function):
+    """The actions that a function's role allows, by the resources that they are allowed on."""
+    granted = {}
+    roles = of_type(translated, "AWS::IAM::Role")
+    for role in named(function["Properties"]["Role"], roles):
+        for policy in roles[role]["Properties"].get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                for place in named(statement["Resource"], translated["Resources"]):
+                    granted.setdefault(place, set()).update([actions] if isinstance(actions, str) else actions)
+    return granted
+
+
+def check_page(translated):
+    """The page is as safe from CloudFront as it says itself, but may connect to less."""
+    page = re.search(r'Content-Security-Policy" content="([^"]*)"', (HERE / "../dashboard/index.html").read_text())
+    own = directives(page[1])
+    found = []
+    for name, policy in of_type(translated, "AWS::CloudFront::ResponseHeadersPolicy").items():
+        headers = policy["Properties"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+        sent = headers["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+        sent = directives(sent["Fn::Sub"][0] if isinstance(sent, dict) else sent)
+        for directive in sorted(own.keys() | {"frame-ancestors"}):
+            if directive == "frame-ancestors":
+                right = sent.get(directive) == "'none'"
+            elif directive == "connect-src":
+                right = sent.get(directive, "").startswith("'self' ") and ":" not in sent[directive]
+            else:
+                right = sent.get(directive) == own[directive]
+            found += [] if right else [f"{name}: {directive} is not as the page needs it"]
+    return found
+
+
+def directives(policy):
+    """A Content-Security-Policy as a map."""
+    parts = (part.strip().partition(" ") for part in policy.split(";"))
+    return {name: value.strip() for name, _, value in parts if name}
