@@ -16,6 +16,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::bill::Bill;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Faults, PostFault};
 use crate::http_api::request_id;
@@ -50,6 +51,8 @@ pub struct AwsEndpoint {
     pub api_id: String,
     /// What goes wrong.
     pub faults: Arc<Faults>,
+    /// What it costs.
+    pub bill: Arc<Bill>,
 }
 
 /// Whether a request is a call of an SDK: it is signed as AWS requests are.
@@ -86,7 +89,13 @@ impl AwsEndpoint {
         if credential(&parts.headers).and_then(|mut scope| scope.nth(3)) == Some("s3") {
             return match self.faults.s3_fails() {
                 true => s3::failed(),
-                false => self.s3.call(caller, parts, body).await,
+                false => {
+                    match parts.method {
+                        Method::PUT => self.bill.s3_put(),
+                        _ => self.bill.s3_get(),
+                    }
+                    self.s3.call(caller, parts, body).await
+                }
             };
         }
         match parts
@@ -167,6 +176,7 @@ impl AwsEndpoint {
                 "Secrets Manager can't find the specified secret.",
             );
         };
+        self.bill.secret_call();
         let name = request.secret_id.rsplit(':').next().unwrap_or_default();
         let value = json!({
             "ARN": request.secret_id,
@@ -232,8 +242,12 @@ impl AwsEndpoint {
             }
             Some(PostFault::Hang) => tokio::time::sleep(Duration::from_secs(60)).await,
         }
+        let bytes = message.len();
         match self.sockets.send(id, message) {
-            Ok(()) => empty(StatusCode::OK),
+            Ok(()) => {
+                self.bill.message(bytes);
+                empty(StatusCode::OK)
+            }
             Err(NotSent::Gone) => gone(),
             Err(NotSent::TooSlow) => too_slow(),
         }

@@ -8,6 +8,7 @@
 #![recursion_limit = "256"]
 
 pub mod aws;
+pub mod bill;
 pub mod cli;
 mod deployment;
 pub mod dynamodb;

@@ -276,16 +276,10 @@ impl Reader {
             // An answer that got lost: Lambda sends the batch again.
             let _ = self
                 .services
-                .functions
                 .invoke(&self.mapping.function, payload.clone())
                 .await;
         }
-        match self
-            .services
-            .functions
-            .invoke(&self.mapping.function, payload)
-            .await
-        {
+        match self.services.invoke(&self.mapping.function, payload).await {
             Ok(answer) if self.mapping.reports_batch_item_failures => failed_from(&answer, records),
             Ok(_) => Outcome::Done,
             Err(error) => Outcome::Error(error),

@@ -133,11 +133,20 @@ async fn http_api(request: Request<Incoming>, peer: SocketAddr, services: &Servi
         Err(answer) => return answer,
     };
     let payload = http_api::payload(route, &services.http_api_id, &parts, &body, peer);
-    let invoked = services.functions.invoke(&route.function, payload);
-    match timeout(http_api::INTEGRATION_TIMEOUT, invoked).await {
+    let invoked = services.invoke(&route.function, payload);
+    let answer = match timeout(http_api::INTEGRATION_TIMEOUT, invoked).await {
         Ok(result) => http_api::response(result),
         Err(_) => http_api::message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-    }
+    };
+    services
+        .bill
+        .http_request(body.len().max(answer_bytes(&answer)));
+    answer
+}
+
+fn answer_bytes(answer: &Answer) -> usize {
+    let bytes = hyper::body::Body::size_hint(answer.body()).exact();
+    bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Answer> {
@@ -159,6 +168,12 @@ fn own(path: &str, services: &Services) -> Answer {
             StatusCode::OK,
             &json!({ "status": "ok", "connections": services.sockets.count() }),
         ),
+        "bill" => {
+            let mut answer = answer_json(StatusCode::OK, &services.bill());
+            let no_store = HeaderValue::from_static("no-store");
+            answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
+            answer
+        }
         _ => match path
             .strip_prefix("queues/")
             .map(|queue| services.queues.messages(queue))

@@ -140,6 +140,14 @@ impl Sockets {
         self.open().len()
     }
 
+    /// When each of them was opened.
+    pub fn open_since(&self) -> Vec<Millis> {
+        self.open()
+            .values()
+            .map(|socket| socket.connected_at)
+            .collect()
+    }
+
     /// The ids of all that are open.
     pub fn ids(&self) -> Vec<String> {
         self.open().keys().cloned().collect()

@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::aws::AwsEndpoint;
+use crate::bill::{Bill, Readings};
 pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
-use crate::functions::{FunctionError, FunctionLog, Functions};
+use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError};
 use crate::queues::Queues;
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
@@ -27,6 +28,8 @@ use crate::{mapping, server};
 /// The template that is deployed.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 pub(crate) const REGION: &str = "us-east-1";
+/// The file in the data directory that stands for the functions' log group.
+const FUNCTIONS_LOG: &str = "functions.log";
 /// How often expired items and old stream records are looked for.
 const MAINTENANCE: Duration = Duration::from_secs(60);
 
@@ -113,6 +116,9 @@ pub(crate) struct Services {
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) queues: Queues,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) bill: Arc<Bill>,
+    /// What functions that run as processes of their own have printed.
+    functions_log: Option<PathBuf>,
     pub(crate) urls: Urls,
     pub(crate) http_api_id: String,
     pub(crate) websocket_path: String,
@@ -137,6 +143,7 @@ impl Services {
         let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
             .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
         let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
+        let bill = Arc::new(Bill::new(&template.functions, clock::now()));
         let stage = template.websocket.as_ref().map(|api| api.stage.clone());
         let http_api_id = template.http_api.as_ref().map(|api| api.api_id.clone());
         let stage = stage.unwrap_or_default();
@@ -155,11 +162,14 @@ impl Services {
                     .map(|api| api.api_id.clone())
                     .unwrap_or_default(),
                 faults: faults.clone(),
+                bill: bill.clone(),
             },
             functions,
             sockets,
             queues,
             faults,
+            bill,
+            functions_log: built.map(|_| data_dir.join(FUNCTIONS_LOG)),
             http_api_id: http_api_id.unwrap_or_default(),
             urls: deployment.urls,
             template,
@@ -169,6 +179,45 @@ impl Services {
     pub(crate) fn dynamodb(&self) -> &DynamoDb {
         &self.aws.dynamodb
     }
+
+    /// Invokes a function, on the bill.
+    pub(crate) async fn invoke(
+        &self,
+        logical_id: &str,
+        payload: String,
+    ) -> Result<String, InvokeError> {
+        let running = self.bill.invocation(logical_id);
+        let answer = self.functions.invoke(logical_id, payload).await;
+        if let Err(InvokeError::TooLarge | InvokeError::Throttled) = answer {
+            running.refused();
+        }
+        answer
+    }
+
+    /// The bill so far.
+    pub(crate) fn bill(&self) -> serde_json::Value {
+        let consumed = self.dynamodb().consumed().into_iter();
+        self.bill.to_json(&Readings {
+            now: clock::now(),
+            open_since: self.sockets.open_since(),
+            log_bytes: self.functions_log.as_deref().and_then(size),
+            dynamodb: consumed
+                .map(|(name, consumed)| (self.logical_name(&name), consumed))
+                .collect(),
+        })
+    }
+
+    /// `EventsTable/feed` for the index of that table's physical name.
+    fn logical_name(&self, name: &str) -> String {
+        let (table, index) = name.split_at(name.find('/').unwrap_or(name.len()));
+        let mut tables = self.template.tables.iter();
+        let known = tables.find(|known| known.name == table);
+        format!("{}{index}", known.map_or(table, |known| &known.logical_id))
+    }
+}
+
+fn size(file: &Path) -> Option<u64> {
+    std::fs::metadata(file).ok().map(|file| file.len())
 }
 
 fn functions(
@@ -180,7 +229,7 @@ fn functions(
     match built {
         None => Functions::in_process(&template.functions, variables),
         Some(directory) => {
-            let log = FunctionLog::create(&data_dir.join("functions.log"));
+            let log = FunctionLog::create(&data_dir.join(FUNCTIONS_LOG));
             let log = Arc::new(log.map_err(FunctionError::Log)?);
             Functions::built(&template.functions, variables, directory, &log)
         }
@@ -338,12 +387,8 @@ impl Stack {
     ///
     /// # Errors
     /// As Lambda reports it.
-    pub async fn invoke(
-        &self,
-        logical_id: &str,
-        payload: String,
-    ) -> Result<String, crate::functions::InvokeError> {
-        self.services.functions.invoke(logical_id, payload).await
+    pub async fn invoke(&self, logical_id: &str, payload: String) -> Result<String, InvokeError> {
+        self.services.invoke(logical_id, payload).await
     }
 
     /// Closes the connections and stops.

@@ -169,7 +169,8 @@ fn announcement(stack: &Stack, args: &UpArgs) -> String {
          Try, in another terminal:\n\n  \
          cargo run -- simulate{data_dir}          # a Mandrill that sends five events a second\n  \
          cargo run -- listen{data_dir}            # the feed in a terminal\n  \
-         curl -s -H 'Authorization: Bearer {token}' '{http}/v1/events?limit=3'\n\n\
+         curl -s -H 'Authorization: Bearer {token}' '{http}/v1/events?limit=3'\n  \
+         curl -s {http}/_stack/bill   # what it would have cost on AWS\n\n\
          Ctrl-C stops it; everything stored stays.\n",
         http = urls.http,
         token = urls.token,

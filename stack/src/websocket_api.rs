@@ -126,7 +126,7 @@ async fn invoke(services: &Services, route_key: &str, payload: Value) -> Option<
         .as_ref()?
         .routes
         .get(route_key)?;
-    let invoked = services.functions.invoke(function, payload.to_string());
+    let invoked = services.invoke(function, payload.to_string());
     match timeout(INTEGRATION_TIMEOUT, invoked).await {
         Ok(Ok(answer)) => serde_json::from_str(&answer).ok(),
         Ok(Err(error)) => {
@@ -162,6 +162,9 @@ async fn open(
         ended = watch_time(&socket) => ended,
     };
     services.sockets.remove(&socket.id);
+    services
+        .bill
+        .connection(socket.connected_at, platform::clock::now());
     if let Some(code) = ended.close_with {
         let frame = CloseFrame {
             code: CloseCode::from(code),
@@ -224,6 +227,7 @@ async fn read(
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {
                 socket.touch();
+                services.bill.message(text.len());
                 let (services, socket) = (services.clone(), socket.clone());
                 // The gateway does not wait for one message's function before it calls the next.
                 tokio::spawn(async move {
@@ -234,10 +238,10 @@ async fn read(
                             "connectionId": socket.id,
                             "requestId": request_id(),
                         });
+                        let failure = failure.to_string();
+                        services.bill.message(failure.len());
                         // Who is gone or slow does not learn it.
-                        let _ = services
-                            .sockets
-                            .send(&socket.id, failure.to_string().into());
+                        let _ = services.sockets.send(&socket.id, failure.into());
                     }
                 });
             }

@@ -4,27 +4,23 @@
 //! attribute: they repeat each other, and a write costs by the kilobyte.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Content, Event, EventId, Millis, Position};
 
+use crate::compression::{Compressor, decompress};
 use crate::error::StoreError;
 use crate::keys;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The version of the attributes and of what is in `body`.
-const VERSION: &str = "1";
+/// The version of the attributes and of what is in `body`. Items of version 1 differ in that their
+/// bodies were compressed without a dictionary, which a body says by itself.
+const VERSION: &str = "2";
 /// An item may have 400 KB, names and keys included; those are well below 1 KB here.
 const MAX_BODY_BYTES: usize = 400 * 1024 - 1024;
-/// The longest text that a body may decompress to. A request has at most 6 MB, 4.5 MB of which are
-/// the form; a byte of it that is no UTF-8 becomes three, and may stand in a field and in `data`.
-const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
-/// zstd's fastest ordinary level: higher ones save a few percent for several times the work.
-const LEVEL: i32 = 1;
 
 /// Between what the event says and what was received. The former is JSON, in parts as the sender
 /// wrote it: line breaks may stand in it, but no control character of another kind.
@@ -46,7 +42,7 @@ pub(crate) mod attribute {
 
 /// Turns what an event says into the bytes that are kept.
 pub(crate) struct Encoder {
-    compressor: zstd::bulk::Compressor<'static>,
+    compressor: Compressor,
 }
 
 /// The bytes that are kept of an event.
@@ -59,8 +55,7 @@ pub(crate) struct Encoded {
 
 impl Encoder {
     pub(crate) fn new() -> Result<Encoder, StoreError> {
-        let compressor = zstd::bulk::Compressor::new(LEVEL)
-            .map_err(|_| StoreError::Corrupt("no memory to compress with"))?;
+        let compressor = Compressor::new()?;
         Ok(Encoder { compressor })
     }
 
@@ -97,16 +92,22 @@ impl Encoder {
         content: &Content<'_>,
         data: Option<&str>,
     ) -> Result<Vec<u8>, StoreError> {
-        let data = data.unwrap_or_default();
-        let mut text = Vec::with_capacity(data.len() + 512);
-        serde_json::to_writer(&mut text, content)
-            .map_err(|_| StoreError::Corrupt("the content is not JSON"))?;
-        text.push(SEPARATOR);
-        text.extend_from_slice(data.as_bytes());
-        self.compressor
-            .compress(&text)
-            .map_err(|_| StoreError::Corrupt("it does not compress"))
+        self.compressor.compress(&text(content, data)?)
     }
+}
+
+/// What a body is made of, before it is compressed.
+///
+/// # Errors
+/// When the content cannot be written as JSON.
+pub fn text(content: &Content<'_>, data: Option<&str>) -> Result<Vec<u8>, StoreError> {
+    let data = data.unwrap_or_default();
+    let mut text = Vec::with_capacity(data.len() + 512);
+    serde_json::to_writer(&mut text, content)
+        .map_err(|_| StoreError::Corrupt("the content is not JSON"))?;
+    text.push(SEPARATOR);
+    text.extend_from_slice(data.as_bytes());
+    Ok(text)
 }
 
 /// The item of a new event, without what [`stamp`] sets.
@@ -200,23 +201,6 @@ fn decode(feed_at: &str, body: &[u8]) -> Result<Event<'static>, StoreError> {
     })
 }
 
-thread_local! {
-    /// Kept, as making one takes longer than decompressing an event.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-        RefCell::new(zstd::bulk::Decompressor::new().ok());
-}
-
-fn decompress(body: &[u8]) -> Result<Vec<u8>, StoreError> {
-    DECOMPRESSOR.with_borrow_mut(|decompressor| {
-        decompressor
-            .as_mut()
-            .ok_or(StoreError::Corrupt("no memory to decompress with"))?
-            // The frame says how large it is, and one that says more than the bound is refused.
-            .decompress(body, MAX_TEXT_BYTES)
-            .map_err(|_| StoreError::Corrupt("its body does not decompress"))
-    })
-}
-
 /// Reads an event from its item. It is not whole if there is an [`object`].
 pub(crate) fn from_item(item: &Item) -> Result<Event<'static>, StoreError> {
     from_object(item, body(item)?)
@@ -297,6 +281,21 @@ mod tests {
             event.content.recipient.as_deref(),
             Some("reader@example.net")
         );
+    }
+
+    #[test]
+    fn an_event_that_was_stored_under_an_older_version_is_read() {
+        let at = format!("1790812800123#{}", EventId::ZERO.key());
+        for body in [
+            &include_bytes!("item/body-1.zst")[..],
+            include_bytes!("item/body-2.zst"),
+        ] {
+            let event = decode(&at, body).unwrap();
+            assert_eq!(event.content.kind, "hard_bounce");
+            assert_eq!(event.content.tags, ["canary-tag"]);
+            let data: serde_json::Value = serde_json::from_str(&event.data.unwrap()).unwrap();
+            assert_eq!(data["event"], "hard_bounce");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod batch;
+pub mod compression;
 pub mod connections;
 mod error;
 pub mod events;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynoxide::actions::batch_write_item::{BatchWriteItemRequest, BatchWriteItemResponse};
+use dynoxide::Database;
+use dynoxide::actions::batch_write_item::BatchWriteItemRequest;
 use dynoxide::actions::put_item::PutItemRequest;
-use dynoxide::actions::transact_write_items::{
-    TransactPut, TransactWriteItem, TransactWriteItemsRequest,
-};
-use dynoxide::{Database, DynoxideError};
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::faults::{Faults, RecentWrites, halve_batch};
 use super::index_keys::IndexKeys;
+use super::meter::Meter;
+use super::metered::Metered;
 use super::operation::{Answer, DynamoError, Operation};
 
 /// dynoxide writes every ARN in this region.
@@ -42,6 +42,7 @@ const ADDITIONS: &str = "
 
 pub(super) struct Engine {
     pub(super) database: Database,
+    items: Metered,
     pub(super) connection: Connection,
     region: String,
     faults: Arc<Faults>,
@@ -56,12 +57,17 @@ impl Engine {
         connection: Connection,
         region: &str,
         faults: Arc<Faults>,
+        meter: Arc<Meter>,
         writes: watch::Sender<u64>,
     ) -> Result<Engine, rusqlite::Error> {
         // A stack may lose its last writes when the machine loses power, not when the process dies.
         connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000;")?;
         connection.execute_batch(ADDITIONS)?;
         Ok(Engine {
+            items: Metered {
+                database: database.clone(),
+                meter,
+            },
             database,
             connection,
             region: format!(":{region}:"),
@@ -95,7 +101,7 @@ impl Engine {
     }
 
     fn dispatch(&mut self, operation: Operation, body: &[u8]) -> Answer {
-        let db = &self.database;
+        let (db, items) = (&self.database, &self.items);
         match operation {
             Operation::CreateTable => self.create_table(body),
             Operation::DescribeTable => {
@@ -112,14 +118,16 @@ impl Engine {
             Operation::DescribeTimeToLive => {
                 operation.answer(body, |request| db.describe_time_to_live(request))
             }
-            Operation::GetItem => operation.answer(body, |request| db.get_item(request)),
-            Operation::DeleteItem => operation.answer(body, |request| db.delete_item(request)),
-            Operation::UpdateItem => operation.answer(body, |request| db.update_item(request)),
-            Operation::Query => operation.answer(body, |request| db.query(request)),
-            Operation::Scan => operation.answer(body, |request| db.scan(request)),
-            Operation::BatchGetItem => operation.answer(body, |request| db.batch_get_item(request)),
+            Operation::GetItem => operation.answer(body, |request| items.get_item(request)),
+            Operation::DeleteItem => operation.answer(body, |request| items.delete_item(request)),
+            Operation::UpdateItem => operation.answer(body, |request| items.update_item(request)),
+            Operation::Query => operation.answer(body, |request| items.query(request)),
+            Operation::Scan => operation.answer(body, |request| items.scan(request)),
+            Operation::BatchGetItem => {
+                operation.answer(body, |request| items.batch_get_item(request))
+            }
             Operation::TransactGetItems => {
-                operation.answer(body, |request| db.transact_get_items(request))
+                operation.answer(body, |request| items.transact_get_items(request))
             }
             Operation::PutItem | Operation::BatchWriteItem | Operation::TransactWriteItems => {
                 self.write(operation, body)
@@ -129,7 +137,7 @@ impl Engine {
 
     /// The writes that carry whole items.
     fn write(&mut self, operation: Operation, body: &[u8]) -> Answer {
-        let (db, keys) = (&self.database, &mut self.index_keys);
+        let (db, items, keys) = (&self.database, &self.items, &mut self.index_keys);
         match operation {
             Operation::BatchWriteItem => {
                 operation.answer(body, |request: BatchWriteItemRequest| {
@@ -138,7 +146,7 @@ impl Engine {
                             keys.check(db, table, &put.item)?;
                         }
                     }
-                    write_batch(db, request)
+                    items.batch_write_item(request)
                 })
             }
             Operation::TransactWriteItems => {
@@ -150,12 +158,12 @@ impl Engine {
                     {
                         keys.check(db, &put.table_name, &put.item)?;
                     }
-                    db.transact_write_items(request)
+                    items.transact_write_items(request)
                 })
             }
             _ => operation.answer(body, |request: PutItemRequest| {
                 keys.check(db, &request.table_name, &request.item)?;
-                db.put_item(request)
+                items.put_item(request)
             }),
         }
     }
@@ -277,57 +285,6 @@ impl Engine {
         }
         Some(name)
     }
-}
-
-/// The most writes in a batch.
-const BATCH_WRITES: usize = 25;
-
-/// Writes a batch. dynoxide commits every item of a batch on its own, and the commits are most of
-/// what it costs; a transaction of the same puts commits once. A transaction that is refused has
-/// written nothing: the batch is then written as a batch, with the errors of one.
-fn write_batch(
-    db: &Database,
-    request: BatchWriteItemRequest,
-) -> Result<BatchWriteItemResponse, DynoxideError> {
-    if let Some(transaction) = as_transaction(&request)
-        && db.transact_write_items(transaction).is_ok()
-    {
-        return Ok(BatchWriteItemResponse::default());
-    }
-    db.batch_write_item(request)
-}
-
-/// The batch as a transaction, when it holds nothing but puts, several of them, and asks for nothing
-/// but to be done.
-fn as_transaction(request: &BatchWriteItemRequest) -> Option<TransactWriteItemsRequest> {
-    let tables = &request.request_items;
-    let writes: usize = tables.values().map(Vec::len).sum();
-    let is_plain = request.return_consumed_capacity.is_none()
-        && request.return_item_collection_metrics.is_none()
-        && (2..=BATCH_WRITES).contains(&writes)
-        && tables.values().all(|writes| !writes.is_empty());
-    let puts = tables
-        .iter()
-        .flat_map(|(table, writes)| writes.iter().map(move |write| (table, write)))
-        .map(
-            |(table, write)| match (&write.put_request, &write.delete_request) {
-                (Some(put), None) => Some(TransactWriteItem {
-                    put: Some(TransactPut {
-                        table_name: table.clone(),
-                        item: put.item.clone(),
-                        ..TransactPut::default()
-                    }),
-                    ..TransactWriteItem::default()
-                }),
-                _ => None,
-            },
-        );
-    is_plain.then(|| {
-        Some(TransactWriteItemsRequest {
-            transact_items: puts.collect::<Option<_>>()?,
-            ..TransactWriteItemsRequest::default()
-        })
-    })?
 }
 
 fn unknown_view_type(view_type: &Value) -> DynamoError {

@@ -9,6 +9,8 @@ mod engine;
 mod faults;
 mod index_keys;
 mod maintenance;
+mod meter;
+mod metered;
 mod operation;
 mod positions;
 mod stream;
@@ -16,6 +18,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
@@ -28,12 +31,14 @@ use tokio::sync::watch;
 
 use crate::worker::Worker;
 use engine::Engine;
+use meter::Meter;
 use operation::{Operation, check_size};
 use positions::Positions;
 use stream::StreamReader;
 
 pub use faults::Faults;
 pub use maintenance::Maintenance;
+pub use meter::Consumed;
 pub use operation::DynamoError;
 pub use stream::{
     ACCOUNT_ID, SHARDS, StreamError, StreamPage, StreamRecord, parse_sequence, sequence_text,
@@ -65,6 +70,7 @@ struct Inner {
     calls: Worker<Engine>,
     streams: Worker<Streams>,
     faults: Arc<Faults>,
+    meter: Arc<Meter>,
     writes: watch::Receiver<u64>,
 }
 
@@ -88,12 +94,14 @@ impl DynamoDb {
         // Without it, each item of a batch waits for the disk.
         database.enable_bulk_loading()?;
         let faults = Arc::new(Faults::default());
+        let meter = Arc::new(Meter::default());
         let (announce, writes) = watch::channel(0);
         let engine = Engine::new(
             database,
             Connection::open(&file)?,
             region,
             Arc::clone(&faults),
+            Arc::clone(&meter),
             announce,
         )?;
         engine.index_expiry()?;
@@ -105,6 +113,7 @@ impl DynamoDb {
             calls: Worker::start("dynamodb", engine)?,
             streams: Worker::start("dynamodb-streams", streams)?,
             faults,
+            meter,
             writes,
         };
         Ok(DynamoDb {
@@ -242,6 +251,12 @@ impl DynamoDb {
     /// Changes whenever there may be new stream records, of any table.
     pub fn subscribe_writes(&self) -> watch::Receiver<u64> {
         self.inner.writes.clone()
+    }
+
+    /// What the calls have used since it was opened, by table and by `table/index`. Streams are read and expired items
+    /// deleted for nothing.
+    pub fn consumed(&self) -> BTreeMap<String, Consumed> {
+        self.inner.meter.consumed()
     }
 
     /// The faults to inject; all off at first.

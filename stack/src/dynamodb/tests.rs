@@ -2,6 +2,7 @@
 
 mod api;
 mod maintenance;
+mod metering;
 mod streams;
 mod throughput;
 

@@ -1,9 +1,10 @@
-//! The command line tools of the `posthorn` binary: a Mandrill on a desk (`simulate`, `send`, `sign`, `verify`)
-//! and the feed in a terminal (`listen`).
+//! The command line tools of the `posthorn` binary: a Mandrill on a desk (`simulate`, `send`, `sign`, `verify`),
+//! the feed in a terminal (`listen`), and the bill foreseen (`cost`).
 //!
-//! They talk to a server over its public interfaces only, so they serve a deployed stack as well as the local one.
+//! Those that talk to a server do so over its public interfaces only, so they serve a deployed stack as well as the local one.
 //! Secrets never appear in what they print.
 
+pub mod cost;
 pub mod feed;
 pub mod generator;
 pub mod listen;
@@ -31,6 +32,8 @@ pub enum Tool {
     Verify(sign::VerifyArgs),
     /// Follow the feed in the terminal
     Listen(listen::Args),
+    /// Foresee what a workload costs on AWS in a month
+    Cost(cost::Args),
 }
 
 impl Tool {
@@ -42,6 +45,7 @@ impl Tool {
             Self::Sign(args) => sign::sign(args),
             Self::Verify(args) => sign::verify(args),
             Self::Listen(args) => listen::run(args).await,
+            Self::Cost(args) => cost::run(&args),
         };
         match ended {
             Ok(()) => ExitCode::SUCCESS,

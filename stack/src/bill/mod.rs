@@ -1,0 +1,338 @@
+//! What the local workload would have cost on AWS: the quantities that AWS would bill, counted where
+//! they occur, and their prices.
+
+pub mod prices;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use domain::Millis;
+use serde_json::{Value, json};
+
+use crate::dynamodb::Consumed;
+use crate::template;
+use prices::{Item, Usage, prices, total};
+
+/// A request to the HTTP API is billed in these. ("Amazon API Gateway pricing".)
+const HTTP_UNIT_BYTES: usize = 512 * 1024;
+/// So is a message over WebSocket. (Same page.)
+const MESSAGE_UNIT_BYTES: usize = 32 * 1024;
+/// AWS's GB, of memory, storage and logs alike.
+pub const GB: f64 = 1024.0 * 1024.0 * 1024.0;
+/// So is Lambda's.
+pub const MB_PER_GB: f64 = 1024.0;
+
+/// About how many bytes the line is that a function writes to its log in an invocation.
+pub const LOG_LINE_BYTES: f64 = 290.0;
+
+/// About how many bytes of metrics a function, by its binary, writes to its log in an invocation:
+/// measured in `functions.log`. Those of `webhook` are for ten events of four types; each type has
+/// a line.
+#[must_use]
+pub fn metric_bytes(binary: &str) -> f64 {
+    match binary {
+        "webhook" => 1_120.0,
+        "push" => 270.0,
+        _ => 50.0,
+    }
+}
+
+/// Counts what AWS would bill, since the start.
+#[derive(Debug)]
+pub struct Bill {
+    since: Millis,
+    http_requests: AtomicU64,
+    messages: AtomicU64,
+    connection_ms: AtomicU64,
+    secret_calls: AtomicU64,
+    s3_puts: AtomicU64,
+    s3_gets: AtomicU64,
+    functions: BTreeMap<String, Function>,
+}
+
+/// A function's part.
+#[derive(Debug)]
+struct Function {
+    memory_mb: u32,
+    log_bytes: f64,
+    invocations: AtomicU64,
+    billed_ms: AtomicU64,
+}
+
+/// An invocation that is under way.
+#[derive(Debug)]
+pub struct Running<'b> {
+    function: Option<&'b Function>,
+    began: Instant,
+}
+
+impl Running<'_> {
+    /// It did not run after all.
+    pub fn refused(mut self) {
+        self.function = None;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(function) = self.function {
+            function.ran(self.began.elapsed());
+        }
+    }
+}
+
+/// What is known where the bill is asked for.
+#[derive(Debug)]
+pub struct Readings {
+    /// The time.
+    pub now: Millis,
+    /// When the connections that are open were opened.
+    pub open_since: Vec<Millis>,
+    /// What DynamoDB has used, by logical id of a table, or of a table and `/index`.
+    pub dynamodb: BTreeMap<String, Consumed>,
+    /// What the functions have written to their log, when they run as processes of their own.
+    pub log_bytes: Option<u64>,
+}
+
+impl Bill {
+    /// A bill of nothing yet, for these functions.
+    #[must_use]
+    pub fn new(functions: &[template::Function], since: Millis) -> Bill {
+        let function = |function: &template::Function| {
+            let meter = Function {
+                memory_mb: function.memory_mb,
+                log_bytes: LOG_LINE_BYTES + metric_bytes(&function.binary),
+                invocations: AtomicU64::new(0),
+                billed_ms: AtomicU64::new(0),
+            };
+            (function.logical_id.clone(), meter)
+        };
+        Bill {
+            since,
+            http_requests: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
+            connection_ms: AtomicU64::new(0),
+            secret_calls: AtomicU64::new(0),
+            s3_puts: AtomicU64::new(0),
+            s3_gets: AtomicU64::new(0),
+            functions: functions.iter().map(function).collect(),
+        }
+    }
+
+    /// A request to the HTTP API with a body, or an answer, of so many bytes, whichever is more.
+    pub fn http_request(&self, bytes: usize) {
+        add(&self.http_requests, units(bytes, HTTP_UNIT_BYTES));
+    }
+
+    /// A message to or from a connection.
+    pub fn message(&self, bytes: usize) {
+        add(&self.messages, units(bytes, MESSAGE_UNIT_BYTES));
+    }
+
+    /// A connection that has ended.
+    pub fn connection(&self, opened: Millis, ended: Millis) {
+        add(&self.connection_ms, ended.0.saturating_sub(opened.0));
+    }
+
+    /// A call of Secrets Manager.
+    pub fn secret_call(&self) {
+        add(&self.secret_calls, 1);
+    }
+
+    /// An object that was stored.
+    pub fn s3_put(&self) {
+        add(&self.s3_puts, 1);
+    }
+
+    /// An object that was read.
+    pub fn s3_get(&self) {
+        add(&self.s3_gets, 1);
+    }
+
+    /// An invocation that begins. It is billed by the time until the answer is dropped, also when
+    /// whoever waits for it has given up.
+    #[must_use]
+    pub fn invocation(&self, logical_id: &str) -> Running<'_> {
+        Running {
+            function: self.functions.get(logical_id),
+            began: Instant::now(),
+        }
+    }
+
+    /// The quantities so far.
+    #[must_use]
+    pub fn usage(&self, readings: &Readings) -> Usage {
+        let open_ms: u64 = readings
+            .open_since
+            .iter()
+            .map(|opened| readings.now.0.saturating_sub(opened.0))
+            .sum();
+        let connection_ms = get(&self.connection_ms) + open_ms as f64;
+        let sum = |quantity: fn(&Function) -> f64| self.functions.values().map(quantity).sum();
+        let written = readings.log_bytes.map(|bytes| bytes as f64);
+        let log_bytes = written.unwrap_or_else(|| sum(Function::log_bytes));
+        let units = |unit: fn(&Consumed) -> f64| readings.dynamodb.values().map(unit).sum();
+        Usage::from([
+            (Item::HttpRequest, get(&self.http_requests)),
+            (Item::Message, get(&self.messages)),
+            (Item::ConnectionMinute, connection_ms / 60_000.0),
+            (Item::LambdaRequest, sum(Function::invocations)),
+            (Item::LambdaGbSecondArm64, sum(Function::gb_seconds)),
+            (Item::WriteUnit, units(|consumed| consumed.write_units)),
+            (Item::ReadUnit, units(|consumed| consumed.read_units)),
+            (Item::SecretCall, get(&self.secret_calls)),
+            (Item::S3Put, get(&self.s3_puts)),
+            (Item::S3Get, get(&self.s3_gets)),
+            (Item::LogGb, log_bytes / GB),
+        ])
+    }
+
+    /// The bill as it is answered.
+    #[must_use]
+    pub fn to_json(&self, readings: &Readings) -> Value {
+        let usage = self.usage(readings);
+        let (region, lines) = match prices() {
+            Ok(prices) => (prices.region.as_str(), prices.lines(&usage, false)),
+            Err(_) => ("", Vec::new()),
+        };
+        let functions: BTreeMap<_, _> = self
+            .functions
+            .iter()
+            .map(|(name, function)| (name, function.to_json()))
+            .collect();
+        let tables: BTreeMap<_, _> = readings
+            .dynamodb
+            .iter()
+            .map(|(name, consumed)| {
+                let units = json!({ "write_units": consumed.write_units, "read_units": consumed.read_units });
+                (name, units)
+            })
+            .collect();
+        json!({
+            "since": self.since,
+            "until": readings.now,
+            "region": region,
+            "total_usd": total(&lines),
+            "lines": lines,
+            "functions": functions,
+            "tables": tables,
+            "notes": NOTES,
+        })
+    }
+}
+
+const NOTES: &[&str] = &[
+    "Counted since this process started, at full price: nothing that is free is taken off.",
+    "Lambda's duration is what the functions took on this machine, at the price of arm64; starting them is not counted.",
+    "Log bytes are those of functions.log with --functions, and estimated by invocation otherwise.",
+    "What costs by the month is left out: storage, backup, the secret, alarms, metrics, traces. See `posthorn cost`.",
+];
+
+impl Function {
+    fn invocations(&self) -> f64 {
+        get(&self.invocations)
+    }
+
+    fn gb_seconds(&self) -> f64 {
+        get(&self.billed_ms) / 1_000.0 * f64::from(self.memory_mb) / MB_PER_GB
+    }
+
+    fn log_bytes(&self) -> f64 {
+        self.invocations() * self.log_bytes
+    }
+
+    /// Lambda bills by the started millisecond.
+    fn ran(&self, took: Duration) {
+        let ms = took.as_micros().div_ceil(1_000).max(1);
+        add(&self.invocations, 1);
+        add(&self.billed_ms, u64::try_from(ms).unwrap_or(u64::MAX));
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "invocations": self.invocations.load(Ordering::Relaxed),
+            "billed_ms": self.billed_ms.load(Ordering::Relaxed),
+            "memory_mb": self.memory_mb,
+            "gb_seconds": self.gb_seconds(),
+        })
+    }
+}
+
+/// Started units of a size, at least one.
+fn units(bytes: usize, size: usize) -> u64 {
+    bytes.div_ceil(size).max(1) as u64
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings() -> Readings {
+        Readings {
+            now: Millis(300_000),
+            open_since: Vec::new(),
+            dynamodb: BTreeMap::new(),
+            log_bytes: None,
+        }
+    }
+
+    #[test]
+    fn bytes_are_billed_by_started_units() {
+        let bill = Bill::new(&[], Millis(0));
+        for bytes in [0, 1, 32 * 1024, 32 * 1024 + 1] {
+            bill.message(bytes);
+        }
+        bill.http_request(512 * 1024 + 1);
+        let usage = bill.usage(&readings());
+        assert_eq!(usage[&Item::Message], 5.0);
+        assert_eq!(usage[&Item::HttpRequest], 2.0);
+    }
+
+    #[test]
+    fn open_connections_count_like_those_that_have_ended() {
+        let bill = Bill::new(&[], Millis(0));
+        bill.connection(Millis(60_000), Millis(180_000));
+        let readings = Readings {
+            open_since: vec![Millis(240_000)],
+            ..readings()
+        };
+        assert_eq!(bill.usage(&readings)[&Item::ConnectionMinute], 3.0);
+    }
+
+    #[test]
+    fn an_invocation_that_was_refused_is_not_billed() {
+        let template = crate::template::Template::parse(
+            crate::stack::TEMPLATE,
+            &crate::template::Settings::default(),
+        );
+        let bill = Bill::new(&template.unwrap().functions, Millis(0));
+        bill.invocation("PushFunction").refused();
+        drop(bill.invocation("PushFunction"));
+        drop(bill.invocation("NoFunction"));
+        assert_eq!(bill.usage(&readings())[&Item::LambdaRequest], 1.0);
+    }
+
+    #[test]
+    fn a_function_is_billed_by_the_started_millisecond_and_its_memory() {
+        let template = crate::template::Template::parse(
+            crate::stack::TEMPLATE,
+            &crate::template::Settings::default(),
+        );
+        let bill = Bill::new(&template.unwrap().functions, Millis(0));
+        let push = &bill.functions["PushFunction"];
+        push.ran(Duration::from_micros(1));
+        push.ran(Duration::from_micros(2_001));
+        let usage = bill.usage(&readings());
+        assert_eq!(usage[&Item::LambdaRequest], 2.0);
+        assert!((usage[&Item::LambdaGbSecondArm64] - 0.002).abs() < 1e-9);
+    }
+}
