@@ -48,7 +48,7 @@ EVERYTHING = {
     "HostedZoneId": "Z0123456789ABCDEFGHIJ",
 }
 # Parameters change what SAM generates, and which branches the linters look at.
-PARAMETERS = ({}, EVERYTHING, {"Alarms": "off", "HttpDomainName": "hooks.example.com"})
+PARAMETERS = ({}, EVERYTHING, {"Alarms": "off", "Tracing": "PassThrough", "HttpDomainName": "hooks.example.com"})
 
 
 def findings(text, parameter_sets=PARAMETERS, linter=None):
