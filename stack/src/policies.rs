@@ -116,11 +116,7 @@ impl Caller {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an action on a resource is allowed, when nobody has asked for it.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn evaluate(&self, action: &str, resource: &str) -> Result<(), Denied> {
+    fn evaluate(&self, action: &str, resource: &str) -> Result<(), Denied> {
         let applies = |effect| {
             self.statements
                 .iter()
@@ -145,7 +141,10 @@ impl Caller {
 /// The statements that SAM adds to a function's role by itself.
 #[must_use]
 pub fn added_by_sam(template: &Template, function: &Function) -> Vec<Statement> {
-    let mut added = vec![allow(LOGS, "*"), allow(TRACING, "*")];
+    let mut added = vec![allow(LOGS, "*")];
+    if function.is_traced {
+        added.push(allow(TRACING, "*"));
+    }
     let own = template.mappings.iter();
     for mapping in own.filter(|mapping| mapping.function == function.logical_id) {
         added.push(allow(STREAM, "*"));

@@ -210,8 +210,7 @@ impl S3 {
                     // Who may not list a bucket is not told what is not in it. ("GetObject":
                     // permissions.)
                     None => {
-                        let may_list = caller.evaluate("s3:ListBucket", &bucket.arn);
-                        may_list.map_err(access_denied)?;
+                        allow(caller, "s3:ListBucket", &bucket.arn)?;
                         Err(NO_SUCH_KEY)
                     }
                 }
@@ -260,14 +259,12 @@ fn asks_for_more(parts: &Parts) -> bool {
 }
 
 fn allow(caller: &Caller, action: &str, resource: &str) -> Result<(), Refusal> {
-    caller.authorize(action, resource).map_err(access_denied)
-}
-
-fn access_denied(denied: Denied) -> Refusal {
-    Refusal {
-        message: denied.by_s3().into(),
-        ..ACCESS_DENIED
-    }
+    caller
+        .authorize(action, resource)
+        .map_err(|denied: Denied| Refusal {
+            message: denied.by_s3().into(),
+            ..ACCESS_DENIED
+        })
 }
 
 /// Compares a body with what its headers say of it.

@@ -26,15 +26,17 @@ fn permissions(binary: &str) -> Vec<Permission> {
 
 fn arn(template: &Template, resource: Resource) -> String {
     let table = |id: &str| template.table(id).unwrap().arn.clone();
+    let bucket = |id: &str| {
+        let mut buckets = template.buckets.iter();
+        let bucket = buckets.find(|bucket| bucket.logical_id == id);
+        bucket.unwrap().arn.clone()
+    };
     match resource {
         Resource::EventsTable => table("EventsTable"),
         Resource::EventsFeedIndex => format!("{}/index/feed", table("EventsTable")),
         Resource::ConnectionsTable => table("ConnectionsTable"),
-        Resource::OversizedObjects => {
-            let mut buckets = template.buckets.iter();
-            let bucket = buckets.find(|bucket| bucket.logical_id == "OversizedBucket");
-            format!("{}/oversized/*", bucket.unwrap().arn)
-        }
+        Resource::OversizedObjects => format!("{}/oversized/*", bucket("OversizedBucket")),
+        Resource::OversizedBucket => bucket("OversizedBucket"),
         Resource::Secret => template.secrets[0].arn.clone(),
         Resource::Connections { method } => {
             let api = template.websocket.as_ref().unwrap();

@@ -138,17 +138,29 @@ async fn an_invocation_that_takes_too_long_is_ended_with_its_process() {
         message.ends_with("Error: Task timed out after 2.00 seconds"),
         "{message}"
     );
-    let process = before["process"].as_u64().unwrap();
+    wait_until_gone(&before["process"]).await;
+    let after = invoke(&stack, "tell").await.unwrap();
+    assert_ne!(after["process"], before["process"]);
+}
+
+async fn wait_until_gone(process: &Value) {
     eventually(DEADLINE, async || {
         // Gone, or only its exit status is left.
-        let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
-        match status {
+        match std::fs::read_to_string(format!("/proc/{process}/stat")) {
             Ok(stat) if !stat.contains(") Z ") => Err(stat),
             _ => Ok(()),
         }
     })
     .await;
-    assert_ne!(invoke(&stack, "tell").await.unwrap()["process"], process);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_between_two_invocations_gets_none_of_them() {
+    let (stack, _built) = stack().await;
+    let before = invoke(&stack, "exit later").await.unwrap();
+    wait_until_gone(&before["process"]).await;
+    let after = invoke(&stack, "tell").await.unwrap();
+    assert_ne!(after["process"], before["process"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@ pub enum Resource {
     ConnectionsTable,
     /// The objects with events that are too large for the table.
     OversizedObjects,
+    /// Their bucket.
+    OversizedBucket,
     /// The deployment's secret.
     Secret,
     /// The connections of the WebSocket API's stage, for one HTTP method of the management API.

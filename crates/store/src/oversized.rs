@@ -61,6 +61,9 @@ pub struct OversizedReader {
 impl OversizedReader {
     /// The IAM actions that it needs on the objects.
     pub const ACTIONS: &'static [&'static str] = &["s3:GetObject"];
+    /// The IAM actions that it needs on the bucket: who may not list it is not told what is not in
+    /// it, and could not tell a missing object from a missing right. ("GetObject": permissions.)
+    pub const BUCKET_ACTIONS: &'static [&'static str] = &["s3:ListBucket"];
 
     /// From `bucket`.
     #[must_use]
@@ -78,13 +81,8 @@ impl OversizedReader {
             let call = self.client.get_object().bucket(&self.bucket).key(key);
             let answer = match call.send().await {
                 Ok(answer) => answer,
-                Err(error) if is_missing(error.code()) => {
-                    let code = error.code();
-                    tracing::error!(
-                        object.key = key,
-                        code,
-                        "An object is not there, or must not be read."
-                    );
+                Err(error) if error.code() == Some("NoSuchKey") => {
+                    tracing::error!(object.key = key, "An object is not there.");
                     return Ok(None);
                 }
                 Err(error) => return Err(classify("GetObject", error)),
@@ -101,9 +99,4 @@ impl OversizedReader {
             .await
             .map_err(|_| StoreError::too_slow("GetObject"))?
     }
-}
-
-/// Who may not list a bucket is not told what is not in it. ("GetObject": permissions.)
-fn is_missing(code: Option<&str>) -> bool {
-    matches!(code, Some("NoSuchKey" | "AccessDenied"))
 }

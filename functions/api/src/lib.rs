@@ -72,6 +72,7 @@ pub fn permissions() -> Vec<Permission> {
         Permission::new(Resource::EventsTable, FeedReader::TABLE_ACTIONS),
         Permission::new(Resource::EventsTable, EventReader::ACTIONS),
         Permission::new(Resource::OversizedObjects, OversizedReader::ACTIONS),
+        Permission::new(Resource::OversizedBucket, OversizedReader::BUCKET_ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
         Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
     ]

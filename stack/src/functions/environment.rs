@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct Recipe {
 pub struct Environment {
     process: Child,
     api: RuntimeApi,
+    /// Whether it has asked for an invocation and got none yet.
+    is_waiting: bool,
     /// When its last invocation ended.
     pub(super) idle_since: Instant,
 }
@@ -58,7 +60,9 @@ impl Environment {
         let start_failed =
             |error: io::Error| InvokeError::failed("Runtime.InvalidEntrypoint", error.to_string());
         let api = RuntimeApi::start().await.map_err(start_failed)?;
+        let directory = recipe.bootstrap.parent();
         let mut process = Command::new(&recipe.bootstrap)
+            .current_dir(directory.unwrap_or(Path::new("/")))
             .env_clear()
             .envs(&recipe.variables)
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
@@ -74,11 +78,15 @@ impl Environment {
         let mut environment = Environment {
             process,
             api,
+            is_waiting: false,
             idle_since: Instant::now(),
         };
         match environment.hear(Instant::now() + limit).await {
             Ended::Report(Report::InitFailed(error)) => Err(failed(error)),
-            Ended::Report(_) => Ok(environment),
+            Ended::Report(_) => {
+                environment.is_waiting = true;
+                Ok(environment)
+            }
             Ended::Exited(status) => Err(exited(request_id, status)),
             Ended::OutOfTime => Err(InvokeError::timed_out(request_id, limit)),
         }
@@ -96,28 +104,30 @@ impl Environment {
         limit: Duration,
     ) -> Result<String, Failure> {
         let deadline = Instant::now() + limit;
-        let invocation = Invocation {
-            payload,
-            context: context.clone(),
-        };
+        let mut context = context.clone();
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        context.deadline = platform::clock::now().plus(millis).0;
+        let id = context.request_id.clone();
+        let invocation = Invocation { payload, context };
+        self.is_waiting = false;
         // It cannot fail: the receiver lives as long as the API.
         let _ = self.api.invocations.send(invocation).await;
-        let id = &context.request_id;
         loop {
             match self.hear(deadline).await {
-                Ended::Report(Report::Answered { request_id, answer }) if request_id == *id => {
+                Ended::Report(Report::Answered { request_id, answer }) if request_id == id => {
                     return Ok(answer);
                 }
-                Ended::Report(Report::AnsweredTooMuch { request_id }) if request_id == *id => {
+                Ended::Report(Report::AnsweredTooMuch { request_id }) if request_id == id => {
                     return Err(Failure::Function(InvokeError::answer_too_large()));
                 }
-                Ended::Report(Report::Failed { request_id, error }) if request_id == *id => {
+                Ended::Report(Report::Failed { request_id, error }) if request_id == id => {
                     return Err(Failure::Function(failed(error)));
                 }
+                Ended::Report(Report::Waits) => self.is_waiting = true,
                 Ended::Report(_) => {}
-                Ended::Exited(status) => return Err(Failure::Environment(exited(id, status))),
+                Ended::Exited(status) => return Err(Failure::Environment(exited(&id, status))),
                 Ended::OutOfTime => {
-                    return Err(Failure::Environment(InvokeError::timed_out(id, limit)));
+                    return Err(Failure::Environment(InvokeError::timed_out(&id, limit)));
                 }
             }
         }
@@ -129,8 +139,16 @@ impl Environment {
         self.process.id()
     }
 
-    /// Whether the process still runs.
-    pub(super) fn is_alive(&mut self) -> bool {
+    /// Waits until the process asks for its next invocation; answers whether it does. One that ends
+    /// after its last answer never does, and nothing may be given to it.
+    pub(super) async fn is_ready(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while !self.is_waiting {
+            match self.hear(deadline).await {
+                Ended::Report(report) => self.is_waiting = matches!(report, Report::Waits),
+                Ended::Exited(_) | Ended::OutOfTime => return false,
+            }
+        }
         matches!(self.process.try_wait(), Ok(None))
     }
 

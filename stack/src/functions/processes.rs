@@ -36,7 +36,7 @@ impl Processes {
     ) -> Result<Processes, FunctionError> {
         let not_built = |path| FunctionError::NotBuilt(function.logical_id.clone(), path);
         let bootstrap = directory.join(&function.binary).join("bootstrap");
-        // A full path, since the process has another working directory.
+        // A full path, since the process works in its own directory.
         let bootstrap = bootstrap.canonicalize().map_err(|_| not_built(bootstrap))?;
         Ok(Processes {
             recipe: Recipe {
@@ -57,11 +57,11 @@ impl Processes {
         limit: Duration,
     ) -> Result<String, InvokeError> {
         let id = &context.request_id;
-        let mut environment = match self.take_idle() {
-            Some(environment) => environment,
+        let (mut environment, left) = match self.take_idle(limit).await {
+            Some(environment) => (environment, limit),
             None => self.start(id, limit).await?,
         };
-        let result = environment.invoke(payload, context, limit).await;
+        let result = environment.invoke(payload, context, left).await;
         if let Err(Failure::Environment(error)) = result {
             return Err(error);
         }
@@ -76,23 +76,27 @@ impl Processes {
             .retain(|environment| environment.idle_since.elapsed() < IDLE_LIMIT);
     }
 
-    /// An init that fails is tried once more, as a part of the invocation and within its time.
-    /// ("Failures during the Init phase".)
-    async fn start(&self, id: &str, limit: Duration) -> Result<Environment, InvokeError> {
-        match Environment::start(&self.recipe, id, INIT_LIMIT).await {
-            Ok(environment) => Ok(environment),
-            Err(error) => {
-                tracing::warn!(function = self.recipe.name, %error, "An init failed and is tried again.");
-                Environment::start(&self.recipe, id, limit).await
-            }
-        }
+    /// A new environment, and what is left of the invocation's time: an init that fails is tried once
+    /// more, as a part of the invocation. ("Failures during the Init phase".)
+    async fn start(
+        &self,
+        id: &str,
+        limit: Duration,
+    ) -> Result<(Environment, Duration), InvokeError> {
+        let error = match Environment::start(&self.recipe, id, INIT_LIMIT).await {
+            Ok(environment) => return Ok((environment, limit)),
+            Err(error) => error,
+        };
+        tracing::warn!(function = self.recipe.name, %error, "An init failed and is tried again.");
+        let begun = Instant::now();
+        let environment = Environment::start(&self.recipe, id, limit).await?;
+        Ok((environment, limit.saturating_sub(begun.elapsed())))
     }
 
-    fn take_idle(&self) -> Option<Environment> {
-        let mut idle = self.idle();
+    async fn take_idle(&self, limit: Duration) -> Option<Environment> {
         loop {
-            let mut environment = idle.pop()?;
-            if environment.is_alive() {
+            let mut environment = self.idle().pop()?;
+            if environment.is_ready(limit).await {
                 return Some(environment);
             }
         }

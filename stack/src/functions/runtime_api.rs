@@ -4,11 +4,11 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -74,6 +74,7 @@ impl RuntimeApi {
         let (reporter, reports) = mpsc::unbounded_channel();
         let desk = Arc::new(Desk {
             waiting: Mutex::new(waiting),
+            current: std::sync::Mutex::default(),
             reporter,
         });
         Ok(RuntimeApi {
@@ -89,6 +90,8 @@ impl RuntimeApi {
 #[derive(Debug)]
 struct Desk {
     waiting: Mutex<mpsc::Receiver<Invocation>>,
+    /// The id of the invocation that is under way.
+    current: std::sync::Mutex<String>,
     reporter: mpsc::UnboundedSender<Report>,
 }
 
@@ -126,13 +129,26 @@ impl Desk {
         if method == Method::GET && path == "invocation/next" {
             return self.next().await;
         }
-        let Ok(body) = Limited::new(request.into_body(), PAYLOAD_BYTES + 1)
+        let id = path
+            .strip_prefix("invocation/")
+            .and_then(|rest| rest.split_once('/'))
+            .map(|(id, _)| id);
+        if id.is_some_and(|id| id != *self.current()) {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestID",
+                "Invalid request ID",
+            );
+        }
+        let body = match Limited::new(request.into_body(), PAYLOAD_BYTES + 1)
             .collect()
             .await
-        else {
-            return self.too_large(path);
+        {
+            Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+            Err(error) if error.is::<LengthLimitError>() => return self.too_large(path),
+            // The process has ended in the middle of it.
+            Err(_) => return refuse(StatusCode::BAD_REQUEST, "InvalidRequest", "Half a body"),
         };
-        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         let report = match path
             .strip_prefix("invocation/")
             .map(|rest| rest.split_once('/'))
@@ -163,6 +179,7 @@ impl Desk {
         let Some(Invocation { payload, context }) = self.waiting.lock().await.recv().await else {
             return refuse(StatusCode::GONE, "Gone", "The environment is shut down.");
         };
+        self.current().clone_from(&context.request_id);
         let mut answer = Answer::new(Bytes::from(payload).into());
         let deadline = context.deadline.to_string();
         for (name, value) in [
@@ -183,6 +200,10 @@ impl Desk {
             }
         }
         answer
+    }
+
+    fn current(&self) -> MutexGuard<'_, String> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn too_large(&self, path: &str) -> Answer {

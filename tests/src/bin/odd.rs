@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::process;
+use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use platform::config;
@@ -25,6 +26,13 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         .map(|path| path.trim_matches('/'));
     match path.or_else(|| payload["do"].as_str()).unwrap_or_default() {
         "exit" => process::exit(3),
+        "exit later" => {
+            std::thread::spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                process::exit(5)
+            });
+            Ok(json!({ "process": process::id() }))
+        }
         "hang" => std::future::pending().await,
         "panic" => panic!("on purpose"),
         "error" => Err("no".into()),

@@ -30,6 +30,8 @@ pub struct Function {
     pub policies: Vec<Statement>,
     /// How many invocations may run at once, if that is limited.
     pub reserved_concurrency: Option<u32>,
+    /// Whether X-Ray gets traces of it.
+    pub is_traced: bool,
     /// The least level it logs, where the template says one (`AWS_LAMBDA_LOG_LEVEL` in Lambda).
     pub log_level: Option<String>,
 }
@@ -66,7 +68,6 @@ pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), T
         "RolePath",
         "RuntimeManagementConfig",
         "Tags",
-        "Tracing",
     ]);
     let runtime = properties.word("Runtime", &["provided.al2023"])?;
     properties.required("Runtime", runtime)?;
@@ -83,6 +84,10 @@ pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), T
             .unwrap_or(128),
         policies: policy::statements(&mut properties)?,
         reserved_concurrency: properties.number("ReservedConcurrentExecutions", 0..=1_000_000)?,
+        is_traced: properties
+            .word("Tracing", &["Active", "PassThrough"])?
+            .as_deref()
+            == Some("Active"),
         log_level: log_level(&mut properties)?,
     };
     events(source, &mut properties, template)?;
