@@ -8,7 +8,7 @@ export SAM_CLI_TELEMETRY ?= 0
 .DEFAULT_GOAL := help
 # cargo would wait for itself.
 .NOTPARALLEL:
-.PHONY: help run setup test test-rust test-infra test-browser build test-built zips bench fmt lint deploy deploy-page
+.PHONY: help run setup tools test test-rust test-infra test-browser build test-built zips bench fmt lint deploy deploy-page
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ run: ## start the local stack and its page on http://localhost:8080
 setup: ## install what the tests need: Python checkers, npm packages, Chromium
 	@tests/setup.sh
 
+tools: ## install only the Python tools into .venv: SAM CLI, cargo-lambda, Zig, checkers
+	@tests/setup.sh python
+
 test: setup ## run every test
 	@$(MAKE) --no-print-directory test-infra test-rust test-browser
 
@@ -28,13 +31,14 @@ test-rust: setup ## run the Rust tests
 	  else cargo test --workspace --lib --bins --tests; fi
 	cargo test --doc --workspace
 
-test-infra: .venv/.infra-checked ## check the template, and its checker
+test-infra: .venv/.infra-checked ## check the template, its checker, and the workflows
 
 # Only what changed is checked again.
 .venv/.infra-checked: tests/requirements.txt dashboard/index.html docs/OPERATIONS.md crates/platform/src/metrics.rs \
-  $(wildcard infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
+  $(wildcard .github/*.yml .github/workflows/*.yml infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
 	.venv/bin/python infra/check.py
 	.venv/bin/python -m unittest discover -s infra
+	.venv/bin/zizmor --offline --quiet .github
 	@touch $@
 
 test-browser: setup ## run the browser tests against the local stack
@@ -53,7 +57,7 @@ test-built: build ## run the flow tests with the built functions in place of tho
 
 # Zig, which comes with cargo-lambda, links against a glibc that Lambda has, and for both processors.
 ARCHITECTURE ?= arm64
-zips: setup ## build the functions for AWS into target/zips; ARCHITECTURE=arm64 or x86_64
+zips: tools ## build the functions for AWS into target/zips; ARCHITECTURE=arm64 or x86_64
 	cargo lambda build --locked --release --$(subst _,-,$(ARCHITECTURE)) --output-format zip $(FUNCTIONS:%=-p %)
 	.venv/bin/python infra/check_built.py target/lambda
 	@mkdir -p target/zips
@@ -71,7 +75,7 @@ lint: setup ## look for mistakes without running anything
 	cargo clippy --workspace --all-targets -- -D warnings
 	.venv/bin/python infra/check.py
 
-deploy: setup ## build for AWS and deploy; asks for the parameters
+deploy: tools ## build for AWS and deploy; asks for the parameters
 	cd infra && sam build && sam deploy --guided
 
 deploy-page: ## upload the page of a stack that has Dashboard=on (STACK=posthorn)

@@ -48,7 +48,8 @@ EVERYTHING = {
     "HostedZoneId": "Z0123456789ABCDEFGHIJ",
 }
 # Parameters change what SAM generates, and which branches the linters look at.
-PARAMETERS = ({}, EVERYTHING, {"Alarms": "off", "Tracing": "PassThrough", "HttpDomainName": "hooks.example.com"})
+ONE_NAME = {name: EVERYTHING[name] for name in ("HttpDomainName", "HttpCertificateArn")}
+PARAMETERS = ({}, EVERYTHING, {"Alarms": "off", "Tracing": "PassThrough", **ONE_NAME})
 
 
 def findings(text, parameter_sets=PARAMETERS, linter=None):

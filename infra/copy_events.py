@@ -1,6 +1,8 @@
 """Copies the events of a restored table into the one that is in service.
 
-    .venv/bin/python infra/copy_events.py RESTORED TARGET
+    python infra/copy_events.py RESTORED TARGET
+
+Needs boto3: run it with the Python of the environment that has the SAM CLI, which brings it.
 
 Writes every item as it is, except those that have expired. Safe to run again: an item that is
 there already is written as it was, which DynamoDB's stream does not report.

@@ -76,7 +76,7 @@ class OurRules(Mistakes):
             self.finds("StreamViewType: NEW_IMAGE", f"StreamViewType: {view}", f"carries {view}, and no new images")
 
     def test_a_record_does_not_fail_for_ever(self):
-        self.finds("            MaximumRetryAttempts: 50\n", "", "MaximumRetryAttempts has no bound")
+        self.finds("            MaximumRetryAttempts: 10000\n", "", "MaximumRetryAttempts has no bound")
 
     def test_records_that_are_given_up_are_kept(self):
         self.finds(
@@ -198,7 +198,7 @@ class Linters(Mistakes):
         self.finds("Stream: !GetAtt EventsTable.StreamArn", "Stream: !GetAtt EventsTable.Stream", "E1010")
 
     def test_a_property_is_spelled_right(self):
-        self.finds("MaximumRetryAttempts: 50", "MaximumRetries: 50", "MaximumRetries")
+        self.finds("MaximumRetryAttempts: 10000", "MaximumRetries: 10000", "MaximumRetries")
 
     def test_a_resource_property_is_spelled_right(self):
         self.finds("StreamViewType", "StreamView", "StreamView")

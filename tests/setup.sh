@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, Node and Python: the Python checkers in .venv
 # and, for the browser tests, Chromium. Does nothing where everything is there.
+#
+#   tests/setup.sh [python]      with `python`: only what is in .venv
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -56,5 +58,6 @@ browser_packages() {
 }
 
 python_checkers
+if [ "${1:-}" = python ]; then exit; fi
 browser
 browser_packages

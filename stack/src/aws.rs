@@ -87,16 +87,7 @@ impl AwsEndpoint {
     pub async fn call(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
         // S3 has methods and paths, like `@connections`: the service stands in the signature.
         if credential(&parts.headers).and_then(|mut scope| scope.nth(3)) == Some("s3") {
-            return match self.faults.s3_fails() {
-                true => s3::failed(),
-                false => {
-                    match parts.method {
-                        Method::PUT => self.bill.s3_put(),
-                        _ => self.bill.s3_get(),
-                    }
-                    self.s3.call(caller, parts, body).await
-                }
-            };
+            return self.s3(caller, parts, body).await;
         }
         match parts
             .headers
@@ -121,6 +112,20 @@ impl AwsEndpoint {
     /// The secrets' texts, by ARN.
     pub fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn s3(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
+        if self.faults.s3_fails() {
+            return s3::failed();
+        }
+        let answer = self.s3.call(caller, parts, body).await;
+        if !answer.status().is_server_error() {
+            match parts.method {
+                Method::PUT => self.bill.s3_put(),
+                _ => self.bill.s3_get(),
+            }
+        }
+        answer
     }
 
     async fn dynamodb(&self, caller: &Caller, operation: &str, body: Bytes) -> Answer {

@@ -171,11 +171,16 @@ fn announcement(stack: &Stack, args: &UpArgs) -> String {
          cargo run -- listen{data_dir}            # the feed in a terminal\n  \
          curl -s -H 'Authorization: Bearer {token}' '{http}/v1/events?limit=3'\n  \
          curl -s {http}/_stack/bill   # what it would have cost on AWS\n\n\
-         Ctrl-C stops it; everything stored stays.\n",
+         Ctrl-C stops it; {kept}.\n",
         http = urls.http,
         token = urls.token,
         webhook = urls.webhook_url,
         key = urls.webhook_keys.join(", "),
+        kept = if args.memory {
+            "nothing stays"
+        } else {
+            "everything stored stays"
+        },
         data = if args.memory {
             "in memory, gone when it stops".to_owned()
         } else {

@@ -20,6 +20,12 @@ fn simulated(kinds: &[Kind], size: usize, count: u64) -> Vec<Batch> {
     Batches::new(settings, size, Some(count)).collect()
 }
 
+/// A stack whose functions run in its process: built ones make calls when they start (they read the
+/// secret, and open their connections to DynamoDB and the gateway), as often as there are processes.
+async fn start_in_process() -> TestStack {
+    TestStack::start_with(|options| options.functions = None).await
+}
+
 async fn bill(stack: &TestStack) -> Value {
     stack.http().get("/_stack/bill", "").await.json()
 }
@@ -68,7 +74,7 @@ async fn no_ordinary_event_costs_more_than_three_write_units() {
 
 #[tokio::test]
 async fn the_bill_counts_what_aws_would() {
-    let stack = TestStack::start().await;
+    let stack = start_in_process().await;
     let mut socket = stack.connect().await;
     let (mandrill, mut events) = (stack.mandrill(), 0);
     let batches = simulated(&[Kind::Send, Kind::Open], 25, 100);
@@ -104,6 +110,22 @@ async fn the_bill_counts_what_aws_would() {
 }
 
 #[tokio::test]
+async fn an_object_is_billed_unless_s3_fails() {
+    let stack = start_in_process().await;
+    let large = flows::batch([crate::oversized::inbound(600_000)]);
+    stack.faults().set_s3_fails(true);
+    stack.mandrill().post(&large).await;
+    assert_eq!(quantity(&bill(&stack).await, "s3_put"), 0.0);
+    stack.faults().set_s3_fails(false);
+    stack.mandrill().deliver(large).await;
+    let event = crate::oversized::the_oversized(&stack).await;
+    crate::oversized::by_id(&stack, &event).await;
+    let bill = bill(&stack).await;
+    assert_eq!(quantity(&bill, "s3_put"), 1.0);
+    assert_eq!(quantity(&bill, "s3_get"), 1.0);
+}
+
+#[tokio::test]
 async fn the_bill_names_nobody() {
     let stack = TestStack::start().await;
     let mandrill = stack.mandrill();
@@ -135,7 +157,7 @@ fn assert_near(foreseen: f64, billed: f64, tolerance: f64) {
 #[tokio::test]
 async fn what_the_calculator_foresees_is_what_the_meter_counts() {
     const VIEWERS: usize = 3;
-    let stack = TestStack::start().await;
+    let stack = start_in_process().await;
     let mut sockets = Vec::new();
     for _ in 0..VIEWERS {
         sockets.push(stack.connect().await);

@@ -21,7 +21,7 @@ fn broken_push() -> String {
     );
     assert_ne!(broken, after);
     // As in the template, but with an end that a test can wait for.
-    let hasty = broken.replacen("MaximumRetryAttempts: 50", "MaximumRetryAttempts: 5", 1);
+    let hasty = broken.replacen("MaximumRetryAttempts: 10000", "MaximumRetryAttempts: 5", 1);
     assert_ne!(hasty, broken);
     before.to_owned() + &hasty
 }

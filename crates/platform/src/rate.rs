@@ -9,9 +9,10 @@ use tokio::time::{Instant, sleep_until};
 const SECOND: u64 = 1_000_000_000;
 
 /// Gives turns, so many a second. What was not used lately may be used at once, but no more than
-/// a quarter of a second's: the `push` of the four shards that a new table has take 2,000 of the
-/// 5,000 requests that an account may burst, and leave the rest to the intake. ("Quotas for
-/// configuring and running a WebSocket API": 10,000 requests a second, burst 5,000, for all APIs.)
+/// a quarter of a second's: at 500 a second, the `push` of the four shards that a new table has take
+/// 500 of the 5,000 requests that an account may burst, or of the 1,250 in some regions, and leave
+/// the rest to the intake. ("Quotas for configuring and running a WebSocket API": 10,000 requests a
+/// second, burst 5,000, for all APIs of account and region; 2,500 and 1,250 in some regions.)
 ///
 /// The time of the next turn is all its state (the generic cell rate algorithm).
 #[derive(Debug)]

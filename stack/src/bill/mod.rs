@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::dynamodb::Consumed;
 use crate::template;
-use prices::{Item, Usage, prices, total};
+use prices::{Item, Usage, prices, sum, total};
 
 /// A request to the HTTP API is billed in these. ("Amazon API Gateway pricing".)
 const HTTP_UNIT_BYTES: usize = 512 * 1024;
@@ -60,7 +60,7 @@ struct Function {
     billed_ms: AtomicU64,
 }
 
-/// An invocation that is under way.
+/// An invocation that somebody waits for. Dropping it bills it.
 #[derive(Debug)]
 pub struct Running<'b> {
     function: Option<&'b Function>,
@@ -135,23 +135,26 @@ impl Bill {
         add(&self.connection_ms, ended.0.saturating_sub(opened.0));
     }
 
-    /// A call of Secrets Manager.
+    /// A call of Secrets Manager that was answered with a secret.
     pub fn secret_call(&self) {
         add(&self.secret_calls, 1);
     }
 
-    /// An object that was stored.
+    /// A PUT that S3 did not answer with 5xx: one that it refused is billed, too, since it comes
+    /// from the bucket's own account. ("Billing for Amazon S3 error responses".)
     pub fn s3_put(&self) {
         add(&self.s3_puts, 1);
     }
 
-    /// An object that was read.
+    /// A GET of which the same holds.
     pub fn s3_get(&self) {
         add(&self.s3_gets, 1);
     }
 
-    /// An invocation that begins. It is billed by the time until the answer is dropped, also when
-    /// whoever waits for it has given up.
+    /// An invocation that begins. It is billed by the time until it has answered. Whoever gives up
+    /// earlier drops it: then it is billed until there, although it goes on and AWS bills it all.
+    /// Only a gateway gives up, and no sooner than the template ends a function: what outlives it
+    /// began with the start of a process.
     #[must_use]
     pub fn invocation(&self, logical_id: &str) -> Running<'_> {
         Running {
@@ -169,16 +172,20 @@ impl Bill {
             .map(|opened| readings.now.0.saturating_sub(opened.0))
             .sum();
         let connection_ms = get(&self.connection_ms) + open_ms as f64;
-        let sum = |quantity: fn(&Function) -> f64| self.functions.values().map(quantity).sum();
+        let of_functions =
+            |quantity: fn(&Function) -> f64| sum(self.functions.values().map(quantity));
         let written = readings.log_bytes.map(|bytes| bytes as f64);
-        let log_bytes = written.unwrap_or_else(|| sum(Function::log_bytes));
-        let units = |unit: fn(&Consumed) -> f64| readings.dynamodb.values().map(unit).sum();
+        let log_bytes = written.unwrap_or_else(|| of_functions(Function::log_bytes));
+        let units = |unit: fn(&Consumed) -> f64| sum(readings.dynamodb.values().map(unit));
         Usage::from([
             (Item::HttpRequest, get(&self.http_requests)),
             (Item::Message, get(&self.messages)),
             (Item::ConnectionMinute, connection_ms / 60_000.0),
-            (Item::LambdaRequest, sum(Function::invocations)),
-            (Item::LambdaGbSecondArm64, sum(Function::gb_seconds)),
+            (Item::LambdaRequest, of_functions(Function::invocations)),
+            (
+                Item::LambdaGbSecondArm64,
+                of_functions(Function::gb_seconds),
+            ),
             (Item::WriteUnit, units(|consumed| consumed.write_units)),
             (Item::ReadUnit, units(|consumed| consumed.read_units)),
             (Item::SecretCall, get(&self.secret_calls)),
@@ -224,7 +231,7 @@ impl Bill {
 
 const NOTES: &[&str] = &[
     "Counted since this process started, at full price: nothing that is free is taken off.",
-    "Lambda's duration is what the functions took on this machine, at the price of arm64; starting them is not counted.",
+    "Lambda's duration is what the functions took on this machine, at the price of arm64. With --functions that includes starting a process, as AWS bills it; in this process there is nothing to start.",
     "Log bytes are those of functions.log with --functions, and estimated by invocation otherwise.",
     "What costs by the month is left out: storage, backup, the secret, alarms, metrics, traces. See `posthorn cost`.",
 ];
@@ -306,6 +313,16 @@ mod tests {
             ..readings()
         };
         assert_eq!(bill.usage(&readings)[&Item::ConnectionMinute], 3.0);
+    }
+
+    #[test]
+    fn nothing_is_billed_as_zero_without_a_sign() {
+        let bill = Bill::new(&[], Millis(0)).to_json(&readings());
+        let zero = |number: &Value| number.as_f64().unwrap().to_bits() == 0;
+        let lines = bill["lines"].as_array().unwrap();
+        let mut lines = lines.iter();
+        assert!(lines.all(|line| zero(&line["quantity"]) && zero(&line["usd"])));
+        assert!(zero(&bill["total_usd"]), "{bill}");
     }
 
     #[test]

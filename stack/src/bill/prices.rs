@@ -51,7 +51,7 @@ pub enum Item {
     Trace,
     /// A metric of our own for a month.
     MetricMonth,
-    /// An alarm for a month.
+    /// A metric of an alarm for a month; one with metric math has several.
     AlarmMonth,
     /// A CloudWatch dashboard for a month.
     DashboardMonth,
@@ -153,7 +153,13 @@ impl Prices {
 /// The sum of a bill in US dollars.
 #[must_use]
 pub fn total(lines: &[Line]) -> f64 {
-    lines.iter().map(|line| line.usd).sum()
+    sum(lines.iter().map(|line| line.usd))
+}
+
+/// A sum that is 0 without a sign when there is nothing; `Iterator::sum` of nothing is -0.0.
+#[must_use]
+pub fn sum(quantities: impl Iterator<Item = f64>) -> f64 {
+    quantities.fold(0.0, |sum, quantity| sum + quantity)
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ impl Courier {
 /// The status, with what usually causes it.
 fn refusal(status: u16) -> String {
     match status {
-        403 => "403: the signature does not fit, see --key and --sign-url".to_owned(),
+        403 => "403: the signature does not fit (see --key and --sign-url), or the URL lacks its secret".to_owned(),
         404 => "404: nothing there, see --url".to_owned(),
         413 => "413: too large, see --batch".to_owned(),
         other => other.to_string(),

@@ -106,9 +106,9 @@ fn what_is_not_understood_is_refused_with_its_place() {
         "S.Type (line 4): AWS::StepFunctions::StateMachine is not understood by the local stack"
     );
     assert!(
-        parse("Resources: {}\nRules: {}")
+        parse("Resources: {}\nHooks: {}")
             .unwrap_err()
-            .starts_with("Rules (line 3): Rules is not understood")
+            .starts_with("Hooks (line 3): Hooks is not understood")
     );
     assert!(
         parse("Resources: {Q: {Type: AWS::SQS::Queue, UpdatePolicy: {}}}")

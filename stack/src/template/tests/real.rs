@@ -119,7 +119,7 @@ fn what_is_optional_can_be_switched_on() {
     let plain = real(&[]);
     let push = |template: &Template| template.function("PushFunction").unwrap().clone();
     assert_eq!(push(&plain).reserved_concurrency, None);
-    assert_eq!(push(&plain).environment["PUSH_RATE"], "2000");
+    assert_eq!(push(&plain).environment["PUSH_RATE"], "500");
     let full = real(&[
         ("PushConcurrency", "5"),
         ("PushRate", "300"),

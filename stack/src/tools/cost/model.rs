@@ -4,6 +4,7 @@
 //! What only AWS could tell (how long functions run there, above all) is an assumption, and
 //! `docs/COST.md` lists it.
 
+use platform::metrics;
 use serde::Serialize;
 
 use crate::bill::prices::{Item, Usage};
@@ -68,10 +69,15 @@ const SOCKET_MS: f64 = 10.0;
 /// CloudWatch keeps logs compressed.
 const LOGS_KEPT: f64 = 0.15;
 const LOG_RETENTION_MONTHS: f64 = 1.0;
-/// What stands in the template, whatever happens: 21 metrics of our own, `EventsReceived` by 18
-/// types and `RequestsRefused` by 6 codes; alarms; a dashboard; a secret.
-const METRICS: f64 = 21.0 + 18.0 + 6.0;
-const ALARMS: f64 = 16.0;
+/// The types that `EventsReceived` tells apart: Mandrill's, `unknown` and `other`.
+const EVENT_TYPES: usize = mandrill::KINDS.len() + 2;
+/// The codes with which `webhook` refuses a request, which `RequestsRefused` tells apart.
+const REFUSAL_CODES: usize = 8;
+/// Metrics of our own, and each again for each value of its dimension.
+const METRICS: f64 = (metrics::ALL.len() + EVENT_TYPES + REFUSAL_CODES) as f64;
+/// Metrics that the template's alarms watch by default. An alarm with metric math is billed for each
+/// metric in it. ("Amazon CloudWatch pricing".)
+const ALARM_METRICS: f64 = 38.0;
 
 /// X-Ray records one invocation a second of each function, and a twentieth of the others.
 /// ("Visualize Lambda function invocations using AWS X-Ray".)
@@ -384,7 +390,7 @@ fn standing() -> Usage {
     Usage::from([
         (Item::SecretMonth, 1.0),
         (Item::MetricMonth, METRICS),
-        (Item::AlarmMonth, ALARMS),
+        (Item::AlarmMonth, ALARM_METRICS),
         (Item::DashboardMonth, 1.0),
     ])
 }
@@ -393,3 +399,6 @@ fn standing() -> Usage {
 fn units(bytes: f64, size: f64) -> f64 {
     (bytes / size).ceil().max(1.0)
 }
+
+#[cfg(test)]
+mod tests;

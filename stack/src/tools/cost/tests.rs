@@ -75,6 +75,20 @@ fn endpoints_are_marked_as_a_forecast() {
 }
 
 #[test]
+fn the_examples_in_the_document_are_what_is_printed() {
+    const DOCUMENT: &str = include_str!("../../../../docs/COST.md");
+    const COMMAND: &str = "```sh\nposthorn cost ";
+    let mut examples = 0;
+    for example in DOCUMENT.split(COMMAND).skip(1) {
+        let (arguments, rest) = example.split_once("\n```\n\n```text\n").unwrap();
+        let (text, _) = rest.split_once("\n```\n").unwrap();
+        assert_eq!(text, forecast(arguments).to_text(), "cost {arguments}");
+        examples += 1;
+    }
+    assert_eq!(examples, 3);
+}
+
+#[test]
 fn numbers_are_written_for_people() {
     for (number, text) in [
         (0.25, "0.25"),
