@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::time::Day;
 use domain::{Event, EventId, Millis, Position};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
 use crate::batch::{self, Read};
@@ -60,11 +60,14 @@ impl FeedReader {
         }
     }
 
-    /// Opens the way to DynamoDB, by a look for an event that there cannot be.
+    /// Opens as many ways to DynamoDB as a page needs, which asks all shards at once, by looks for an
+    /// event that there cannot be.
     pub async fn open(&self) {
         let deadline = Instant::now() + Duration::from_secs(1);
         let ids = [EventId::ZERO];
-        let _ = batch::get(&self.client, &self.table, &ids, Read::Key, deadline).await;
+        let looks = (0..self.shards)
+            .map(|_| batch::get(&self.client, &self.table, &ids, Read::Key, deadline));
+        join_all(looks).await;
     }
 
     /// Since when events are kept.
