@@ -19,6 +19,7 @@ def of_translated(translated):
         + check_webhook_methods(translated)
         + check_destinations(translated)
         + check_page(translated)
+        + check_managed_policies(translated)
     )
 
 
@@ -241,6 +242,33 @@ def check_page(translated):
             else:
                 right = sent.get(directive) == own[directive]
             found += [] if right else [f"{name}: {directive} is not as the page needs it"]
+    return found
+
+
+# CloudFront's own policies, which are only known by these ids. ("Use managed cache policies", "Use
+# managed origin request policies".)
+MANAGED_POLICIES = {
+    "CachePolicyId": {
+        "658327ea-f89d-4fab-a63d-7e88639e58f6",  # CachingOptimized
+        "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",  # CachingDisabled
+    },
+    "OriginRequestPolicyId": {
+        "b689b0a8-53d0-40ab-baf2-68738e2966ac",  # AllViewerExceptHostHeader
+    },
+}
+
+
+def check_managed_policies(translated):
+    """An id that is mistyped is found by AWS alone, after minutes of deploying."""
+    found = []
+    for name, distribution in of_type(translated, "AWS::CloudFront::Distribution").items():
+        config = distribution["Properties"]["DistributionConfig"]
+        for behavior in [config["DefaultCacheBehavior"], *config.get("CacheBehaviors", [])]:
+            found += [
+                f"{name}: {kind} {behavior[kind]} is no policy of CloudFront's that is known here"
+                for kind, ids in MANAGED_POLICIES.items()
+                if kind in behavior and behavior[kind] not in ids
+            ]
     return found
 
 

@@ -181,6 +181,9 @@ class OurRules(Mistakes):
         self.finds("script-src 'self';", "script-src *;", "script-src is not as the page needs it", EVERYTHING)
         self.finds("'self' ${Socket}", "'self' wss:", "connect-src is not as the page needs it", EVERYTHING)
 
+    def test_a_policy_of_cloudfront_has_an_id_that_exists(self):
+        self.finds("-68738e2966ac", "-738e2966ac67", "is no policy of CloudFront's", EVERYTHING)
+
 
 class Linters(Mistakes):
     """What the linters find in the translated template."""
