@@ -7,7 +7,7 @@ import { number } from './format.js';
 import { List } from './list.js';
 import { Connection } from './live.js';
 import { Panel } from './panel.js';
-import { isTokenRefused, keepToken, loadConfig, socketAddress, takeToken } from './session.js';
+import { fetchEvent, isTokenRefused, keepToken, loadConfig, socketAddress, takeToken } from './session.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -15,6 +15,7 @@ const feed = new Feed();
 const config = await loadConfig();
 
 let connection = null;
+let token = '';
 let state = { name: 'stopped' };
 let isPaused = false;
 // What was drawn last. While the reader has paused, or has scrolled down to read, it stays as it is:
@@ -42,6 +43,7 @@ const panel = new Panel({
   heading: $('panel-heading'),
   body: $('panel-body'),
   close: $('panel-close'),
+  load: (id) => fetchEvent(config, token, id),
   onClose: () => {
     list.setOpened(null);
     list.focus(opened);
@@ -154,7 +156,8 @@ function askForToken(isRefused) {
   redraw();
 }
 
-function connect(token) {
+function connect(given) {
+  token = given;
   connection?.stop();
   $('token-section').hidden = true;
   connection = new Connection({
@@ -189,9 +192,9 @@ function startOver() {
 }
 
 function begin() {
-  const token = takeToken();
+  const given = takeToken();
   drawState();
-  if (token) connect(token);
+  if (given) connect(given);
   else askForToken(false);
 }
 
@@ -201,11 +204,11 @@ $('pause').addEventListener('click', () => {
 });
 $('token-form').addEventListener('submit', (submit) => {
   submit.preventDefault();
-  const token = $('token').value.trim();
+  const given = $('token').value.trim();
   $('token').value = '';
-  keepToken(token);
+  keepToken(given);
   startOver();
-  connect(token);
+  connect(given);
 });
 $('note-close').addEventListener('click', () => {
   $('note').hidden = true;

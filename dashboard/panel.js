@@ -6,6 +6,9 @@ import { fillBadge, timeElement } from './list.js';
 
 const WIDE = '(min-width: 1100px)';
 
+/** How much of what was received is shown: a mail of megabytes would hold up the page. */
+const MOST = 100_000;
+
 /** Fields in the order in which one wants to read them. Others follow in the order they came in. */
 const FIELDS = [
   ['type', 'Kind'],
@@ -69,12 +72,16 @@ function everything(event) {
   const others = Object.keys(event).filter((name) => !named.has(name) && name !== 'data');
   const body = document.createDocumentFragment();
   body.append(fields([...FIELDS.map(([name, label]) => [name, event[name], label]), ...others.map((name) => [name, event[name]])]));
-  if (event.data !== undefined && event.data !== null) {
-    body.append(element('h3', '', 'As received'), element('pre', '', JSON.stringify(event.data, null, 2)));
-  } else {
-    body.append(element('p', 'hint', 'What was received, byte for byte, is not part of the live feed; the history has it.'));
-  }
   return body;
+}
+
+/** What was received, in a form that one can read. */
+function received({ data }) {
+  if (data === undefined || data === null) return [element('p', 'hint', 'What was received is not kept any more.')];
+  const json = JSON.stringify(data, null, 2);
+  const more = json.length - MOST;
+  const rest = more > 0 ? [element('p', 'hint', `… and ${more.toLocaleString()} more characters.`)] : [];
+  return [element('h3', '', 'As received'), element('pre', '', json.slice(0, MOST)), ...rest];
 }
 
 export class Panel {
@@ -82,13 +89,16 @@ export class Panel {
   #heading;
   #body;
   #onClose;
+  #load;
   #wide = matchMedia(WIDE);
 
-  constructor({ dialog, heading, body, close, onClose }) {
+  /** `load` fetches an event with what was received. */
+  constructor({ dialog, heading, body, close, load, onClose }) {
     this.#dialog = dialog;
     this.#heading = heading;
     this.#body = body;
     this.#onClose = onClose;
+    this.#load = load;
     close.addEventListener('click', () => this.close());
     dialog.addEventListener('close', () => {
       if (!dialog.open) this.#onClose();
@@ -114,9 +124,20 @@ export class Panel {
     const badge = document.createElement('span');
     fillBadge(badge, kindOf(event));
     this.#heading.replaceChildren(badge);
-    this.#body.replaceChildren(everything(event));
+    const last = element('div', '', element('p', 'hint', 'Loading what was received …'));
+    this.#body.replaceChildren(everything(event), last);
+    this.#showReceived(event, last);
     this.#body.scrollTop = 0;
     if (!this.#dialog.open) this.#present();
+  }
+
+  /** It comes later, when perhaps another event is shown: then nobody sees it. */
+  async #showReceived(event, place) {
+    try {
+      place.replaceChildren(...received(await this.#load(event.id)));
+    } catch {
+      place.replaceChildren(element('p', 'hint', 'What was received could not be loaded.'));
+    }
   }
 
   close() {

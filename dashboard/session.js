@@ -55,6 +55,14 @@ export function socketAddress({ ws }, token) {
   return address.href;
 }
 
+/** One event with what was received, which the live feed leaves out. */
+export async function fetchEvent({ http }, token, id) {
+  const address = new URL(`${http.href.replace(/\/$/, '')}/v1/events/${encodeURIComponent(id)}`);
+  const answer = await fetch(address, { headers: { authorization: `Bearer ${token}` }, cache: 'no-store' });
+  if (!answer.ok) throw new Error(`The event was answered with ${answer.status}.`);
+  return answer.json();
+}
+
 /**
  * Whether the token is refused. A browser hides the status with which a WebSocket was refused, so a
  * plain request has to tell a wrong token from a server that is away.

@@ -3,8 +3,13 @@
 import { KINDS, message, sends } from './events.js';
 import { chip, expect, expectCount, open, recipients, rows, state, test, watchSocket } from './page.js';
 
-test('begins with the newest 200 in order and goes on with live rows', async ({ page, stack }) => {
+test('begins with the newest 200 in order and goes on with live rows', async ({ context, page, stack }) => {
+  // A page that connects while older events are still pushed gets these as well: let that be over.
+  const other = await context.newPage();
+  await open(other, stack);
   await stack.post(sends(1, 230));
+  await expectCount(other, '230 events');
+  await other.close();
   const newest = (await stack.history(200)).map((event) => event.recipient);
   await open(page, stack);
   await expectCount(page, '200 events');
@@ -45,9 +50,30 @@ test('opens an event with all its fields, and gives the focus back', async ({ pa
   await expect(panel).toContainText(event.id);
   const link = panel.getByRole('link', { name: 'https://shop.example.com/?o=1' });
   await expect(link).toHaveAttribute('rel', 'noopener noreferrer');
+  // What the live feed leaves out is fetched.
+  await expect(panel.getByRole('heading', { name: 'As received' })).toBeVisible();
+  await expect(panel.locator('pre')).toContainText('"event": "click"');
   await page.keyboard.press('Escape');
   await expect(panel).toBeHidden();
   await expect(page.getByRole('button', { name: 'reader1@example.net' })).toBeFocused();
+});
+
+test('shows the beginning of an event that is too large for the feed', async ({ page, stack }) => {
+  const noise = Buffer.from(Array.from({ length: 450_000 }, () => Math.floor(Math.random() * 256))).toString('base64');
+  await stack.post([{ event: 'inbound', ts: 1795299999, msg: { email: 'large@example.net', from_email: 'a@example.net', subject: 'Large', raw_msg: noise } }]);
+  await open(page, stack);
+  await page.getByRole('button', { name: 'large@example.net' }).click();
+  const panel = page.getByRole('dialog');
+  await expect(panel.locator('pre')).toContainText(noise.slice(0, 1_000));
+  await expect(panel).toContainText(/… and \d{3},\d{3} more characters\./);
+});
+
+test('says so when what was received cannot be loaded', async ({ page, stack }) => {
+  await stack.post(sends(1, 1));
+  await open(page, stack);
+  await page.route('**/v1/events/evt_*', (route) => route.abort());
+  await page.getByRole('button', { name: 'reader1@example.net' }).click();
+  await expect(page.getByRole('dialog')).toContainText('What was received could not be loaded.');
 });
 
 test('can be read with the keyboard', async ({ page, stack }) => {
