@@ -151,20 +151,15 @@ async fn without_any_one_statement_its_function_fails() {
 async fn fails_without(statement: Statement) {
     let template = statement.removed();
     let stack = TestStack::start_with(|options| options.template = template).await;
-    let refused = async {
-        eventually(DEADLINE, async || {
-            let refused = stack.refused_calls();
-            let is_it = |(function, action): &(String, String)| {
-                *function == statement.function && statement.grants(action)
-            };
-            refused
-                .iter()
-                .any(is_it)
-                .then_some(())
-                .ok_or(format!("{refused:?}"))
-        })
-        .await;
+    let is_refused = || {
+        let mut refused = stack.refused_calls().into_iter();
+        refused
+            .any(|(function, action)| function == statement.function && statement.grants(&action))
     };
+    let refused = eventually(DEADLINE, async || {
+        let seen = || format!("{:?}", stack.refused_calls());
+        is_refused().then_some(()).ok_or_else(seen)
+    });
     let everything = std::panic::AssertUnwindSafe(use_everything(&stack));
     let mut everything = std::pin::pin!(futures::FutureExt::catch_unwind(everything));
     let worked = tokio::select! {
@@ -181,4 +176,6 @@ async fn fails_without(statement: Statement) {
         worked.is_err() || worked.is_ok_and(|worked| worked.is_err()),
         "everything works without {statement:?}"
     );
+    // And not for another reason.
+    assert!(is_refused(), "nothing was refused without {statement:?}");
 }
