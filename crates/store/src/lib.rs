@@ -14,7 +14,9 @@ pub mod feed;
 pub mod item;
 mod keys;
 mod late;
+mod messages;
 mod oversized;
+mod publish;
 mod reader;
 
 pub use connections::{
@@ -23,5 +25,7 @@ pub use connections::{
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, FeedReader, FeedScan};
+pub use messages::{MessagePage, MessageReader};
 pub use oversized::{OversizedReader, OversizedWriter};
+pub use publish::{Claim, EventPublisher, Published};
 pub use reader::EventReader;
