@@ -211,8 +211,11 @@ fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
     );
     assert!(push.reports_batch_item_failures && push.bisects_on_error);
     assert!(push.max_retry_attempts.is_some() && push.max_record_age_seconds.is_some());
-    assert!(push.matches(&json!({"eventName": "INSERT"})));
-    assert!(!push.matches(&json!({"eventName": "MODIFY"})));
+    let of_event = json!({"NewImage": {"feed_at": {"S": "1795318553323#f3jm"}}});
+    let of_claim = json!({"NewImage": {"request": {"B": ""}}});
+    let matches = |name, image| push.matches(&json!({"eventName": name, "dynamodb": image}));
+    assert!(matches("INSERT", &of_event));
+    assert!(!matches("MODIFY", &of_event) && !matches("INSERT", &of_claim));
     assert!(
         template
             .bucket(push.on_failure_arn.as_deref().unwrap())
