@@ -15,6 +15,7 @@ pub mod item;
 mod keys;
 mod late;
 mod oversized;
+pub mod poll;
 mod reader;
 
 pub use connections::{
@@ -23,5 +24,7 @@ pub use connections::{
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, FeedReader, FeedScan};
+pub use late::LateNotes;
 pub use oversized::{OversizedReader, OversizedWriter};
+pub use poll::{Follow, Look, Page};
 pub use reader::EventReader;
