@@ -116,7 +116,7 @@ impl FromIterator<Position> for Digest {
     }
 }
 
-/// A step of SplitMix64: every bit of the answer depends on every bit given, and no two numbers
+/// A step of `SplitMix64`: every bit of the answer depends on every bit given, and no two numbers
 /// have the same answer. It is part of cursors that clients hold, and must not change.
 fn mixed(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
