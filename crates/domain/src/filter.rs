@@ -73,6 +73,21 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// What both let pass.
+    #[must_use]
+    pub fn and(&self, other: &Filter) -> Filter {
+        let mut terms = self.terms.clone();
+        terms.extend(other.terms.iter().cloned());
+        Filter { terms }
+    }
+
+    /// The first field in it by which nobody may filter to whom events are shown masked.
+    #[must_use]
+    pub fn private_field(&self) -> Option<&'static str> {
+        // The one field that there is, `type`, tells nothing of a person.
+        None
+    }
+
     /// Whether it lets this event pass.
     #[must_use]
     pub fn matches(&self, content: &Content<'_>) -> bool {
