@@ -51,8 +51,8 @@ pub struct Page {
 
 /// Follows the feed from a cursor on.
 #[derive(Debug)]
-pub struct Follow<'r> {
-    reader: &'r FeedReader,
+pub struct Follow {
+    reader: FeedReader,
     window: Window,
 }
 
@@ -61,9 +61,9 @@ impl FeedReader {
     /// followed from [`LOOK_BACK_MS`](domain::cursor::LOOK_BACK_MS) before it; if `late_since` tells that events were pushed late
     /// when it was given ([`crate::LateNotes`]), from there.
     #[must_use]
-    pub fn follow(&self, cursor: Cursor, late_since: Option<Millis>) -> Follow<'_> {
+    pub fn follow(&self, cursor: Cursor, late_since: Option<Millis>) -> Follow {
         Follow {
-            reader: self,
+            reader: self.clone(),
             window: Window::of(cursor, late_since),
         }
     }
@@ -103,7 +103,7 @@ impl FeedReader {
     }
 }
 
-impl Follow<'_> {
+impl Follow {
     /// Gives each event that was not yet looked at to `look`, oldest first, as
     /// [`FeedReader::poll`] does; answers whether there is more.
     ///
@@ -116,7 +116,7 @@ impl Follow<'_> {
     ) -> Result<bool, StoreError> {
         let begun = Instant::now();
         let mut scan = self.reader.after(self.window.start(), now);
-        let mut ready = self.compare(&mut scan).await?;
+        let mut ready = compare(&mut self.window, &mut scan).await?;
         let mut looked_at = 0;
         loop {
             if ready.is_empty() {
@@ -128,7 +128,8 @@ impl Follow<'_> {
             }
             for positions in ready.chunks(EVENTS) {
                 let new = self.window.new_among(positions);
-                let mut stop = self.look_at(&new, now, &mut look).await?;
+                let events = self.reader.events(&new, now).await?;
+                let mut stop = look_at(&mut self.window, &new, &events, &mut look);
                 looked_at += new.len();
                 if looked_at >= MAX_EVENTS || begun.elapsed() >= TIME_LIMIT {
                     stop = stop.or(positions.last().copied());
@@ -147,44 +148,46 @@ impl Follow<'_> {
     pub fn cursor(&self) -> Cursor {
         self.window.cursor()
     }
+}
 
-    /// Reads the window of the cursor that was brought, if it has to be compared. Answers the
-    /// positions that were read.
-    async fn compare(&mut self, scan: &mut FeedScan<'_>) -> Result<Vec<Position>, StoreError> {
-        let mut ready = Vec::new();
-        let Some(end) = self.window.to_compare() else {
-            return Ok(ready);
-        };
-        loop {
-            let positions = scan.positions(POSITIONS).await?;
-            let is_over = positions.last().is_none_or(|last| *last > end);
-            ready.extend(positions);
-            if is_over {
-                break;
-            }
+/// Reads the window of the cursor that was brought, if it has to be compared. Answers the positions
+/// that were read.
+async fn compare(
+    window: &mut Window,
+    scan: &mut FeedScan<'_>,
+) -> Result<Vec<Position>, StoreError> {
+    let mut ready = Vec::new();
+    let Some(end) = window.to_compare() else {
+        return Ok(ready);
+    };
+    loop {
+        let positions = scan.positions(POSITIONS).await?;
+        let is_over = positions.last().is_none_or(|last| *last > end);
+        ready.extend(positions);
+        if is_over {
+            break;
         }
-        self.window.compare(&ready);
-        Ok(ready)
     }
+    window.compare(&ready);
+    Ok(ready)
+}
 
-    /// Gets the events at these positions and gives them to `look`; answers the position of the one
-    /// at which it stopped.
-    async fn look_at(
-        &mut self,
-        positions: &[Position],
-        now: Millis,
-        look: &mut impl FnMut(&Event<'_>) -> Look,
-    ) -> Result<Option<Position>, StoreError> {
-        let events = self.reader.events(positions, now).await?;
-        let mut events = events.iter().peekable();
-        for position in positions {
-            // An event that is gone meanwhile has a position all the same.
-            let event = events.next_if(|event| event.position() == *position);
-            if event.is_some_and(|event| look(event) == Look::Stop) {
-                return Ok(Some(*position));
-            }
-            self.window.add(*position);
+/// Gives the events at these positions to `look`; answers the position of the one at which it
+/// stopped.
+fn look_at(
+    window: &mut Window,
+    positions: &[Position],
+    events: &[Event<'_>],
+    look: &mut impl FnMut(&Event<'_>) -> Look,
+) -> Option<Position> {
+    let mut events = events.iter().peekable();
+    for position in positions {
+        // An event that is gone meanwhile has a position all the same.
+        let event = events.next_if(|event| event.position() == *position);
+        if event.is_some_and(|event| look(event) == Look::Stop) {
+            return Some(*position);
         }
-        Ok(None)
+        window.add(*position);
     }
+    None
 }
