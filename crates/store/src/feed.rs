@@ -108,7 +108,7 @@ impl FeedReader {
     }
 
     /// Gets the events at these positions, in their order, without those that are gone.
-    async fn events(
+    pub(crate) async fn events(
         &self,
         positions: &[Position],
         now: Millis,
@@ -230,7 +230,8 @@ impl<'r> FeedScan<'r> {
         )))
     }
 
-    async fn positions(&mut self, limit: usize) -> Result<Vec<Position>, StoreError> {
+    /// The next positions, at most `limit`, and none at the end.
+    pub(crate) async fn positions(&mut self, limit: usize) -> Result<Vec<Position>, StoreError> {
         let mut positions = Vec::with_capacity(limit);
         while positions.len() < limit {
             self.fill(limit - positions.len()).await?;

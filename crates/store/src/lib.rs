@@ -16,6 +16,7 @@ mod keys;
 mod late;
 mod messages;
 mod oversized;
+pub mod poll;
 mod publish;
 mod reader;
 
@@ -25,7 +26,9 @@ pub use connections::{
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, FeedReader, FeedScan};
+pub use late::LateNotes;
 pub use messages::{MessagePage, MessageReader};
 pub use oversized::{OversizedReader, OversizedWriter};
+pub use poll::{Follow, Look, Page};
 pub use publish::{Claim, EventPublisher, Published};
 pub use reader::EventReader;
