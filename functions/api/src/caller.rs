@@ -74,6 +74,9 @@ fn unauthorized(message: &'static str) -> HttpError {
 }
 
 /// The event as a holder of these rights may see it.
-pub(crate) fn shown<'e>(_rights: &Rights, event: &'e Event<'_>) -> Cow<'e, Event<'e>> {
-    Cow::Borrowed(event)
+pub(crate) fn shown<'e>(rights: &Rights, event: &'e Event<'e>) -> Cow<'e, Event<'e>> {
+    match rights.mask {
+        true => Cow::Owned(event.masked()),
+        false => Cow::Borrowed(event),
+    }
 }

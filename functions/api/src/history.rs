@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use domain::{Cursor, Filter, Millis, Position, Rights, Scope};
+use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, Rights, Scope};
 use platform::clock;
 use platform::http::HttpError;
-use store::StoreError;
+use store::{Look, StoreError};
 
 use crate::caller::{Call, holder};
 use crate::page::Page;
@@ -14,9 +14,6 @@ use crate::routes::{Refusal, Shared, json};
 use crate::schema::{Refusals, Timeline};
 
 const PARAMETERS: [&str; 6] = ["after", "before", "filter", "from", "limit", "to"];
-/// How far a client's clock, or ours, may be ahead.
-const AHEAD_MS: u64 = 60_000;
-
 /// What is asked for.
 #[derive(Debug)]
 struct Query {
@@ -58,7 +55,7 @@ impl Query {
                     let message = format!("after and {other} cannot stand together");
                     return Err(bad("conflicting_parameters", message));
                 }
-                if cursor.position.received_at > now.plus(AHEAD_MS) {
+                if cursor.is_ahead_of(now) {
                     return Err(bad("bad_cursor", "after: the cursor is in the future"));
                 }
                 Way::On(cursor)
@@ -131,13 +128,24 @@ async fn page(state: &crate::State, rights: &Rights, query: Query) -> Result<Str
             let walked = page.fill(&mut scan).await?;
             let next = walked.last.filter(|_| walked.more);
             let next = next.map(|last| state.feed.cursor_at(last));
-            Ok(page.finish(next.as_deref(), walked.more))
+            Ok(page.finish(next.as_deref(), walked.more, None))
         }
         Way::On(cursor) => {
-            let mut scan = state.reader.after(cursor.position, query.now);
-            let walked = page.fill(&mut scan).await?;
-            let next = state.feed.cursor_at(walked.last.unwrap_or(cursor.position));
-            Ok(page.finish(Some(&next), walked.more))
+            let late_since = match cursor.kind {
+                // Such a cursor may be of an event that was pushed while others were late.
+                CursorKind::Seen | CursorKind::Replayed { .. } => {
+                    state.late.since(cursor.position.received_at).await?
+                }
+                CursorKind::Polled { .. } => None,
+            };
+            let look = |event: &Event<'_>| match page.add(event) {
+                true => Look::Next,
+                false => Look::Stop,
+            };
+            let read = state.reader.poll(cursor, late_since, query.now, look);
+            let read = read.await?;
+            let next = state.feed.encode(read.next);
+            Ok(page.finish(Some(&next), read.more, Some(read.recovered)))
         }
     }
 }

@@ -28,7 +28,8 @@ use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
 use serde::Deserialize;
 use store::{
-    EventPublisher, EventReader, FeedReader, MessageReader, OversizedReader, OversizedWriter,
+    EventPublisher, EventReader, FeedReader, LateNotes, MessageReader, OversizedReader,
+    OversizedWriter,
 };
 use tower_service::Service;
 
@@ -52,6 +53,7 @@ struct State {
     events: EventReader,
     messages: MessageReader,
     publisher: EventPublisher,
+    late: LateNotes,
     feed: Feed,
     secret: Secret<Settings>,
     tokens: Tokens,
@@ -68,7 +70,7 @@ struct Settings {
 }
 
 impl Deps {
-    /// Reads `CORS_ORIGINS`, `EVENTS_TABLE`, `FEED_ID`, `FEED_SHARDS`, `OVERSIZED_BUCKET`,
+    /// Reads `CONNECTIONS_TABLE`, `CORS_ORIGINS`, `EVENTS_TABLE`, `FEED_ID`, `FEED_SHARDS`, `OVERSIZED_BUCKET`,
     /// `RETENTION_DAYS`, `SECRET_ID`, `TAIL_URL` and `WEBSOCKET_URL`.
     ///
     /// # Errors
@@ -113,6 +115,10 @@ impl State {
                 retention_days,
                 OversizedWriter::new(aws.s3(), bucket),
             ),
+            late: LateNotes::new(
+                aws.dynamodb(),
+                config::required(lookup, "CONNECTIONS_TABLE")?,
+            ),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
             tokens: Tokens::new(aws, lookup)?,
@@ -134,6 +140,7 @@ pub fn permissions() -> Vec<Permission> {
         Permission::new(Resource::OversizedObjects, OversizedWriter::ACTIONS),
         Permission::new(Resource::OversizedBucket, OversizedReader::BUCKET_ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
+        Permission::new(Resource::ConnectionsTable, LateNotes::ACTIONS),
         Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
     ]
 }

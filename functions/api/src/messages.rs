@@ -62,7 +62,7 @@ pub(crate) async fn list(
         .await
         .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
     let next = next.map(|position| state.feed.cursor_at(position));
-    Ok(json(page.finish(next.as_deref(), next.is_some())))
+    Ok(json(page.finish(next.as_deref(), next.is_some(), None)))
 }
 
 struct Wanted<'a> {

@@ -112,16 +112,26 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The text of the page.
-    pub(crate) fn finish(mut self, next: Option<&str>, more: bool) -> String {
+    /// The text of the page. `recovered` is said of pages that go on from a cursor: whether
+    /// everything after it is still kept.
+    pub(crate) fn finish(
+        mut self,
+        next: Option<&str>,
+        more: bool,
+        recovered: Option<bool>,
+    ) -> String {
         self.body.push_str(r#"],"next":"#);
         match next {
             // Base32, which needs no escapes.
             Some(cursor) => self.body.extend(["\"", cursor, "\""]),
             None => self.body.push_str("null"),
         }
-        self.body.push_str(r#","more":"#);
-        self.body.push_str(if more { "true}" } else { "false}" });
+        let word = |is_so| if is_so { "true" } else { "false" };
+        self.body.extend([r#","more":"#, word(more)]);
+        if let Some(recovered) = recovered {
+            self.body.extend([r#","recovered":"#, word(recovered)]);
+        }
+        self.body.push('}');
         self.body
     }
 }

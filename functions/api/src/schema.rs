@@ -88,6 +88,7 @@ pub(crate) struct Event {
     #[schema(value_type = Value)]
     data: (),
     /// Present when something was left out for its size.
+    #[schema(nullable = false)]
     truncated: Option<bool>,
     /// Where it stands in the feed.
     cursor: String,
@@ -118,6 +119,9 @@ pub(crate) struct Timeline {
     next: Option<String>,
     /// Whether there is, or may be, more right now.
     more: bool,
+    /// With `after`: whether everything after the cursor is still kept.
+    #[schema(nullable = false)]
+    recovered: Option<bool>,
 }
 
 /// A page of what happened to one message, oldest first.
