@@ -8,7 +8,7 @@ pub mod event;
 pub mod filter;
 pub mod frame;
 pub mod id;
-pub mod mask;
+mod mask;
 pub mod redacted;
 pub mod rights;
 pub mod time;
