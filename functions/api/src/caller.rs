@@ -1,13 +1,12 @@
 //! Who asks, and what they may do and see.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use domain::{Event, Filter, Millis, Redacted, Rights, Scope, Scopes};
+use domain::{Millis, Scope};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
 use platform::http::HttpError;
 use platform::tokens::{self, Holder};
 
@@ -39,44 +38,12 @@ pub(crate) async fn holder(
     state: &State,
     call: &Call,
     scope: Scope,
-    _now: Millis,
+    now: Millis,
 ) -> Result<Holder, HttpError> {
-    let header = call
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(|| unauthorized("a bearer token is missing"))?;
-    state
-        .secret
-        .find(|settings| mandrill::secrets_match(&settings.token, token).then_some(()))
-        .await
-        .map_err(|error| HttpError::unavailable(&call.request_id, &error))?
-        .ok_or_else(|| unauthorized("the token is not valid"))?;
-    let holder = Holder {
-        subject: Redacted(String::new()),
-        rights: Rights {
-            scopes: Scopes::all(),
-            filter: Filter::default(),
-            mask: false,
-            until: Millis::MAX,
-        },
-    };
+    let holder = state
+        .tokens
+        .bearer(&call.headers, now, &call.request_id)
+        .await?;
     tokens::require(&holder, scope)?;
     Ok(holder)
-}
-
-fn unauthorized(message: &'static str) -> HttpError {
-    HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
-}
-
-/// The event as a holder of these rights may see it.
-pub(crate) fn shown<'e>(rights: &Rights, event: &'e Event<'e>) -> Cow<'e, Event<'e>> {
-    match rights.mask {
-        true => Cow::Owned(event.masked()),
-        false => Cow::Borrowed(event),
-    }
 }

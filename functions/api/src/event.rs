@@ -8,7 +8,7 @@ use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
 
-use crate::caller::{Call, holder, shown};
+use crate::caller::{Call, holder};
 use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, json, not_found};
 use crate::schema::{self, NotFound, Refusals};
@@ -50,7 +50,7 @@ pub(crate) async fn one(
     let event = event
         .filter(|event| holder.rights.sees(&event.content))
         .ok_or_else(|| not_found("there is no event with this id, or it is not kept any more"))?;
-    Ok(json(answer(&shown(&holder.rights, &event), &state.feed)))
+    Ok(json(answer(&holder.rights.show(&event), &state.feed)))
 }
 
 /// The event as JSON, without `data` if Lambda would not let it through.

@@ -21,12 +21,10 @@ mod types;
 use std::sync::Arc;
 
 use axum::Router;
-use domain::{Feed, Redacted};
+use domain::Feed;
 use lambda_runtime::{Error, LambdaEvent};
-use platform::secret::Secret;
 use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
-use serde::Deserialize;
 use store::{
     EventPublisher, EventReader, FeedReader, LateNotes, MessageReader, OversizedReader,
     OversizedWriter,
@@ -55,18 +53,11 @@ struct State {
     publisher: EventPublisher,
     late: LateNotes,
     feed: Feed,
-    secret: Secret<Settings>,
     tokens: Tokens,
     /// The address that browsers connect to.
     websocket_url: String,
     /// The address of long poll and Server-Sent Events, unless the deployment is without them.
     tail_url: Option<String>,
-}
-
-/// What the function needs of the secret.
-#[derive(Debug, Deserialize)]
-struct Settings {
-    token: Redacted<String>,
 }
 
 impl Deps {
@@ -87,7 +78,7 @@ impl Deps {
     /// Reads what init can read, and opens connections to AWS.
     pub async fn open(&self) {
         init::within_limit(async {
-            let _ = tokio::join!(self.state.secret.get(), self.state.reader.open());
+            let _ = tokio::join!(self.state.tokens.open(), self.state.reader.open());
         })
         .await;
     }
@@ -120,7 +111,6 @@ impl State {
                 config::required(lookup, "CONNECTIONS_TABLE")?,
             ),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
-            secret: Secret::new(aws.secrets_manager(), lookup)?,
             tokens: Tokens::new(aws, lookup)?,
             websocket_url: config::required(lookup, "WEBSOCKET_URL")?,
             tail_url: config::optional(lookup, "TAIL_URL"),
@@ -141,7 +131,7 @@ pub fn permissions() -> Vec<Permission> {
         Permission::new(Resource::OversizedBucket, OversizedReader::BUCKET_ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
         Permission::new(Resource::ConnectionsTable, LateNotes::ACTIONS),
-        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+        Permission::new(Resource::Secret, Tokens::ACTIONS),
     ]
 }
 

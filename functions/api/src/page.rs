@@ -6,8 +6,6 @@ use domain::{Event, Feed, Filter, Position, Rights};
 use store::{FeedScan, StoreError};
 use tokio::time::Instant;
 
-use crate::caller::shown;
-
 /// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes. An event that
 /// is larger by itself, or too large for its item, is in it without `data`: read by its id it is
 /// whole, and a page costs the same whatever is in it.
@@ -67,7 +65,10 @@ impl<'a> Page<'a> {
         if !self.filter.matches(&event.content) {
             return true;
         }
-        let json = shown(self.rights, event).to_json_within(self.feed, true, PAGE_BYTES);
+        let json = self
+            .rights
+            .show(event)
+            .to_json_within(self.feed, true, PAGE_BYTES);
         if self.count > 0 {
             if self.body.len() + json.len() > PAGE_BYTES {
                 return false;

@@ -43,7 +43,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
         .await?;
     let tail = |path: &str| state.tail_url.as_ref().map(|url| format!("{url}{path}"));
     let ticket = Ticket {
-        url: format!("{}?ticket={}", state.websocket_url, ticket.text.0),
+        url: format!("{}?ticket={}", state.websocket_url, *ticket.text),
         stream_url: tail("/v1/stream"),
         poll_url: tail("/v1/events"),
         expires_at: ticket.expires_at.to_string(),

@@ -10,7 +10,7 @@ use platform::http::HttpError;
 use store::StoreError;
 use tokio::time::Instant;
 
-use crate::caller::{Call, holder, shown};
+use crate::caller::{Call, holder};
 use crate::page::{CHUNK, SCAN_EVENTS, SCAN_TIME};
 use crate::parameters::Parameters;
 use crate::routes::{Refusal, Shared, object};
@@ -118,7 +118,7 @@ async fn last_seen(
     let (mut looked_at, mut seen) = (0, 0);
     while let Some((events, end)) = scan.next(CHUNK).await? {
         for event in events.iter().filter(|event| filter.matches(&event.content)) {
-            let kind = shown(rights, event).content.kind.to_string();
+            let kind = rights.show(event).content.kind.to_string();
             types.entry(kind).or_insert(event.received_at);
             seen += 1;
         }
