@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod attacks;
 mod bill;
 mod captured;
 mod fixtures;
@@ -31,9 +32,6 @@ mod sockets;
 mod storing;
 mod stream;
 mod template;
-<<<<<<< Updated upstream
-mod types;
-=======
 mod tokens;
->>>>>>> Stashed changes
+mod types;
 mod volume;
