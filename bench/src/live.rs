@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 8;
 /// just connected may get nothing yet.
 const LIST_AGE: Duration = Duration::from_millis(1_200);
 /// `push` posts as fast as it can: what is measured is the code and not its bound.
-const UNBOUND: [&str; 2] = ["--parameter", "PushRate=100000"];
+pub(crate) const UNBOUND: [&str; 2] = ["--parameter", "PushRate=100000"];
 /// Calls of `PostToConnection` on its own, and how many at once, as in `push`.
 const CALLS: usize = 20_000;
 const CALLS_AT_ONCE: usize = 64;

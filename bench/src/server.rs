@@ -11,7 +11,7 @@ use posthorn::tools::target::{Secret, Webhook};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Result, cpu, fan_out};
+use crate::{Result, cpu, fan_out, gateway};
 
 /// How often it is looked whether the stack is up: 10 s altogether.
 const LOOK: Duration = Duration::from_millis(10);
@@ -78,8 +78,20 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn fan_out() -> Result<Server> {
+        Server::of_this_program(FAN_OUT)
+    }
+
+    /// What `push` is measured against: this same program, told to be it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn gateway() -> Result<Server> {
+        Server::of_this_program(GATEWAY)
+    }
+
+    fn of_this_program(name: &str) -> Result<Server> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg(FAN_OUT)
+            .arg(name)
             .stdout(Stdio::piped())
             .spawn()?;
         let mut address = String::new();
@@ -201,6 +213,7 @@ async fn read(file: &Path) -> Result<String> {
 /// The arguments with which a benchmark is told to be a server.
 const POSTHORN: &str = "posthorn";
 const FAN_OUT: &str = "fan-out";
+const GATEWAY: &str = "gateway";
 
 /// Is the server that the arguments ask for, until it ends; none when they ask for none.
 ///
@@ -213,6 +226,7 @@ pub async fn serve() -> Result<Option<ExitCode>> {
     match arguments.peek().and_then(|word| word.to_str()) {
         Some(POSTHORN) => Ok(Some(posthorn::cli::run(arguments).await)),
         Some(FAN_OUT) => fan_out::run().await.map(|()| None),
+        Some(GATEWAY) => gateway::run().await.map(|()| None),
         _ => Ok(None),
     }
 }
