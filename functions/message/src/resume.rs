@@ -32,10 +32,11 @@ pub(crate) async fn resume(
     row: &Connection,
     from: From,
 ) -> Result<Answer, Failure> {
+    let own: Filter = row.filter.parse().map_err(Bad::filter)?;
     let replay = Replay {
         client,
         row,
-        filter: row.filter.parse().map_err(Bad::filter)?,
+        filter: row.rights.narrow(&own).map_err(Bad::forbidden)?,
         now: clock::now(),
         started: Instant::now(),
     };
@@ -60,7 +61,11 @@ pub(crate) async fn resume(
 async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<Position, Failure> {
     let seen = cursor.position.received_at;
     let mut start = cursor.position;
-    if cursor.kind == CursorKind::Seen {
+    let looks_back = match cursor.kind {
+        CursorKind::Seen | CursorKind::Polled { .. } => true,
+        CursorKind::Replayed { .. } => false,
+    };
+    if looks_back {
         let mut from = seen.minus(LOOK_BACK_MS);
         if let Some(late) = client.deps.session.late_since(seen).await? {
             from = from.min(late);
@@ -77,6 +82,7 @@ async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<
 struct Replay<'a> {
     client: &'a Client<'a>,
     row: &'a Connection,
+    /// What the client wants of what it may see.
     filter: Filter,
     now: Millis,
     started: Instant,
@@ -98,7 +104,9 @@ impl Replay<'_> {
     async fn after(&self, seen: Cursor, start: Position) -> Result<Answer, Failure> {
         let reader = &self.client.deps.reader;
         let recovered = match seen.kind {
-            CursorKind::Seen => seen.position.received_at >= reader.kept_since(self.now),
+            CursorKind::Seen | CursorKind::Polled { .. } => {
+                seen.position.received_at >= reader.kept_since(self.now)
+            }
             CursorKind::Replayed { recovered } => recovered,
         };
         let (mut reached, is_end) = self.send_after(start).await?;
@@ -184,8 +192,9 @@ impl Replay<'_> {
 
     fn render(&self, event: &Event<'_>) -> Rendered {
         let feed = &self.client.deps.feed;
+        let shown = self.row.rights.show(event);
         Rendered {
-            json: event.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
+            json: shown.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
             cursor: feed.cursor_at(event.position()),
         }
     }
