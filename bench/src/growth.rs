@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
-use domain::frame;
+use domain::{Filter, Rights, Scope, Scopes, frame};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use lambda_runtime::{Context, LambdaEvent};
@@ -155,11 +155,19 @@ fn variables(server: &Server) -> HashMap<String, String> {
 /// Connections that want everything but what nobody wants.
 async fn register(aws: &Aws, case: Case) -> Result<()> {
     let register = ConnectionRegister::new(aws.dynamodb(), "connections".to_owned());
+    let rights = Rights {
+        scopes: Scopes::of(&[Scope::Read]),
+        filter: Filter::default(),
+        mask: false,
+        until: clock::now().plus(60 * 60 * 1_000),
+    };
     for index in 0..case.connections {
         // As long as those of the gateway.
         let id = format!("{index:015}=");
         let filter = format!("-tag:none-{} -type:hard_bounce", index % case.filters);
-        register.register(&id, filter, clock::now()).await?;
+        register
+            .register(&id, &rights, filter, clock::now())
+            .await?;
     }
     Ok(())
 }
