@@ -118,7 +118,8 @@ fn header() {
 }
 
 async fn measure(name: &str, server: Server, cell: Cell) -> Result<()> {
-    let clients = Clients::connect(server.address(), &server.socket_url(), cell.clients).await?;
+    let clients =
+        Clients::connect(server.address(), &server.socket_url().await?, cell.clients).await?;
     tokio::time::sleep(LIST_AGE).await;
     let poster = server.poster()?;
     // Everything is read, compiled and allocated once before it counts.
@@ -307,7 +308,7 @@ pub async fn memory() -> Result<()> {
     for batch in batches::batches(4, 10, 100)? {
         post(&poster, &poster.sign(&batch.json)).await?;
     }
-    let clients = Clients::connect(server.address(), &server.socket_url(), 1_000).await?;
+    let clients = Clients::connect(server.address(), &server.socket_url().await?, 1_000).await?;
     tokio::time::sleep(LIST_AGE).await;
     out::line(format!(
         "memory with 1,000 events stored and 1,000 clients: {:.0} MB",

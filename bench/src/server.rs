@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use posthorn::tools::post::{Poster, SignedBatch};
 use posthorn::tools::target::{Secret, Webhook};
+use posthorn::tools::tickets::Tickets;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -150,10 +151,18 @@ impl Server {
         rest.split('/').next().unwrap_or(rest)
     }
 
-    /// Where WebSocket clients connect, ticket included.
-    #[must_use]
-    pub fn socket_url(&self) -> String {
-        format!("{}?ticket={}", self.urls.ws, self.urls.token)
+    /// Where WebSocket clients connect within the next minute, ticket included.
+    ///
+    /// # Errors
+    /// When there is no ticket to be had.
+    pub async fn socket_url(&self) -> Result<String> {
+        // Who only fans out asks for none.
+        if self.variables.is_empty() {
+            return Ok(self.urls.ws.clone());
+        }
+        let api = format!("http://{}", self.address());
+        let tickets = Tickets::new(&api, Secret::new(self.token()))?;
+        Ok(tickets.socket_url().await?.reveal().to_owned())
     }
 
     /// Where Mandrill posts, and the key that it signs with.

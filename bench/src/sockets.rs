@@ -23,7 +23,8 @@ pub async fn run() -> Result<()> {
     let server = Server::posthorn(&UNBOUND).await?;
     let at_rest = cpu::memory_mb(server.pid(), "VmRSS")?;
     let (started, before) = (Instant::now(), server.cpu()?);
-    let clients = Clients::connect(server.address(), &server.socket_url(), CONNECTIONS).await?;
+    let clients =
+        Clients::connect(server.address(), &server.socket_url().await?, CONNECTIONS).await?;
     let connecting = (server.cpu()?.saturating_sub(before)) / CONNECTIONS as u32;
     out::line(format!(
         "\nsockets: {CONNECTIONS} connections opened in {:.1} s, {:.0} us CPU each; load {}",
