@@ -174,8 +174,8 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
             .await?;
     }
     let known = deps.directory.connections(&deps.list, now).await?;
-    let listeners = known.listeners.iter().filter(|who| now < who.until);
-    let sent = broadcast::broadcast(deps, &batch.events, listeners, oldest, deadline).await;
+    let (events, audiences) = (&batch.events, &known.audiences);
+    let sent = broadcast::broadcast(deps, events, audiences, (now, oldest), deadline).await;
     broadcast::close(deps, &known.ended, deadline).await;
     // Nobody else would ever tell them.
     if sent.unmarked > 0 {
