@@ -304,11 +304,5 @@ pub(crate) struct Conflict(#[to_schema] Error);
 /// What a route with a body may answer.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
-pub(crate) enum BodyRefusals {
-    /// The body is larger than it may be.
-    #[response(status = 413)]
-    TooLarge(#[to_schema] Error),
-    /// The body is not `application/json`.
-    #[response(status = 415)]
-    UnsupportedMediaType(#[to_schema] Error),
-}
+#[response(status = 413, description = "The body is larger than it may be")]
+pub(crate) struct TooLarge(#[to_schema] Error);
