@@ -31,5 +31,9 @@ mod sockets;
 mod storing;
 mod stream;
 mod template;
+<<<<<<< Updated upstream
 mod types;
+=======
+mod tokens;
+>>>>>>> Stashed changes
 mod volume;

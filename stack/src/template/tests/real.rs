@@ -98,7 +98,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID"
+        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBSOCKET_URL"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
