@@ -14,8 +14,8 @@ use zip::ZipArchive;
 /// The other bundles, the top bar and all source maps are not needed.
 const FILES: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 
-/// Where a file names its source map, in a comment at its end.
-const MAP: &str = "sourceMappingURL=";
+/// How a style names its source map, at its end.
+const MAP: &str = "/*# sourceMappingURL=";
 
 #[expect(
     clippy::disallowed_methods,
@@ -37,10 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut text = String::new();
         archive.by_name(&path)?.read_to_string(&mut text)?;
         // A map that is not there would be asked for.
-        let end = text.rfind(MAP).ok_or(format!("{name} names no map"))?;
-        let text = text[..end].trim_end_matches(['/', '*', '#', ' ', '\n']);
+        let end = text.rfind(MAP).unwrap_or(text.len());
         let mut encoder = GzEncoder::new(File::create(target)?, Compression::best());
-        encoder.write_all(text.as_bytes())?;
+        encoder.write_all(&text.as_bytes()[..end])?;
         encoder.finish()?;
     }
     Ok(())
