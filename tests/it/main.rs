@@ -31,9 +31,6 @@ mod sockets;
 mod storing;
 mod stream;
 mod template;
-<<<<<<< Updated upstream
-mod types;
-=======
 mod tokens;
->>>>>>> Stashed changes
+mod types;
 mod volume;

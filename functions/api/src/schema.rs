@@ -262,6 +262,13 @@ struct ErrorInner {
     message: String,
 }
 
+/// What API Gateway says by itself.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the gateway answers")]
+pub(crate) struct GatewayMessage {
+    message: String,
+}
+
 /// What every route with a token may answer.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
@@ -275,6 +282,9 @@ pub(crate) enum Refusals {
     /// The token does not allow this.
     #[response(status = 403)]
     Forbidden(#[to_schema] Error),
+    /// The line and the headers of the request are longer than 10 KB. This is API Gateway's.
+    #[response(status = 431)]
+    HeadersTooLarge(#[to_schema] GatewayMessage),
     /// It failed on our side; the message names the request.
     #[response(status = 500)]
     Internal(#[to_schema] Error),
