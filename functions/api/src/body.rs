@@ -71,7 +71,7 @@ impl<'b> Fields<'b> {
 
     /// A text of 1 to `longest` characters; none when it is absent or null.
     pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, HttpError> {
-        let what = || format!("a text of 1 to {longest} characters");
+        let what = || format!("a string of 1 to {longest} characters");
         let text: Option<String> = self.value(name, &what())?;
         match text {
             Some(text) if !has_length(&text, longest) => Err(bad_field(name, &what())),

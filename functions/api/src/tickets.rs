@@ -32,7 +32,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     let holder = holder(&state, &call, Scope::Read, now).await?;
     Parameters::read(&call.query, &[])?;
     let fields = Fields::read(&call, &["filter"], BODY_BYTES)?;
-    let filter: Option<String> = fields.value("filter", "a text")?;
+    let filter: Option<String> = fields.value("filter", "a string")?;
     let filter = match filter {
         Some(text) => parameters::filter(&text)?,
         None => Filter::default(),
