@@ -66,7 +66,7 @@ class OurRules(Mistakes):
         self.finds('["INSERT"]', '"INSERT"', "eventName is not a list")
 
     def test_a_filter_pattern_is_json(self):
-        self.finds('{"eventName":["INSERT"]}', "{eventName}", "is not JSON")
+        self.finds('{"eventName":["INSERT"],', "{eventName,", "is not JSON")
 
     def test_a_mapping_heeds_which_records_failed(self):
         self.finds("FunctionResponseTypes: [ReportBatchItemFailures]", "Enabled: true", "no ReportBatchItemFailures")

@@ -17,6 +17,7 @@ pub mod growth;
 pub mod handler;
 pub mod live;
 pub mod out;
+pub mod pages;
 pub mod server;
 pub mod sockets;
 pub mod start;

@@ -53,11 +53,26 @@ const API: &[(&str, u16, &str)] = &[
     ("event-unknown", 404, "not_found"),
     ("health", 200, ""),
     ("list", 200, "2"),
+    ("list-after", 200, "2"),
     ("list-bad-limit", 400, "bad_limit"),
     ("list-before", 200, "1"),
+    ("list-filter", 200, "2"),
     ("list-limit", 200, "1"),
     ("list-no-token", 401, "unauthorized"),
+    ("list-range", 200, "0"),
+    ("list-repeated-parameter", 400, "repeated_parameter"),
     ("list-unknown-parameter", 400, "unknown_parameter"),
+    ("message", 200, "2"),
+    ("other-method", 405, "method_not_allowed"),
+    ("other-path", 404, "not_found"),
+    ("publish", 202, ""),
+    ("publish-key", 202, ""),
+    ("publish-key-again", 409, "idempotency_conflict"),
+    ("publish-reserved-type", 400, "reserved_type"),
+    ("publish-unknown-field", 400, "unknown_field"),
+    ("ticket", 201, ""),
+    ("ticket-bad-filter", 400, "bad_filter"),
+    ("types", 200, ""),
 ];
 /// The status with the ticket.
 const CONNECT: &[(&str, u16)] = &[
@@ -297,7 +312,8 @@ async fn requests_to_the_api_are_answered_as_expected() {
                 "{name}"
             ),
         }
-        if sample.contains(TOKEN) {
+        // Whether there is such a path, anybody may know.
+        if sample.contains(TOKEN) && !name.starts_with("other-") {
             let answer = invoke(&stack, "api", sample).await;
             assert_eq!(answer["statusCode"], 401, "{name} as it is");
         }
