@@ -1,5 +1,5 @@
-//! Woken by its Function URL. Lets a reader wait for events over plain HTTP, where WebSockets do
-//! not get through: a long poll, or a stream of Server-Sent Events. It writes nothing.
+//! Woken by its Function URL. Lets a reader wait for events over plain HTTP, where sockets do not
+//! get through: a long poll, or a stream of Server-Sent Events. It writes nothing.
 //!
 //! It reads the feed again and again until there is something, for as long as the reader waits:
 //! who waits is paid for by the second, so that the function has a concurrency of its own.

@@ -6,8 +6,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,6 +25,12 @@ use super::PAYLOAD_BYTES;
 use crate::server::{Answer, answer_json};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
+/// How an answer that is streamed says so, that it has a prelude, and, in its trailers, that it has
+/// failed. ("Using the Lambda runtime API for custom runtimes": response streaming.)
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
+const HTTP_RESPONSE: &str = "application/vnd.awslambda.http-integration-response";
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// What the process is to do next.
 #[derive(Debug)]
@@ -38,6 +46,13 @@ pub(super) enum Report {
     Waits,
     /// The answer to an invocation.
     Answered { request_id: String, answer: String },
+    /// The answer to an invocation, which comes piece by piece.
+    Streams {
+        request_id: String,
+        /// Whether it says its status and headers first.
+        has_prelude: bool,
+        chunks: mpsc::Receiver<Chunk>,
+    },
     /// The answer to an invocation is larger than Lambda takes.
     AnsweredTooMuch { request_id: String },
     /// An invocation failed.
@@ -47,6 +62,15 @@ pub(super) enum Report {
     },
     /// Its init failed.
     InitFailed(Diagnostic),
+}
+
+/// A part of an answer. One that ends with neither end nor failure was cut by the process's end.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    Data(Bytes),
+    End,
+    /// The function has failed in the middle of it.
+    Failed(Diagnostic),
 }
 
 /// The API, for one process. It ends when this is dropped.
@@ -140,6 +164,12 @@ impl Desk {
                 "Invalid request ID",
             );
         }
+        let is_response = path.ends_with("/response");
+        let mode = request.headers().get(RESPONSE_MODE);
+        if let Some(id) = id.filter(|_| is_response && mode.is_some_and(|mode| mode == "streaming"))
+        {
+            return self.stream(id.to_owned(), request).await;
+        }
         let body = match Limited::new(request.into_body(), PAYLOAD_BYTES + 1)
             .collect()
             .await
@@ -171,6 +201,32 @@ impl Desk {
             }
         };
         self.accept(report)
+    }
+
+    /// Takes an answer piece by piece, to its end, though nobody may want it any more.
+    async fn stream(&self, request_id: String, request: Request<Incoming>) -> Answer {
+        let content_type = request.headers().get(http::header::CONTENT_TYPE);
+        let (sender, chunks) = mpsc::channel(1);
+        let _ = self.reporter.send(Report::Streams {
+            request_id,
+            has_prelude: content_type.is_some_and(|it| it == HTTP_RESPONSE),
+            chunks,
+        });
+        let mut body = request.into_body();
+        let mut failure = None;
+        while let Some(frame) = body.frame().await {
+            // The process has ended in the middle of it.
+            let Ok(frame) = frame else {
+                return refuse(StatusCode::BAD_REQUEST, "InvalidRequest", "Half a body");
+            };
+            match frame.into_data() {
+                Ok(data) => drop(sender.send(Chunk::Data(data)).await),
+                Err(frame) => failure = frame.trailers_ref().and_then(failure_of),
+            }
+        }
+        let last = failure.map_or(Chunk::End, Chunk::Failed);
+        let _ = sender.send(last).await;
+        answer_json(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
     }
 
     /// The next invocation; it waits for as long as there is none.
@@ -232,6 +288,17 @@ fn refuse(status: StatusCode, kind: &str, message: &str) -> Answer {
         status,
         &json!({ "errorType": kind, "errorMessage": message }),
     )
+}
+
+/// What went wrong in the middle of an answer.
+fn failure_of(trailers: &HeaderMap) -> Option<Diagnostic> {
+    let text = |name: &str| trailers.get(name)?.to_str().ok();
+    let error_type = text(ERROR_TYPE)?.to_owned();
+    let body = STANDARD.decode(text(ERROR_BODY).unwrap_or_default());
+    Some(Diagnostic {
+        error_type,
+        error_message: String::from_utf8_lossy(&body.unwrap_or_default()).into_owned(),
+    })
 }
 
 fn diagnostic(body: &str) -> Diagnostic {
