@@ -8,6 +8,7 @@ pub mod event;
 pub mod filter;
 pub mod frame;
 pub mod id;
+mod mask;
 pub mod redacted;
 pub mod rights;
 pub mod time;
