@@ -36,6 +36,7 @@ EVERYTHING = {
     "LogLevel": "DEBUG",
     "DeletionProtection": "off",
     "PushConcurrency": "5",
+    "Tail": "on",
     "AlarmEmail": "ops@example.com",
     "QuietHours": "6",
     "HttpAccessLogs": "on",

@@ -173,6 +173,9 @@ fn present(now: Millis) -> Cursor {
 
 /// The event as JSON, as the holder of these rights may see it; `data` only where it is wanted.
 fn shown(rights: &Rights, event: &Event<'_>, feed: &Feed, with_data: bool, limit: usize) -> String {
+    if rights.mask {
+        return event.masked().to_json_within(feed, with_data, limit);
+    }
     event.to_json_within(feed, with_data, limit)
 }
 
