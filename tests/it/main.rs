@@ -26,5 +26,6 @@ mod rights;
 mod sockets;
 mod storing;
 mod stream;
+mod tail;
 mod template;
 mod volume;
