@@ -117,7 +117,7 @@ async fn one_by_one(stack: &TestStack, numbers: std::ops::Range<usize>) {
 }
 
 /// A stack that gives a reader this many seconds and hears a heartbeat each second.
-fn short(seconds: u32) -> impl FnOnce(&mut Options) {
+pub(crate) fn short(seconds: u32) -> impl FnOnce(&mut Options) {
     move |options| {
         let times = [
             ("Timeout: !Ref TailSeconds", format!("Timeout: {seconds}")),
