@@ -36,12 +36,8 @@ impl Reader<'_> {
             until: platform::clock::now().plus(3_600_000),
         };
         change(&mut rights);
-        let now = platform::clock::now();
-        let token = keys(stack).mint("tester", &rights, now).unwrap();
-        Reader {
-            stack,
-            token: token.0.clone(),
-        }
+        let token = stack.token(&rights);
+        Reader { stack, token }
     }
 
     fn bearer(&self) -> String {
@@ -82,12 +78,7 @@ impl Reader<'_> {
 
 /// The keys that sign the stack's tokens.
 fn keys(stack: &TestStack) -> TokenKeys {
-    let secret: Value = serde_json::from_str(&stack.secret("PosthornSecret").unwrap()).unwrap();
-    if secret["token_key"].is_null() {
-        stack.change_secret(|secret| secret["token_key"] = json!("k".repeat(32)));
-        return keys(stack);
-    }
-    serde_json::from_value(secret).unwrap()
+    serde_json::from_value(json!({ "token_key": stack.urls().token_key })).unwrap()
 }
 
 /// A cursor of an event that was stored a while ago.

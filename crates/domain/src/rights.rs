@@ -1,9 +1,10 @@
 //! What the holder of a token may do, and what they may see.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event::Content;
+use crate::event::{Content, Event};
 use crate::filter::Filter;
 use crate::time::Millis;
 
@@ -129,6 +130,16 @@ impl Rights {
     #[must_use]
     pub fn sees(&self, content: &Content<'_>) -> bool {
         self.filter.matches(content)
+    }
+
+    /// An event as the holder may see it, if they may.
+    #[must_use]
+    pub fn show<'e>(&self, event: &'e Event<'_>) -> Cow<'e, Event<'e>> {
+        if self.mask {
+            Cow::Owned(event.masked())
+        } else {
+            Cow::Borrowed(event)
+        }
     }
 
     /// What the holder asked for, of what they may see.
