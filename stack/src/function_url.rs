@@ -195,3 +195,62 @@ fn cut(error: &InvokeError) -> io::Error {
     tracing::error!(%error, "An answer was cut.");
     io::Error::other(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_and_waiting_go_to_the_url_and_everything_else_to_the_api() {
+        let is_asked = |uri: &'static str| is_asked(&Uri::from_static(uri));
+        assert!(is_asked("/v1/stream?last=1"));
+        assert!(is_asked("/v1/events?after=x&wait=0"));
+        for uri in [
+            "/v1/events",
+            "/v1/events?await=1",
+            "/v1/events/wait?wait=1",
+            "/v1/streams",
+        ] {
+            assert!(!is_asked(uri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_payload_has_the_shape_of_the_sample() {
+        let sample = include_str!("../../events/tail/poll-no-token.json");
+        let sample: Value = serde_json::from_str(sample).unwrap();
+        let host = sample["headers"]["host"].as_str().unwrap();
+        let id = host.split('.').next().unwrap().to_owned();
+        let (parts, ()) = http::Request::get("/v1/events?wait=0")
+            .header("host", host)
+            .body(())
+            .unwrap()
+            .into_parts();
+        let peer = SocketAddr::from(([203, 0, 113, 77], 443));
+        let payload = payload(&FunctionUrl { id }, &parts, &Bytes::new(), peer);
+        let payload: Value = serde_json::from_str(&payload).unwrap();
+        let context = |value: &Value| value["requestContext"].as_object().unwrap().clone();
+        let (ours, theirs) = (context(&payload), context(&sample));
+        assert!(ours.keys().eq(theirs.keys()), "{ours:?}");
+        for same in [
+            "accountId",
+            "apiId",
+            "authentication",
+            "domainName",
+            "domainPrefix",
+            "routeKey",
+            "stage",
+        ] {
+            assert_eq!(ours[same], theirs[same], "{same}");
+        }
+        for same in [
+            "version",
+            "routeKey",
+            "rawPath",
+            "rawQueryString",
+            "queryStringParameters",
+        ] {
+            assert_eq!(payload[same], sample[same], "{same}");
+        }
+    }
+}

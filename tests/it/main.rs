@@ -32,9 +32,6 @@ mod storing;
 mod stream;
 mod tail;
 mod template;
-<<<<<<< Updated upstream
-mod types;
-=======
 mod tokens;
->>>>>>> Stashed changes
+mod types;
 mod volume;

@@ -307,3 +307,83 @@ fn diagnostic(body: &str) -> Diagnostic {
         error_message: body.to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Sends a request as it stands here, and reads what comes of it until the other end is quiet.
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    /// The chunks of an answer to the invocation `r-1` that is sent like this.
+    async fn chunks(body: &str) -> (bool, Vec<Chunk>) {
+        let mut api = RuntimeApi::start().await.unwrap();
+        let mut context = Context::default();
+        context.request_id = "r-1".to_owned();
+        let payload = "{}".to_owned();
+        let invocation = Invocation { payload, context };
+        api.invocations.send(invocation).await.unwrap();
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        let next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n";
+        assert!(ask(&mut stream, next).await.contains("r-1"));
+        let request = format!(
+            "POST /2018-06-01/runtime/invocation/r-1/response HTTP/1.1\r\nhost: x\r\n\
+             content-type: {HTTP_RESPONSE}\r\n{RESPONSE_MODE}: streaming\r\n\
+             transfer-encoding: chunked\r\ntrailer: {ERROR_TYPE}, {ERROR_BODY}\r\n\r\n{body}"
+        );
+        let answering = async {
+            let (mut has, mut chunks) = (false, Vec::new());
+            while let Some(report) = api.reports.recv().await {
+                if let Report::Streams {
+                    has_prelude,
+                    chunks: mut received,
+                    ..
+                } = report
+                {
+                    has = has_prelude;
+                    while let Some(chunk) = received.recv().await {
+                        chunks.push(chunk);
+                    }
+                    break;
+                }
+            }
+            (has, chunks)
+        };
+        let (answer, chunks) = tokio::join!(ask(&mut stream, &request), answering);
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        chunks
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_streamed_comes_piece_by_piece_to_its_end() {
+        let (has_prelude, chunks) = chunks("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n").await;
+        assert!(has_prelude);
+        let [.., Chunk::End] = chunks.as_slice() else {
+            panic!("{chunks:?}")
+        };
+        let data = chunks.iter().filter_map(|chunk| match chunk {
+            Chunk::Data(data) => Some(data.as_ref()),
+            Chunk::End | Chunk::Failed(_) => None,
+        });
+        assert_eq!(data.collect::<Vec<_>>().concat(), b"onetwo");
+    }
+
+    #[tokio::test]
+    async fn a_function_that_fails_in_the_middle_says_so_in_trailers() {
+        let error = STANDARD.encode("it broke");
+        let body = format!("3\r\none\r\n0\r\n{ERROR_TYPE}: Odd\r\n{ERROR_BODY}: {error}\r\n\r\n");
+        let (_, chunks) = chunks(&body).await;
+        let [Chunk::Data(_), Chunk::Failed(failed)] = chunks.as_slice() else {
+            panic!("{chunks:?}")
+        };
+        assert_eq!(failed.error_type, "Odd");
+        assert_eq!(failed.error_message, "it broke");
+    }
+}
