@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod attacks;
 mod bill;
 mod captured;
 mod fixtures;
