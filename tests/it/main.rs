@@ -31,6 +31,7 @@ mod rights;
 mod sockets;
 mod storing;
 mod stream;
+mod tail;
 mod template;
 mod tokens;
 mod types;
