@@ -1,0 +1,934 @@
+// Made from client/src by `npm run build`. Apache-2.0.
+
+// src/error.ts
+var PosthornError = class extends Error {
+  name = "PosthornError";
+  /** The HTTP status, where there was an answer. */
+  status;
+  /** The server's code, as `bad_filter`; `superseded` for a subscription that a later one replaced. */
+  code;
+  constructor(code, message, status) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+};
+async function refusal(response) {
+  let error;
+  try {
+    error = (await response.json())?.error;
+  } catch {
+  }
+  return new PosthornError(error?.code ?? "http", error?.message ?? `answered with ${response.status}`, response.status);
+}
+
+// src/queue.ts
+var Queue = class {
+  #limit;
+  #onFull;
+  #onRoom;
+  #batches = [];
+  #size = 0;
+  #isFull = false;
+  #waiting = [];
+  #isEnded = false;
+  #error = null;
+  /** Where the loop is: the position after the last batch that it took. */
+  cursor;
+  /**
+   * `onFull` is told when more than `limit` events wait, and has to stop them from coming; `onRoom` when
+   * half of them are gone.
+   */
+  constructor(cursor, limit, onFull, onRoom) {
+    this.cursor = cursor;
+    this.#limit = limit;
+    this.#onFull = onFull;
+    this.#onRoom = onRoom;
+  }
+  put(events, cursor) {
+    if (this.#isEnded) return;
+    const waiting = this.#waiting.shift();
+    if (waiting) {
+      this.cursor = cursor;
+      waiting.resolve({ done: false, value: events });
+      return;
+    }
+    this.#batches.push({ events, cursor });
+    this.#size += events.length;
+    if (this.#size > this.#limit && !this.#isFull) {
+      this.#isFull = true;
+      this.#onFull();
+    }
+  }
+  /** The position moved without an event. */
+  reached(cursor) {
+    const last = this.#batches.at(-1);
+    if (last) last.cursor = cursor;
+    else this.cursor = cursor;
+  }
+  clear() {
+    this.#batches = [];
+    this.#size = 0;
+    this.cursor = null;
+    this.#makeRoom();
+  }
+  /** No more events come; what waits can still be taken. */
+  end(error = null) {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#error = error;
+    for (const waiting of this.#waiting.splice(0)) this.#finish(waiting);
+  }
+  next() {
+    return new Promise((resolve, reject) => {
+      const batch = this.#batches.shift();
+      if (batch) {
+        this.#size -= batch.events.length;
+        this.cursor = batch.cursor;
+        resolve({ done: false, value: batch.events });
+        this.#makeRoom();
+      } else if (this.#isEnded) this.#finish({ resolve, reject });
+      else this.#waiting.push({ resolve, reject });
+    });
+  }
+  #makeRoom() {
+    if (!this.#isFull || this.#size * 2 > this.#limit) return;
+    this.#isFull = false;
+    this.#onRoom();
+  }
+  #finish({ resolve, reject }) {
+    const error = this.#error;
+    this.#error = null;
+    if (error) reject(error);
+    else resolve({ done: true, value: void 0 });
+  }
+};
+
+// src/feed.ts
+var IDS = 1e4;
+var Seen = class {
+  #limit;
+  #young = /* @__PURE__ */ new Set();
+  #old = /* @__PURE__ */ new Set();
+  constructor(limit = IDS) {
+    this.#limit = limit;
+  }
+  /** Whether the id is new. */
+  add(id) {
+    if (this.#young.has(id)) return false;
+    const isNew = !this.#old.has(id);
+    if (this.#young.size >= this.#limit) {
+      this.#old = this.#young;
+      this.#young = /* @__PURE__ */ new Set();
+    }
+    this.#young.add(id);
+    return isNew;
+  }
+  clear() {
+    this.#young.clear();
+    this.#old.clear();
+  }
+};
+var Feed = class {
+  /** Everything up to here was received. Null until the server told a position. */
+  cursor;
+  /** How many events to begin with where there is no cursor. */
+  last;
+  /** For `for await`; none where there is a callback. */
+  queue;
+  #onEvents;
+  #seen = new Seen();
+  constructor(cursor, last, onEvents, queue) {
+    this.cursor = cursor;
+    this.last = last;
+    this.queue = queue;
+    this.#onEvents = onEvents;
+  }
+  /** What was handed over: a loop may be behind what was received. */
+  get taken() {
+    return this.queue ? this.queue.cursor : this.cursor;
+  }
+  /** Moves on, never back. Cursors are ASCII, so comparing UTF-16 units compares bytes. */
+  advance(cursor) {
+    if (typeof cursor === "string" && cursor > (this.cursor ?? "")) this.move(cursor);
+  }
+  /** Moves, back as well. */
+  move(cursor) {
+    if (typeof cursor !== "string") return;
+    this.cursor = cursor;
+    this.queue?.reached(cursor);
+  }
+  /** Hands on those that were not seen before. */
+  take(events) {
+    if (!Array.isArray(events)) return;
+    const fresh = events.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
+    if (fresh.length === 0) return;
+    if (this.queue) this.queue.put(fresh, this.cursor);
+    else this.#onEvents?.(fresh);
+  }
+  /** Begins anew with the newest events, so many. */
+  reset(last) {
+    this.cursor = null;
+    this.last = last;
+    this.#seen.clear();
+    this.queue?.clear();
+  }
+};
+
+// src/link.ts
+function address(base, parameters) {
+  const url = new URL(base);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== "") url.searchParams.set(name, String(value));
+  }
+  return url.href;
+}
+
+// src/surroundings.ts
+function surroundings(given = {}) {
+  const here = globalThis;
+  return {
+    WebSocket: here.WebSocket,
+    // Called as methods of another object, a browser's own functions throw.
+    fetch: (url, init) => here.fetch(url, init),
+    setTimeout: (then, after_ms) => here.setTimeout(then, after_ms),
+    clearTimeout: (timer) => here.clearTimeout(timer),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    document: here.document,
+    window: here.document && here,
+    ...given
+  };
+}
+var Timers = class {
+  #here;
+  #timers = /* @__PURE__ */ new Map();
+  constructor(here) {
+    this.#here = here;
+  }
+  after(name, after_ms, then) {
+    this.cancel(name);
+    this.#timers.set(
+      name,
+      this.#here.setTimeout(() => {
+        this.#timers.delete(name);
+        then();
+      }, after_ms)
+    );
+  }
+  has(name) {
+    return this.#timers.has(name);
+  }
+  cancel(...names) {
+    for (const name of names) {
+      this.#here.clearTimeout(this.#timers.get(name));
+      this.#timers.delete(name);
+    }
+  }
+  cancelAll() {
+    this.cancel(...this.#timers.keys());
+  }
+};
+
+// src/http.ts
+var OPEN_WITHIN_MS = 15e3;
+var SILENCE_MS = 4e4;
+var WAIT_S = 20;
+var POLL_WITHIN_MS = (WAIT_S + 20) * 1e3;
+var TICKET_MS = 4e4;
+var POLL_EVERY_MS = 1e3;
+var PAGE = 1e3;
+var HttpLink = class {
+  host;
+  timers;
+  /** Ends the request that is running. */
+  #abort = new AbortController();
+  #isClosed = false;
+  #sent = null;
+  constructor(host, ticket) {
+    this.host = host;
+    this.timers = new Timers(host.here);
+    this.#start(ticket);
+  }
+  close() {
+    this.#isClosed = true;
+    this.timers.cancelAll();
+    this.#abort.abort();
+  }
+  wake(isOther) {
+    if (isOther) this.#restart();
+  }
+  wished() {
+    this.#restart();
+  }
+  /** The first request is made with a wish if there is one, and its answer says whether it is granted. */
+  async request(signal, base, ticket, more) {
+    const { host } = this;
+    const wish = this.#sent = host.wish;
+    const isAnew = wish?.last !== void 0;
+    const cursor = isAnew ? null : host.feed.cursor;
+    const url = address(base, {
+      ticket: ticket.ticket,
+      filter: (wish ?? host).filter,
+      after: cursor,
+      ...cursor === null ? { last: wish?.last ?? host.feed.last } : {},
+      ...more
+    });
+    const answer = await host.here.fetch(url, { signal, cache: "no-store", headers: {} });
+    if (!answer.ok) throw await refusal(answer);
+    if (wish && !signal.aborted) host.granted(wish, wish.filter);
+    this.#sent = null;
+    return answer;
+  }
+  within(name, after_ms) {
+    this.timers.after(name, after_ms, () => this.host.lost(this, new PosthornError("timeout", "nothing came in time")));
+  }
+  sleep(after_ms) {
+    return new Promise((done) => this.timers.after("sleep", after_ms, done));
+  }
+  #restart() {
+    if (this.#isClosed) return;
+    this.#abort.abort();
+    this.timers.cancelAll();
+    this.#start();
+  }
+  async #start(ticket) {
+    const { signal } = this.#abort = new AbortController();
+    try {
+      await null;
+      if (signal.aborted) return;
+      this.within("open", OPEN_WITHIN_MS);
+      await this.run(signal, ticket ?? await this.host.ticket(signal));
+    } catch (error) {
+      if (!signal.aborted) this.#failed(error);
+    }
+  }
+  #failed(error) {
+    const { host } = this;
+    const sent = this.#sent;
+    this.#sent = null;
+    const isOurs = error instanceof PosthornError;
+    if (isOurs && error.code === "bad_cursor" && host.feed.cursor !== null) {
+      host.startOver();
+      this.#restart();
+    } else if (isOurs && sent && (error.status === 400 || error.status === 403)) {
+      host.denied(sent, error);
+      this.#restart();
+    } else if (isOurs && error.status === 403) host.refused(error);
+    else host.lost(this, error);
+  }
+};
+var StreamLink = class extends HttpLink {
+  async run(signal, first) {
+    for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
+      this.within("open", OPEN_WITHIN_MS);
+      const data = this.host.wish ? this.host.wish.data : this.host.data;
+      const answer = await this.request(signal, ticket.stream_url, ticket, { data: data ? "true" : null });
+      if (!await this.#read(signal, answer)) throw new PosthornError("ended", "the stream ended");
+    }
+  }
+  /** Whether the server asked to come again. */
+  async #read(signal, answer) {
+    let isFirst = true;
+    for await (const { event, data, id } of messages(answer.body, () => {
+      if (signal.aborted) return;
+      if (isFirst) {
+        this.timers.cancel("open");
+        this.host.opened(this);
+        this.host.replaying();
+        this.timers.after("settled", 2e3, () => this.host.settled());
+      }
+      isFirst = false;
+      this.within("silence", SILENCE_MS);
+    })) {
+      if (signal.aborted) return false;
+      this.host.proved(this);
+      const message = data ? JSON.parse(data) : {};
+      this.host.feed.move(id || message.cursor);
+      if (event === "reconnect") return true;
+      if (message.type === "error") throw new PosthornError(message.code, message.message);
+      if (message.type === "live") this.host.live(message.recovered);
+      this.host.feed.take(message.events);
+    }
+    return false;
+  }
+};
+async function* messages(body, onBytes) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  let message = {};
+  for (; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    onBytes();
+    const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line === "") {
+        const { event = "message", data, id = "" } = message;
+        message = {};
+        if (data !== void 0) yield { event, data, id };
+        continue;
+      }
+      const [, field, text] = /^([^:]*):? ?(.*)$/.exec(line);
+      message[field] = field === "data" && message.data !== void 0 ? `${message.data}
+${text}` : text;
+    }
+  }
+}
+var PollLink = class extends HttpLink {
+  async run(signal, first) {
+    const { host } = this;
+    const { now } = host.here;
+    let ticket = first;
+    let until = now() + TICKET_MS;
+    for (let isLive = false; ; ) {
+      if (now() > until) {
+        ticket = await host.ticket(signal);
+        until = now() + TICKET_MS;
+      }
+      const asked = now();
+      this.within("poll", POLL_WITHIN_MS);
+      const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : 0, limit: PAGE });
+      const { events, next, more, recovered } = await answer.json();
+      if (signal.aborted) return;
+      this.timers.cancel("open");
+      host.opened(this);
+      host.proved(this);
+      if (!isLive || recovered === false) host.replaying();
+      host.feed.move(next);
+      host.feed.take(events);
+      if (signal.aborted) return;
+      if (more) continue;
+      host.settled();
+      host.live(recovered);
+      if (isLive && events.length === 0 && now() - asked < POLL_EVERY_MS) await this.sleep(POLL_EVERY_MS);
+      isLive = true;
+    }
+  }
+};
+
+// src/socket.ts
+var OPEN_WITHIN_MS2 = 15e3;
+var PING_EVERY_MS = 6e4;
+var PONG_WITHIN_MS = 1e4;
+var PONG_AFTER_WAKING_MS = 4e3;
+var SILENCE_MS2 = 3e4;
+var LOOKS_AFTER_MS = [2e3, 12e3];
+var DENIALS = ["bad_filter", "forbidden", "bad_request"];
+function earlier(a, b) {
+  return a !== null && a < b ? a : b;
+}
+var SocketLink = class {
+  #host;
+  #timers;
+  #socket = null;
+  #isOpen = false;
+  #isResuming = false;
+  /** Reported while a resume was running; filled after it. */
+  #gap = null;
+  /** When the further looks are due. While there are any, live events do not move the cursor. */
+  #looks = [];
+  /** The subscription that waits for its answer. */
+  #sent = null;
+  /** Live events may still be those of another filter. The next look brings what is left out. */
+  #isMuted = false;
+  constructor(host, ticket) {
+    this.#host = host;
+    this.#timers = new Timers(host.here);
+    try {
+      const socket = new host.here.WebSocket(address(ticket.url, { filter: host.filter }));
+      this.#socket = socket;
+      socket.onopen = () => this.#opened();
+      socket.onmessage = (message) => this.#received(message.data);
+      socket.onerror = null;
+      socket.onclose = () => this.#lost();
+      this.#timers.after("open", OPEN_WITHIN_MS2, () => this.#lost());
+    } catch (error) {
+      this.#timers.after("open", 0, () => this.#lost(error));
+    }
+  }
+  close() {
+    this.#timers.cancelAll();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (this.#gap !== null) {
+      this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
+      this.#gap = null;
+    }
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {
+    };
+    socket.close();
+  }
+  wake() {
+    if (!this.#isOpen) return;
+    this.#ping(PONG_AFTER_WAKING_MS);
+    this.#look();
+  }
+  wished() {
+    if (this.#isOpen && !this.#isResuming && !this.#sent) this.#subscribe();
+  }
+  #opened() {
+    this.#timers.cancel("open");
+    this.#isOpen = true;
+    this.#host.opened(this);
+    this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
+    if (this.#host.wish || this.#host.data) this.#subscribe();
+    else this.#begin();
+  }
+  #begin() {
+    this.#host.replaying();
+    this.#resume();
+    this.#planLooks();
+  }
+  #subscribe() {
+    const { wish, filter, data } = this.#host;
+    this.#sent = wish ?? { filter, data, last: void 0 };
+    this.#isMuted = true;
+    this.#timers.cancel("look");
+    this.#send({ action: "subscribe", filter: this.#sent.filter, data: this.#sent.data });
+    this.#timers.after("subscribe", SILENCE_MS2, () => this.#lost());
+  }
+  #received(text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (typeof message?.type !== "string") return;
+    this.#host.proved(this);
+    switch (message.type) {
+      case "events":
+        return this.#events(message);
+      case "continue":
+        return this.#continue(message.cursor);
+      case "live":
+        return this.#live(message);
+      case "subscribed":
+        return this.#subscribed(message.filter);
+      case "pong":
+        return this.#timers.cancel("pong");
+      case "gap":
+        this.#timers.cancel("pong");
+        return this.#fill(message.cursor);
+      case "error":
+        return this.#failed(message.code, message.message);
+    }
+  }
+  #events({ events, replay, cursor }) {
+    const { feed } = this.#host;
+    const isMuted = this.#isMuted;
+    this.#look();
+    if (replay === true) {
+      feed.advance(cursor);
+      this.#expectReplay();
+    } else {
+      if (isMuted) return;
+      if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
+    }
+    feed.take(events);
+  }
+  #continue(cursor) {
+    if (this.#host.wish) {
+      this.#isResuming = false;
+      this.#subscribe();
+      return;
+    }
+    this.#resume(cursor);
+  }
+  #live({ recovered, cursor }) {
+    this.#isResuming = false;
+    this.#timers.cancel("replay");
+    this.#host.feed.move(cursor);
+    this.#host.live(recovered);
+    if (!this.#socket) return;
+    const gap = this.#gap;
+    this.#gap = null;
+    if (gap !== null) this.#fill(gap);
+    else if (this.#host.wish && !this.#sent) this.#subscribe();
+    else this.#look();
+  }
+  #fill(cursor) {
+    if (typeof cursor !== "string") return;
+    if (this.#isResuming || this.#sent) {
+      this.#gap = earlier(this.#gap, cursor);
+      return;
+    }
+    this.#host.feed.move(cursor);
+    this.#begin();
+  }
+  #subscribed(filter) {
+    const sent = this.#sent;
+    if (!sent) return;
+    this.#sent = null;
+    this.#timers.cancel("subscribe");
+    this.#host.granted(sent, filter);
+    if (this.#socket) this.#afterSubscribing();
+  }
+  #afterSubscribing() {
+    if (this.#host.wish) return this.#subscribe();
+    const gap = this.#gap;
+    this.#gap = null;
+    if (gap !== null && this.#host.feed.cursor !== null) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
+    this.#begin();
+  }
+  #failed(code, message) {
+    const sent = this.#sent;
+    if (sent && DENIALS.includes(code)) {
+      this.#sent = null;
+      this.#timers.cancel("subscribe");
+      this.#host.denied(sent, new PosthornError(code, message));
+      if (this.#socket) this.#afterSubscribing();
+    } else if (code === "bad_cursor" && this.#host.feed.cursor !== null) {
+      this.#gap = null;
+      this.#host.startOver();
+      if (this.#socket) this.#begin();
+    } else if (sent || this.#isResuming) this.#lost(new PosthornError(code, message));
+  }
+  #planLooks() {
+    const now = this.#host.here.now();
+    this.#looks = LOOKS_AFTER_MS.map((after_ms) => now + after_ms);
+    this.#awaitLook();
+  }
+  #awaitLook() {
+    const [due] = this.#looks;
+    if (due !== void 0) this.#timers.after("look", due - this.#host.here.now(), () => this.#look());
+  }
+  /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
+  #look() {
+    const now = this.#host.here.now();
+    const later = this.#looks.filter((due) => due > now);
+    if (later.length === this.#looks.length) return this.#awaitLookIfNone();
+    this.#host.settled();
+    if (this.#isResuming || this.#sent) return;
+    this.#looks = later;
+    this.#isMuted = false;
+    this.#resume();
+    this.#awaitLook();
+  }
+  /** Clocks and timers need not agree: a timer that came a moment early is set again. */
+  #awaitLookIfNone() {
+    if (!this.#timers.has("look") && !this.#sent) this.#awaitLook();
+  }
+  #resume(cursor = this.#host.feed.cursor) {
+    this.#isResuming = true;
+    this.#send(cursor === null ? { action: "resume", last: this.#host.feed.last } : { action: "resume", cursor });
+    this.#expectReplay();
+  }
+  #expectReplay() {
+    if (this.#isResuming) this.#timers.after("replay", SILENCE_MS2, () => this.#lost());
+  }
+  #ping(within_ms = PONG_WITHIN_MS) {
+    this.#send({ action: "ping" });
+    this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
+    if (!this.#timers.has("pong")) this.#timers.after("pong", within_ms, () => this.#lost());
+  }
+  #send(message) {
+    this.#socket?.send(JSON.stringify(message));
+  }
+  #lost(error) {
+    this.#host.lost(this, error);
+  }
+};
+
+// src/client.ts
+var FIRST_WAIT_MS = 250;
+var LONGEST_WAIT_MS = 15e3;
+var TICKET_WITHIN_MS = 15e3;
+var FAILURES = 2;
+var PROBE_AFTER_MS = 5 * 6e4;
+var PAUSE_HIDDEN_MS = 5 * 6e4;
+var TICK_MS = 1e4;
+var SLEPT_MS = 8e4;
+var LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
+function reconnectDelay(attempt, random) {
+  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt, 16));
+}
+var Client = class {
+  #options;
+  here;
+  #timers;
+  feed;
+  #transports;
+  #state;
+  filter = "";
+  data = false;
+  /** Asked for and not in force. The one that the options began with has nobody who waits for it. */
+  wish = null;
+  #link = null;
+  /** A WebSocket that is tried while a fallback runs. */
+  #probe = null;
+  /** Ends a wait for a ticket. */
+  #abort = null;
+  #transport;
+  #failures = 0;
+  #attempt = 0;
+  #isProved = false;
+  #tickedAt = 0;
+  constructor(options) {
+    this.#options = options;
+    this.here = surroundings(options.surroundings);
+    this.#timers = new Timers(this.here);
+    this.#transports = options.transports ?? ["websocket", "sse", "poll"];
+    this.#transport = this.#transports[0];
+    this.#state = { name: "connecting", transport: this.#transport };
+    const cursor = options.cursor ?? null;
+    const queue = options.onEvents ? null : new Queue(cursor, options.buffer ?? 1e4, () => this.#pause("full"), () => this.#hasRoom());
+    this.feed = new Feed(cursor, options.last ?? 100, options.onEvents, queue);
+    if (options.filter || options.data) this.wish = { filter: options.filter ?? "", data: options.data ?? false, last: void 0 };
+    queueMicrotask(() => this.#begin());
+  }
+  get state() {
+    return this.#state;
+  }
+  get cursor() {
+    return this.feed.taken;
+  }
+  subscribe({ filter = "", data = false, last } = {}) {
+    return new Promise((resolve, reject) => {
+      if (this.#state.name === "stopped") return reject(new PosthornError("stopped", "the client was closed"));
+      this.wish?.reject?.(new PosthornError("superseded", "another subscription was asked for"));
+      this.wish = { filter, data, last, resolve, reject };
+      this.#link?.wished();
+    });
+  }
+  pause() {
+    this.#pause("asked");
+  }
+  start() {
+    const { name } = this.#state;
+    if (name !== "paused" && name !== "waiting" && name !== "refused") return;
+    this.#attempt = 0;
+    this.#connect();
+  }
+  wake() {
+    this.#wake(false);
+  }
+  close() {
+    if (this.#state.name === "stopped") return;
+    this.#release();
+    this.#timers.cancelAll();
+    this.#listen("removeEventListener");
+    this.#enter("stopped", {});
+    this.wish?.reject?.(new PosthornError("stopped", "the client was closed"));
+    this.wish = null;
+    this.feed.queue?.end();
+  }
+  [Symbol.asyncIterator]() {
+    const { queue } = this.feed;
+    if (!queue) throw new TypeError("onEvents takes the events already");
+    return {
+      next: () => queue.next(),
+      return: async () => {
+        this.close();
+        return { done: true, value: void 0 };
+      }
+    };
+  }
+  #begin() {
+    const { signal } = this.#options;
+    if (this.#state.name === "stopped") return;
+    if (signal?.aborted) return this.close();
+    signal?.addEventListener("abort", () => this.close(), { once: true });
+    this.#listen("addEventListener");
+    this.#visibilityChanged();
+    this.#tick();
+    if (this.#state.name === "connecting") this.#connect();
+  }
+  async #connect() {
+    this.#release();
+    this.#enter("connecting", {});
+    const abort = this.#abort = new AbortController();
+    this.#timers.after("ticket", TICKET_WITHIN_MS, () => this.#wait(new PosthornError("timeout", "no ticket in time")));
+    let ticket;
+    try {
+      ticket = await this.ticket(abort.signal);
+    } catch (error) {
+      if (!abort.signal.aborted) this.#noTicket(error);
+      return;
+    }
+    if (abort.signal.aborted) return;
+    this.#timers.cancel("ticket");
+    this.#open(ticket);
+  }
+  #open(ticket) {
+    const usable = this.#transports.filter((transport) => this.#isUsable(transport, ticket));
+    if (usable.length === 0) return this.#wait(new PosthornError("no_transport", "none of the transports can be used here"));
+    const { length } = usable;
+    let index = Math.max(0, usable.indexOf(this.#transport));
+    if (this.#failures >= FAILURES) {
+      index = (index + 1) % length;
+      this.#failures = 0;
+    }
+    this.#transport = usable[index];
+    this.#isProved = false;
+    this.#enter("connecting", {});
+    this.#link = new LINKS[this.#transport](this, ticket);
+  }
+  #isUsable(transport, ticket) {
+    if (transport === "websocket") return Boolean(this.here.WebSocket && ticket.url);
+    return Boolean(transport === "sse" ? ticket.stream_url : ticket.poll_url);
+  }
+  async ticket(signal) {
+    const answer = await this.#options.ticket({ signal });
+    if (typeof answer?.json !== "function") return answer;
+    const response = answer;
+    if (!response.ok) throw await refusal(response);
+    return await response.json();
+  }
+  #noTicket(error) {
+    const { status } = error;
+    if (status !== 401 && status !== 403) return this.#wait(error);
+    this.refused(error instanceof PosthornError ? error : new PosthornError("unauthorized", error.message, status));
+  }
+  opened(link) {
+    if (link !== this.#probe) return;
+    this.#probe = null;
+    this.#link?.close();
+    this.#link = link;
+    this.#transport = "websocket";
+    this.#isProved = false;
+    this.#timers.cancel("probe");
+  }
+  proved() {
+    this.#isProved = true;
+    this.#failures = 0;
+    if (this.#transport === this.#transports[0] || this.#timers.has("probe") || this.#probe) return;
+    if (!this.#transports.includes("websocket")) return;
+    this.#timers.after("probe", PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
+  }
+  async #tryWebSocket() {
+    const { signal } = this.#abort = new AbortController();
+    try {
+      const ticket = await this.ticket(signal);
+      if (!signal.aborted && this.#isUsable("websocket", ticket)) this.#probe = new SocketLink(this, ticket);
+    } catch {
+    }
+  }
+  lost(link, error) {
+    if (link === this.#probe) {
+      link.close();
+      this.#probe = null;
+      return;
+    }
+    if (link !== this.#link) return;
+    if (!this.#isProved) this.#failures += 1;
+    if (error && !(error instanceof PosthornError)) this.#noTicket(error);
+    else this.#wait(error);
+  }
+  #wait(error) {
+    this.#release();
+    const delay_ms = reconnectDelay(this.#attempt, this.here.random());
+    this.#attempt += 1;
+    this.#timers.after("wait", delay_ms, () => this.#connect());
+    this.#enter("waiting", { until: this.here.now() + delay_ms, error });
+  }
+  refused(error) {
+    this.#release();
+    this.#enter("refused", { error });
+    this.feed.queue?.end(error);
+  }
+  #pause(why) {
+    const { name } = this.#state;
+    if (name === "stopped" || name === "refused") return;
+    this.#release();
+    this.#enter("paused", { why });
+  }
+  #hasRoom() {
+    if (this.#state.name === "paused" && this.#state.why === "full") this.start();
+  }
+  granted(wish, filter) {
+    this.filter = filter;
+    this.data = wish.data;
+    if (wish.last !== void 0) this.#reset("filter", wish.last);
+    if (wish !== this.wish) return;
+    this.wish.resolve?.(filter);
+    this.wish = null;
+  }
+  denied(wish, error) {
+    if (wish !== this.wish) return;
+    const { reject } = this.wish;
+    this.wish = null;
+    if (reject) return reject(error);
+    this.wish = wish;
+    this.refused(error);
+  }
+  startOver() {
+    this.#reset("bad_cursor", this.#options.last ?? this.feed.last);
+  }
+  settled() {
+    this.#attempt = 0;
+  }
+  replaying() {
+    this.#enter("replaying", {});
+  }
+  live(recovered) {
+    this.#enter("live", {});
+    if (recovered === false) this.#options.onLost?.();
+  }
+  #reset(why, last) {
+    this.feed.reset(last);
+    this.#options.onReset?.(why);
+  }
+  /** Forgets the connection and what was planned for it. The position stays. */
+  #release() {
+    this.#timers.cancel("ticket", "wait", "probe");
+    this.#abort?.abort();
+    this.#abort = null;
+    for (const link of [this.#link, this.#probe]) link?.close();
+    this.#link = this.#probe = null;
+  }
+  #enter(name, more) {
+    const before = this.#state;
+    const isSame = before.name === name && before.transport === this.#transport && Object.keys(more).length === 0;
+    if (isSame) return;
+    this.#state = { name, transport: this.#transport, ...more };
+    this.#options.onState?.(this.#state);
+  }
+  /** `isOther`: the network may be another one, or its connections may be dead without a word. */
+  #wake(isOther) {
+    this.#tickedAt = this.here.now();
+    if (this.#state.name === "waiting") this.start();
+    else this.#link?.wake(isOther);
+  }
+  #tick() {
+    const now = this.here.now();
+    const hasSlept = now - this.#tickedAt > TICK_MS + SLEPT_MS;
+    if (this.#tickedAt !== 0 && hasSlept) this.#wake(true);
+    this.#tickedAt = now;
+    this.#timers.after("tick", TICK_MS, () => this.#tick());
+  }
+  #visibilityChanged = () => {
+    const { document } = this.here;
+    const grace_ms = this.#options.pauseHidden ?? PAUSE_HIDDEN_MS;
+    if (document?.hidden) {
+      if (grace_ms !== false) this.#timers.after("hidden", grace_ms, () => this.#pause("hidden"));
+      return;
+    }
+    this.#timers.cancel("hidden");
+    if (this.#state.name === "paused" && this.#state.why === "hidden") this.start();
+    else if (document) this.#wake(false);
+  };
+  #networkChanged = () => this.#wake(true);
+  #listen(how) {
+    const { document, window } = this.here;
+    document?.[how]("visibilitychange", this.#visibilityChanged);
+    document?.[how]("resume", this.#networkChanged);
+    window?.[how]("pageshow", this.#pageShown);
+    window?.[how]("online", this.#networkChanged);
+  }
+  #pageShown = ({ persisted }) => {
+    if (persisted) this.#wake(true);
+  };
+};
+function connect(options) {
+  return new Client(options);
+}
+export {
+  PosthornError,
+  connect
+};

@@ -1,0 +1,19 @@
+import type { PosthornEvent } from './types.js';
+/** Between a connection that brings events and a loop that takes them. */
+export declare class Queue {
+    #private;
+    /** Where the loop is: the position after the last batch that it took. */
+    cursor: string | null;
+    /**
+     * `onFull` is told when more than `limit` events wait, and has to stop them from coming; `onRoom` when
+     * half of them are gone.
+     */
+    constructor(cursor: string | null, limit: number, onFull: () => void, onRoom: () => void);
+    put(events: PosthornEvent[], cursor: string | null): void;
+    /** The position moved without an event. */
+    reached(cursor: string): void;
+    clear(): void;
+    /** No more events come; what waits can still be taken. */
+    end(error?: Error | null): void;
+    next(): Promise<IteratorResult<PosthornEvent[]>>;
+}

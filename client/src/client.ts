@@ -1,0 +1,368 @@
+import { PosthornError, refusal } from './error.js';
+import { Feed } from './feed.js';
+import { PollLink, StreamLink } from './http.js';
+import type { Host, Link, Wish } from './link.js';
+import { Queue } from './queue.js';
+import { SocketLink } from './socket.js';
+import { Timers, surroundings } from './surroundings.js';
+import type { Options, PosthornClient, PosthornEvent, ResetReason, State, Subscription, Surroundings, Ticket, TicketResponse, Transport } from './types.js';
+
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 15_000;
+const TICKET_WITHIN_MS = 15_000;
+/** So many failures in a row of a transport, while tickets are answered, make us try the next one. */
+const FAILURES = 2;
+/** On a fallback: after how long the WebSocket is tried again, and up to twice that. */
+const PROBE_AFTER_MS = 5 * 60_000;
+const PAUSE_HIDDEN_MS = 5 * 60_000;
+/**
+ * A clock that moved on by so much more than a timer was set to says that the computer slept. Browsers
+ * let the timers of hidden tabs wait for a minute.
+ */
+const TICK_MS = 10_000;
+const SLEPT_MS = 80_000;
+
+const LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
+
+type Name = State['name'];
+type More<N extends Name> = Omit<Extract<State, { name: N }>, 'name' | 'transport'>;
+
+/**
+ * The wait before reconnect number `attempt` (from 0), in milliseconds: full jitter, so that a thousand
+ * pages that lost the same server do not come back in the same moment.
+ */
+export function reconnectDelay(attempt: number, random: number): number {
+  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt, 16));
+}
+
+/**
+ * A feed that keeps itself alive and complete: gets tickets, chooses the transport, decides when to connect
+ * and when not to. What is said on a connection is the links' part. Users see it as a {@link PosthornClient}.
+ */
+class Client implements PosthornClient, Host {
+  readonly #options: Options;
+  readonly here: Surroundings;
+  readonly #timers: Timers;
+  readonly feed: Feed;
+  readonly #transports: readonly Transport[];
+
+  #state: State;
+  filter = '';
+  data = false;
+  /** Asked for and not in force. The one that the options began with has nobody who waits for it. */
+  wish: (Wish & { resolve?: (filter: string) => void; reject?: (error: Error) => void }) | null = null;
+
+  #link: Link | null = null;
+  /** A WebSocket that is tried while a fallback runs. */
+  #probe: Link | null = null;
+  /** Ends a wait for a ticket. */
+  #abort: AbortController | null = null;
+  #transport: Transport;
+  #failures = 0;
+  #attempt = 0;
+  #isProved = false;
+  #tickedAt = 0;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.here = surroundings(options.surroundings);
+    this.#timers = new Timers(this.here);
+    this.#transports = options.transports ?? ['websocket', 'sse', 'poll'];
+    this.#transport = this.#transports[0]!;
+    this.#state = { name: 'connecting', transport: this.#transport };
+    const cursor = options.cursor ?? null;
+    const queue = options.onEvents ? null : new Queue(cursor, options.buffer ?? 10_000, () => this.#pause('full'), () => this.#hasRoom());
+    this.feed = new Feed(cursor, options.last ?? 100, options.onEvents, queue);
+    if (options.filter || options.data) this.wish = { filter: options.filter ?? '', data: options.data ?? false, last: undefined };
+    // Whoever is told of the first state already has the client.
+    queueMicrotask(() => this.#begin());
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get cursor(): string | null {
+    return this.feed.taken;
+  }
+
+  subscribe({ filter = '', data = false, last }: Subscription = {}): Promise<string> {
+    return new Promise((resolve, reject) => {
+      if (this.#state.name === 'stopped') return reject(new PosthornError('stopped', 'the client was closed'));
+      this.wish?.reject?.(new PosthornError('superseded', 'another subscription was asked for'));
+      this.wish = { filter, data, last, resolve, reject };
+      this.#link?.wished();
+    });
+  }
+
+  pause(): void {
+    this.#pause('asked');
+  }
+
+  start(): void {
+    const { name } = this.#state;
+    if (name !== 'paused' && name !== 'waiting' && name !== 'refused') return;
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  wake(): void {
+    this.#wake(false);
+  }
+
+  close(): void {
+    if (this.#state.name === 'stopped') return;
+    this.#release();
+    this.#timers.cancelAll();
+    this.#listen('removeEventListener');
+    this.#enter('stopped', {});
+    this.wish?.reject?.(new PosthornError('stopped', 'the client was closed'));
+    this.wish = null;
+    this.feed.queue?.end();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<PosthornEvent[]> {
+    const { queue } = this.feed;
+    if (!queue) throw new TypeError('onEvents takes the events already');
+    return {
+      next: () => queue.next(),
+      return: async () => {
+        this.close();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  #begin(): void {
+    const { signal } = this.#options;
+    if (this.#state.name === 'stopped') return;
+    if (signal?.aborted) return this.close();
+    signal?.addEventListener('abort', () => this.close(), { once: true });
+    this.#listen('addEventListener');
+    this.#visibilityChanged();
+    this.#tick();
+    if (this.#state.name === 'connecting') this.#connect();
+  }
+
+  async #connect(): Promise<void> {
+    this.#release();
+    this.#enter('connecting', {});
+    const abort = (this.#abort = new AbortController());
+    this.#timers.after('ticket', TICKET_WITHIN_MS, () => this.#wait(new PosthornError('timeout', 'no ticket in time')));
+    let ticket;
+    try {
+      ticket = await this.ticket(abort.signal);
+    } catch (error) {
+      if (!abort.signal.aborted) this.#noTicket(error as Error);
+      return;
+    }
+    if (abort.signal.aborted) return;
+    this.#timers.cancel('ticket');
+    this.#open(ticket);
+  }
+
+  #open(ticket: Ticket): void {
+    const usable = this.#transports.filter((transport) => this.#isUsable(transport, ticket));
+    if (usable.length === 0) return this.#wait(new PosthornError('no_transport', 'none of the transports can be used here'));
+    const { length } = usable;
+    let index = Math.max(0, usable.indexOf(this.#transport));
+    if (this.#failures >= FAILURES) {
+      index = (index + 1) % length;
+      this.#failures = 0;
+    }
+    this.#transport = usable[index]!;
+    this.#isProved = false;
+    this.#enter('connecting', {});
+    this.#link = new LINKS[this.#transport](this, ticket);
+  }
+
+  #isUsable(transport: Transport, ticket: Ticket): boolean {
+    if (transport === 'websocket') return Boolean(this.here.WebSocket && ticket.url);
+    return Boolean(transport === 'sse' ? ticket.stream_url : ticket.poll_url);
+  }
+
+  async ticket(signal: AbortSignal): Promise<Ticket> {
+    const answer = await this.#options.ticket({ signal });
+    if (typeof (answer as TicketResponse)?.json !== 'function') return answer as Ticket;
+    const response = answer as TicketResponse;
+    if (!response.ok) throw await refusal(response);
+    return (await response.json()) as Ticket;
+  }
+
+  #noTicket(error: Error & { status?: number }): void {
+    const { status } = error;
+    if (status !== 401 && status !== 403) return this.#wait(error);
+    this.refused(error instanceof PosthornError ? error : new PosthornError('unauthorized', error.message, status));
+  }
+
+  opened(link: Link): void {
+    if (link !== this.#probe) return;
+    this.#probe = null;
+    this.#link?.close();
+    this.#link = link;
+    this.#transport = 'websocket';
+    this.#isProved = false;
+    this.#timers.cancel('probe');
+  }
+
+  proved(): void {
+    this.#isProved = true;
+    this.#failures = 0;
+    if (this.#transport === this.#transports[0] || this.#timers.has('probe') || this.#probe) return;
+    if (!this.#transports.includes('websocket')) return;
+    this.#timers.after('probe', PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
+  }
+
+  async #tryWebSocket(): Promise<void> {
+    const { signal } = (this.#abort = new AbortController());
+    try {
+      const ticket = await this.ticket(signal);
+      if (!signal.aborted && this.#isUsable('websocket', ticket)) this.#probe = new SocketLink(this, ticket);
+    } catch {
+      // The fallback runs; it will find out what is wrong if it lasts.
+    }
+  }
+
+  lost(link: Link, error?: Error & { status?: number }): void {
+    if (link === this.#probe) {
+      link.close();
+      this.#probe = null;
+      return;
+    }
+    if (link !== this.#link) return;
+    if (!this.#isProved) this.#failures += 1;
+    // Between two requests a stream needs tickets as well.
+    if (error && !(error instanceof PosthornError)) this.#noTicket(error);
+    else this.#wait(error);
+  }
+
+  #wait(error?: Error): void {
+    this.#release();
+    const delay_ms = reconnectDelay(this.#attempt, this.here.random());
+    this.#attempt += 1;
+    this.#timers.after('wait', delay_ms, () => this.#connect());
+    this.#enter('waiting', { until: this.here.now() + delay_ms, error });
+  }
+
+  refused(error: PosthornError): void {
+    this.#release();
+    this.#enter('refused', { error });
+    this.feed.queue?.end(error);
+  }
+
+  #pause(why: 'hidden' | 'asked' | 'full'): void {
+    const { name } = this.#state;
+    if (name === 'stopped' || name === 'refused') return;
+    this.#release();
+    this.#enter('paused', { why });
+  }
+
+  #hasRoom(): void {
+    if (this.#state.name === 'paused' && this.#state.why === 'full') this.start();
+  }
+
+  granted(wish: Wish, filter: string): void {
+    this.filter = filter;
+    this.data = wish.data;
+    if (wish.last !== undefined) this.#reset('filter', wish.last);
+    if (wish !== this.wish) return;
+    this.wish.resolve?.(filter);
+    this.wish = null;
+  }
+
+  denied(wish: Wish, error: PosthornError): void {
+    if (wish !== this.wish) return;
+    const { reject } = this.wish;
+    this.wish = null;
+    if (reject) return reject(error);
+    // What the options asked for: there is nothing to fall back to. It stays asked for.
+    this.wish = wish;
+    this.refused(error);
+  }
+
+  startOver(): void {
+    this.#reset('bad_cursor', this.#options.last ?? this.feed.last);
+  }
+
+  settled(): void {
+    this.#attempt = 0;
+  }
+
+  replaying(): void {
+    this.#enter('replaying', {});
+  }
+
+  live(recovered: unknown): void {
+    this.#enter('live', {});
+    if (recovered === false) this.#options.onLost?.();
+  }
+
+  #reset(why: ResetReason, last: number): void {
+    this.feed.reset(last);
+    this.#options.onReset?.(why);
+  }
+
+  /** Forgets the connection and what was planned for it. The position stays. */
+  #release(): void {
+    this.#timers.cancel('ticket', 'wait', 'probe');
+    this.#abort?.abort();
+    this.#abort = null;
+    for (const link of [this.#link, this.#probe]) link?.close();
+    this.#link = this.#probe = null;
+  }
+
+  #enter<N extends Name>(name: N, more: More<N>): void {
+    const before = this.#state;
+    const isSame = before.name === name && before.transport === this.#transport && Object.keys(more).length === 0;
+    if (isSame) return;
+    this.#state = { name, transport: this.#transport, ...more } as unknown as State;
+    this.#options.onState?.(this.#state);
+  }
+
+  /** `isOther`: the network may be another one, or its connections may be dead without a word. */
+  #wake(isOther: boolean): void {
+    this.#tickedAt = this.here.now();
+    if (this.#state.name === 'waiting') this.start();
+    else this.#link?.wake(isOther);
+  }
+
+  #tick(): void {
+    const now = this.here.now();
+    const hasSlept = now - this.#tickedAt > TICK_MS + SLEPT_MS;
+    if (this.#tickedAt !== 0 && hasSlept) this.#wake(true);
+    this.#tickedAt = now;
+    this.#timers.after('tick', TICK_MS, () => this.#tick());
+  }
+
+  readonly #visibilityChanged = (): void => {
+    const { document } = this.here;
+    const grace_ms = this.#options.pauseHidden ?? PAUSE_HIDDEN_MS;
+    if (document?.hidden) {
+      if (grace_ms !== false) this.#timers.after('hidden', grace_ms, () => this.#pause('hidden'));
+      return;
+    }
+    this.#timers.cancel('hidden');
+    if (this.#state.name === 'paused' && this.#state.why === 'hidden') this.start();
+    else if (document) this.#wake(false);
+  };
+
+  readonly #networkChanged = (): void => this.#wake(true);
+
+  #listen(how: 'addEventListener' | 'removeEventListener'): void {
+    const { document, window } = this.here;
+    document?.[how]('visibilitychange', this.#visibilityChanged);
+    // A frozen page goes on, or one comes back from the history.
+    document?.[how]('resume', this.#networkChanged);
+    window?.[how]('pageshow', this.#pageShown);
+    window?.[how]('online', this.#networkChanged);
+  }
+
+  readonly #pageShown = ({ persisted }: { persisted?: boolean }): void => {
+    if (persisted) this.#wake(true);
+  };
+}
+
+/** Connects to a feed and stays connected until `close()`. */
+export function connect(options: Options): PosthornClient {
+  return new Client(options);
+}

@@ -1,0 +1,25 @@
+/** A refusal, in the server's words where it said some. */
+export class PosthornError extends Error {
+  override readonly name = 'PosthornError';
+  /** The HTTP status, where there was an answer. */
+  readonly status: number | undefined;
+  /** The server's code, as `bad_filter`; `superseded` for a subscription that a later one replaced. */
+  readonly code: string;
+
+  constructor(code: string, message: string, status?: number) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+/** The error of an answer, with the server's own code and message if it has them. */
+export async function refusal(response: { status: number; json(): Promise<any> }): Promise<PosthornError> {
+  let error;
+  try {
+    error = (await response.json())?.error;
+  } catch {
+    // Not JSON: from something between us and the server.
+  }
+  return new PosthornError(error?.code ?? 'http', error?.message ?? `answered with ${response.status}`, response.status);
+}
