@@ -45,26 +45,24 @@ var Queue = class {
     this.#onFull = onFull;
     this.#onRoom = onRoom;
   }
+  /** Adds what came, possibly nothing, and the position after it. */
   put(events, cursor) {
     if (this.#isEnded) return;
-    const waiting = this.#waiting.shift();
+    this.#noLaterThan(cursor);
+    const waiting = events.length > 0 && this.#waiting.shift();
+    const last = this.#batches.at(-1);
     if (waiting) {
       this.cursor = cursor;
       waiting.resolve({ done: false, value: events });
-      return;
-    }
-    this.#batches.push({ events, cursor });
-    this.#size += events.length;
+    } else if (events.length > 0) {
+      this.#batches.push({ events, cursor });
+      this.#size += events.length;
+    } else if (last) last.cursor = cursor;
+    else this.cursor = cursor;
     if (this.#size > this.#limit && !this.#isFull) {
       this.#isFull = true;
       this.#onFull();
     }
-  }
-  /** The position moved without an event. */
-  reached(cursor) {
-    const last = this.#batches.at(-1);
-    if (last) last.cursor = cursor;
-    else this.cursor = cursor;
   }
   clear() {
     this.#batches = [];
@@ -90,6 +88,14 @@ var Queue = class {
       } else if (this.#isEnded) this.#finish({ resolve, reject });
       else this.#waiting.push({ resolve, reject });
     });
+  }
+  /** A gap takes the position back, also for what waits. */
+  #noLaterThan(cursor) {
+    const { cursor: newest } = this.#batches.at(-1) ?? this;
+    if (cursor === null || newest === null || cursor >= newest) return;
+    for (const place of [this, ...this.#batches]) {
+      if (place.cursor !== null && place.cursor > cursor) place.cursor = cursor;
+    }
   }
   #makeRoom() {
     if (!this.#isFull || this.#size * 2 > this.#limit) return;
@@ -154,17 +160,14 @@ var Feed = class {
   }
   /** Moves, back as well. */
   move(cursor) {
-    if (typeof cursor !== "string") return;
-    this.cursor = cursor;
-    this.queue?.reached(cursor);
+    if (typeof cursor === "string") this.cursor = cursor;
   }
-  /** Hands on those that were not seen before. */
-  take(events) {
-    if (!Array.isArray(events)) return;
-    const fresh = events.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
-    if (fresh.length === 0) return;
+  /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
+  take(events = []) {
+    const all = Array.isArray(events) ? events : [];
+    const fresh = all.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else this.#onEvents?.(fresh);
+    else if (fresh.length > 0) this.#onEvents?.(fresh);
   }
   /** Begins anew with the newest events, so many. */
   reset(last) {
@@ -455,6 +458,7 @@ var SocketLink = class {
     this.#socket = null;
     if (this.#gap !== null) {
       this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
+      this.#host.feed.take();
       this.#gap = null;
     }
     if (!socket) return;
@@ -544,6 +548,7 @@ var SocketLink = class {
     this.#isResuming = false;
     this.#timers.cancel("replay");
     this.#host.feed.move(cursor);
+    this.#host.feed.take();
     this.#host.live(recovered);
     if (!this.#socket) return;
     const gap = this.#gap;
@@ -559,6 +564,7 @@ var SocketLink = class {
       return;
     }
     this.#host.feed.move(cursor);
+    this.#host.feed.take();
     this.#begin();
   }
   #subscribed(filter) {

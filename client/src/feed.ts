@@ -65,18 +65,15 @@ export class Feed {
 
   /** Moves, back as well. */
   move(cursor: unknown): void {
-    if (typeof cursor !== 'string') return;
-    this.cursor = cursor;
-    this.queue?.reached(cursor);
+    if (typeof cursor === 'string') this.cursor = cursor;
   }
 
-  /** Hands on those that were not seen before. */
-  take(events: unknown): void {
-    if (!Array.isArray(events)) return;
-    const fresh = events.filter((event) => typeof event?.id === 'string' && this.#seen.add(event.id));
-    if (fresh.length === 0) return;
+  /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
+  take(events: unknown = []): void {
+    const all = Array.isArray(events) ? events : [];
+    const fresh = all.filter((event) => typeof event?.id === 'string' && this.#seen.add(event.id));
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else this.#onEvents?.(fresh);
+    else if (fresh.length > 0) this.#onEvents?.(fresh);
   }
 
   /** Begins anew with the newest events, so many. */

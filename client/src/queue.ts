@@ -25,27 +25,24 @@ export class Queue {
     this.#onRoom = onRoom;
   }
 
+  /** Adds what came, possibly nothing, and the position after it. */
   put(events: PosthornEvent[], cursor: string | null): void {
     if (this.#isEnded) return;
-    const waiting = this.#waiting.shift();
+    this.#noLaterThan(cursor);
+    const waiting = events.length > 0 && this.#waiting.shift();
+    const last = this.#batches.at(-1);
     if (waiting) {
       this.cursor = cursor;
       waiting.resolve({ done: false, value: events });
-      return;
-    }
-    this.#batches.push({ events, cursor });
-    this.#size += events.length;
+    } else if (events.length > 0) {
+      this.#batches.push({ events, cursor });
+      this.#size += events.length;
+    } else if (last) last.cursor = cursor;
+    else this.cursor = cursor;
     if (this.#size > this.#limit && !this.#isFull) {
       this.#isFull = true;
       this.#onFull();
     }
-  }
-
-  /** The position moved without an event. */
-  reached(cursor: string): void {
-    const last = this.#batches.at(-1);
-    if (last) last.cursor = cursor;
-    else this.cursor = cursor;
   }
 
   clear(): void {
@@ -74,6 +71,15 @@ export class Queue {
       } else if (this.#isEnded) this.#finish({ resolve, reject });
       else this.#waiting.push({ resolve, reject });
     });
+  }
+
+  /** A gap takes the position back, also for what waits. */
+  #noLaterThan(cursor: string | null): void {
+    const { cursor: newest } = this.#batches.at(-1) ?? this;
+    if (cursor === null || newest === null || cursor >= newest) return;
+    for (const place of [this, ...this.#batches]) {
+      if (place.cursor !== null && place.cursor > cursor) place.cursor = cursor;
+    }
   }
 
   #makeRoom(): void {

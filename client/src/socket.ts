@@ -66,6 +66,7 @@ export class SocketLink implements Link {
     this.#socket = null;
     if (this.#gap !== null) {
       this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
+      this.#host.feed.take();
       this.#gap = null;
     }
     if (!socket) return;
@@ -172,6 +173,7 @@ export class SocketLink implements Link {
     this.#isResuming = false;
     this.#timers.cancel('replay');
     this.#host.feed.move(cursor);
+    this.#host.feed.take();
     this.#host.live(recovered);
     // Whoever is told may have closed us.
     if (!this.#socket) return;
@@ -190,6 +192,7 @@ export class SocketLink implements Link {
     }
     // Even if it is before our own.
     this.#host.feed.move(cursor);
+    this.#host.feed.take();
     // The server counts us in again as slowly as after connecting.
     this.#begin();
   }

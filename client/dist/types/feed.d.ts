@@ -24,8 +24,8 @@ export declare class Feed {
     advance(cursor: unknown): void;
     /** Moves, back as well. */
     move(cursor: unknown): void;
-    /** Hands on those that were not seen before. */
-    take(events: unknown): void;
+    /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
+    take(events?: unknown): void;
     /** Begins anew with the newest events, so many. */
     reset(last: number): void;
 }

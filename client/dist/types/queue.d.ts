@@ -9,9 +9,8 @@ export declare class Queue {
      * half of them are gone.
      */
     constructor(cursor: string | null, limit: number, onFull: () => void, onRoom: () => void);
+    /** Adds what came, possibly nothing, and the position after it. */
     put(events: PosthornEvent[], cursor: string | null): void;
-    /** The position moved without an event. */
-    reached(cursor: string): void;
     clear(): void;
     /** No more events come; what waits can still be taken. */
     end(error?: Error | null): void;
