@@ -15,6 +15,14 @@ export const test = base.extend({
     await stack.discard();
   },
   page: async ({ page }, use) => {
+    await page.route('**/v1/tickets', async (route) => {
+      const answer = await route.fetch();
+      if (answer.status() !== 404) return route.fulfill({ response: answer });
+      const authorization = await route.request().headerValue('authorization');
+      const check = await fetch(route.request().url().replace('tickets', 'events?limit=1'), { headers: { authorization } });
+      const ticket = authorization.slice(7);
+      return route.fulfill({ status: check.ok ? 201 : check.status, json: { ticket, url: `ws://posthorn.test/live?ticket=${ticket}` } });
+    });
     const errors = [];
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => {
@@ -87,6 +95,7 @@ export function watchSocket(page) {
 }
 
 const DASHBOARD = join(import.meta.dirname, '../../dashboard');
+const CLIENT = join(import.meta.dirname, '../../client/dist');
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 const SITE = 'http://posthorn.test';
 
@@ -99,9 +108,13 @@ export async function openAlone(page, onSocket, { config = {}, token = 'token' }
   await page.route(`${SITE}/**`, async (route) => {
     const { pathname } = new URL(route.request().url());
     if (pathname === '/config.json') return route.fulfill({ json: config });
-    if (pathname === '/v1/events') return route.fulfill({ json: { events: [], next: null } });
+    if (pathname === '/v1/tickets') {
+      const ticket = (await route.request().headerValue('authorization')).slice('Bearer '.length);
+      return route.fulfill({ status: 201, json: { ticket, url: `ws://posthorn.test/live?ticket=${encodeURIComponent(ticket)}` } });
+    }
+    const folder = pathname === '/posthorn-client.js' ? CLIENT : DASHBOARD;
     const path = pathname === '/' ? '/index.html' : pathname;
-    return route.fulfill({ body: await readFile(join(DASHBOARD, path)), contentType: TYPES[extname(path)] });
+    return route.fulfill({ body: await readFile(join(folder, path)), contentType: TYPES[extname(path)] });
   });
   await page.routeWebSocket(/\/live\?/, (socket) => onSocket(socket, (connections += 1)));
   await page.goto(`${SITE}/${token ? `#token=${token}` : ''}`);
