@@ -30,7 +30,8 @@ var Queue = class {
   #batches = [];
   #size = 0;
   #isFull = false;
-  #waiting = [];
+  /** Wakes those who wait in `next`. */
+  #wakes = [];
   #isEnded = false;
   #error = null;
   /** Where the loop is: the position after the last batch that it took. */
@@ -49,14 +50,11 @@ var Queue = class {
   put(events, cursor) {
     if (this.#isEnded) return;
     this.#noLaterThan(cursor);
-    const waiting = events.length > 0 && this.#waiting.shift();
     const last = this.#batches.at(-1);
-    if (waiting) {
-      this.cursor = cursor;
-      waiting.resolve({ done: false, value: events });
-    } else if (events.length > 0) {
+    if (events.length > 0) {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
+      this.#wake();
     } else if (last) last.cursor = cursor;
     else this.cursor = cursor;
     if (this.#size > this.#limit && !this.#isFull) {
@@ -75,19 +73,27 @@ var Queue = class {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#error = error;
-    for (const waiting of this.#waiting.splice(0)) this.#finish(waiting);
+    this.#wake();
   }
-  next() {
-    return new Promise((resolve, reject) => {
+  async next() {
+    for (; ; ) {
       const batch = this.#batches.shift();
       if (batch) {
         this.#size -= batch.events.length;
         this.cursor = batch.cursor;
-        resolve({ done: false, value: batch.events });
         this.#makeRoom();
-      } else if (this.#isEnded) this.#finish({ resolve, reject });
-      else this.#waiting.push({ resolve, reject });
-    });
+        return { done: false, value: batch.events };
+      }
+      if (this.#isEnded) break;
+      await new Promise((wake) => this.#wakes.push(wake));
+    }
+    const error = this.#error;
+    this.#error = null;
+    if (error) throw error;
+    return { done: true, value: void 0 };
+  }
+  #wake() {
+    for (const wake of this.#wakes.splice(0)) wake();
   }
   /** A gap takes the position back, also for what waits. */
   #noLaterThan(cursor) {
@@ -101,12 +107,6 @@ var Queue = class {
     if (!this.#isFull || this.#size * 2 > this.#limit) return;
     this.#isFull = false;
     this.#onRoom();
-  }
-  #finish({ resolve, reject }) {
-    const error = this.#error;
-    this.#error = null;
-    if (error) reject(error);
-    else resolve({ done: true, value: void 0 });
   }
 };
 
@@ -189,17 +189,17 @@ function address(base, parameters) {
 
 // src/surroundings.ts
 function surroundings(given = {}) {
-  const here = globalThis;
+  const { WebSocket, document } = globalThis;
   return {
-    WebSocket: here.WebSocket,
+    WebSocket,
     // Called as methods of another object, a browser's own functions throw.
-    fetch: (url, init) => here.fetch(url, init),
-    setTimeout: (then, after_ms) => here.setTimeout(then, after_ms),
-    clearTimeout: (timer) => here.clearTimeout(timer),
+    fetch: (url, init) => fetch(url, init),
+    setTimeout: (then, after_ms) => setTimeout(then, after_ms),
+    clearTimeout: (timer) => clearTimeout(timer),
     now: () => Date.now(),
-    random: () => Math.random(),
-    document: here.document,
-    window: here.document && here,
+    random: Math.random,
+    document,
+    window: document && globalThis,
     ...given
   };
 }
@@ -236,6 +236,7 @@ var Timers = class {
 // src/http.ts
 var OPEN_WITHIN_MS = 15e3;
 var SILENCE_MS = 4e4;
+var HAND_OVER_MS = 5e3;
 var WAIT_S = 20;
 var POLL_WITHIN_MS = (WAIT_S + 20) * 1e3;
 var TICKET_MS = 4e4;
@@ -323,11 +324,14 @@ var HttpLink = class {
 };
 var StreamLink = class extends HttpLink {
   async run(signal, first) {
+    const { now } = this.host.here;
     for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
+      const began = now();
       this.within("open", OPEN_WITHIN_MS);
       const data = this.host.wish ? this.host.wish.data : this.host.data;
       const answer = await this.request(signal, ticket.stream_url, ticket, { data: data ? "true" : null });
-      if (!await this.#read(signal, answer)) throw new PosthornError("ended", "the stream ended");
+      const isHandedOver = await this.#read(signal, answer);
+      if (!isHandedOver || now() - began < HAND_OVER_MS) throw new PosthornError("ended", "the stream ended");
     }
   }
   /** Whether the server asked to come again. */
@@ -338,14 +342,14 @@ var StreamLink = class extends HttpLink {
       if (isFirst) {
         this.timers.cancel("open");
         this.host.opened(this);
-        this.host.replaying();
+        this.host.enter("replaying");
         this.timers.after("settled", 2e3, () => this.host.settled());
       }
       isFirst = false;
       this.within("silence", SILENCE_MS);
     })) {
       if (signal.aborted) return false;
-      this.host.proved(this);
+      this.host.proved();
       const message = data ? JSON.parse(data) : {};
       this.host.feed.move(id || message.cursor);
       if (event === "reconnect") return true;
@@ -398,8 +402,8 @@ var PollLink = class extends HttpLink {
       if (signal.aborted) return;
       this.timers.cancel("open");
       host.opened(this);
-      host.proved(this);
-      if (!isLive || recovered === false) host.replaying();
+      host.proved();
+      if (!isLive || recovered === false) host.enter("replaying");
       host.feed.move(next);
       host.feed.take(events);
       if (signal.aborted) return;
@@ -419,6 +423,7 @@ var PONG_WITHIN_MS = 1e4;
 var PONG_AFTER_WAKING_MS = 4e3;
 var SILENCE_MS2 = 3e4;
 var LOOKS_AFTER_MS = [2e3, 12e3];
+var PATIENCE_MS = 1e3;
 var DENIALS = ["bad_filter", "forbidden", "bad_request"];
 function earlier(a, b) {
   return a !== null && a < b ? a : b;
@@ -473,7 +478,9 @@ var SocketLink = class {
     this.#look();
   }
   wished() {
-    if (this.#isOpen && !this.#isResuming && !this.#sent) this.#subscribe();
+    if (!this.#isOpen || this.#sent) return;
+    if (!this.#isResuming) return this.#subscribe();
+    this.#timers.after("patience", PATIENCE_MS, () => this.#host.again(this));
   }
   #opened() {
     this.#timers.cancel("open");
@@ -484,7 +491,7 @@ var SocketLink = class {
     else this.#begin();
   }
   #begin() {
-    this.#host.replaying();
+    this.#host.enter("replaying");
     this.#resume();
     this.#planLooks();
   }
@@ -492,7 +499,7 @@ var SocketLink = class {
     const { wish, filter, data } = this.#host;
     this.#sent = wish ?? { filter, data, last: void 0 };
     this.#isMuted = true;
-    this.#timers.cancel("look");
+    this.#timers.cancel("look", "patience");
     this.#send({ action: "subscribe", filter: this.#sent.filter, data: this.#sent.data });
     this.#timers.after("subscribe", SILENCE_MS2, () => this.#lost());
   }
@@ -504,7 +511,7 @@ var SocketLink = class {
       return;
     }
     if (typeof message?.type !== "string") return;
-    this.#host.proved(this);
+    this.#host.proved();
     switch (message.type) {
       case "events":
         return this.#events(message);
@@ -602,23 +609,19 @@ var SocketLink = class {
   }
   #awaitLook() {
     const [due] = this.#looks;
-    if (due !== void 0) this.#timers.after("look", due - this.#host.here.now(), () => this.#look());
+    const { now } = this.#host.here;
+    if (due) this.#timers.after("look", due - now(), () => this.#look(Math.max(due, now())));
   }
   /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
-  #look() {
-    const now = this.#host.here.now();
-    const later = this.#looks.filter((due) => due > now);
-    if (later.length === this.#looks.length) return this.#awaitLookIfNone();
+  #look(time = this.#host.here.now()) {
+    const later = this.#looks.filter((due) => due > time);
+    if (later.length === this.#looks.length) return;
     this.#host.settled();
     if (this.#isResuming || this.#sent) return;
     this.#looks = later;
     this.#isMuted = false;
     this.#resume();
     this.#awaitLook();
-  }
-  /** Clocks and timers need not agree: a timer that came a moment early is set again. */
-  #awaitLookIfNone() {
-    if (!this.#timers.has("look") && !this.#sent) this.#awaitLook();
   }
   #resume(cursor = this.#host.feed.cursor) {
     this.#isResuming = true;
@@ -652,7 +655,7 @@ var TICK_MS = 1e4;
 var SLEPT_MS = 8e4;
 var LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
 function reconnectDelay(attempt, random) {
-  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt, 16));
+  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
 }
 var Client = class {
   #options;
@@ -697,7 +700,7 @@ var Client = class {
   subscribe({ filter = "", data = false, last } = {}) {
     return new Promise((resolve, reject) => {
       if (this.#state.name === "stopped") return reject(new PosthornError("stopped", "the client was closed"));
-      this.wish?.reject?.(new PosthornError("superseded", "another subscription was asked for"));
+      this.wish?.reject?.(new PosthornError("superseded", "replaced by a later one"));
       this.wish = { filter, data, last, resolve, reject };
       this.#link?.wished();
     });
@@ -719,7 +722,7 @@ var Client = class {
     this.#release();
     this.#timers.cancelAll();
     this.#listen("removeEventListener");
-    this.#enter("stopped", {});
+    this.enter("stopped");
     this.wish?.reject?.(new PosthornError("stopped", "the client was closed"));
     this.wish = null;
     this.feed.queue?.end();
@@ -747,7 +750,7 @@ var Client = class {
   }
   async #connect() {
     this.#release();
-    this.#enter("connecting", {});
+    this.enter("connecting");
     const abort = this.#abort = new AbortController();
     this.#timers.after("ticket", TICKET_WITHIN_MS, () => this.#wait(new PosthornError("timeout", "no ticket in time")));
     let ticket;
@@ -762,22 +765,22 @@ var Client = class {
     this.#open(ticket);
   }
   #open(ticket) {
-    const usable = this.#transports.filter((transport) => this.#isUsable(transport, ticket));
-    if (usable.length === 0) return this.#wait(new PosthornError("no_transport", "none of the transports can be used here"));
+    const usable = this.#usable(ticket);
     const { length } = usable;
+    if (length === 0) return this.#wait(new PosthornError("no_transport", "no transport can be used here"));
     let index = Math.max(0, usable.indexOf(this.#transport));
     if (this.#failures >= FAILURES) {
-      index = (index + 1) % length;
+      index += 1;
       this.#failures = 0;
     }
-    this.#transport = usable[index];
+    this.#transport = usable[index % length];
     this.#isProved = false;
-    this.#enter("connecting", {});
+    this.enter("connecting");
     this.#link = new LINKS[this.#transport](this, ticket);
   }
-  #isUsable(transport, ticket) {
-    if (transport === "websocket") return Boolean(this.here.WebSocket && ticket.url);
-    return Boolean(transport === "sse" ? ticket.stream_url : ticket.poll_url);
+  #usable({ url, stream_url, poll_url }) {
+    const addresses = { websocket: this.here.WebSocket && url, sse: stream_url, poll: poll_url };
+    return this.#transports.filter((transport) => addresses[transport]);
   }
   async ticket(signal) {
     const answer = await this.#options.ticket({ signal });
@@ -803,17 +806,19 @@ var Client = class {
   proved() {
     this.#isProved = true;
     this.#failures = 0;
-    if (this.#transport === this.#transports[0] || this.#timers.has("probe") || this.#probe) return;
-    if (!this.#transports.includes("websocket")) return;
+    if (this.#transport === "websocket" || this.#timers.has("probe") || this.#probe) return;
     this.#timers.after("probe", PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
   }
   async #tryWebSocket() {
     const { signal } = this.#abort = new AbortController();
     try {
       const ticket = await this.ticket(signal);
-      if (!signal.aborted && this.#isUsable("websocket", ticket)) this.#probe = new SocketLink(this, ticket);
+      if (!signal.aborted && this.#usable(ticket).includes("websocket")) this.#probe = new SocketLink(this, ticket);
     } catch {
     }
+  }
+  again(link) {
+    if (link === this.#link) this.#connect();
   }
   lost(link, error) {
     if (link === this.#probe) {
@@ -831,18 +836,18 @@ var Client = class {
     const delay_ms = reconnectDelay(this.#attempt, this.here.random());
     this.#attempt += 1;
     this.#timers.after("wait", delay_ms, () => this.#connect());
-    this.#enter("waiting", { until: this.here.now() + delay_ms, error });
+    this.enter("waiting", { until: this.here.now() + delay_ms, error });
   }
   refused(error) {
     this.#release();
-    this.#enter("refused", { error });
+    this.enter("refused", { error });
     this.feed.queue?.end(error);
   }
   #pause(why) {
     const { name } = this.#state;
     if (name === "stopped" || name === "refused") return;
     this.#release();
-    this.#enter("paused", { why });
+    this.enter("paused", { why });
   }
   #hasRoom() {
     if (this.#state.name === "paused" && this.#state.why === "full") this.start();
@@ -869,11 +874,8 @@ var Client = class {
   settled() {
     this.#attempt = 0;
   }
-  replaying() {
-    this.#enter("replaying", {});
-  }
   live(recovered) {
-    this.#enter("live", {});
+    this.enter("live");
     if (recovered === false) this.#options.onLost?.();
   }
   #reset(why, last) {
@@ -888,10 +890,9 @@ var Client = class {
     for (const link of [this.#link, this.#probe]) link?.close();
     this.#link = this.#probe = null;
   }
-  #enter(name, more) {
+  enter(name, more = {}) {
     const before = this.#state;
-    const isSame = before.name === name && before.transport === this.#transport && Object.keys(more).length === 0;
-    if (isSame) return;
+    if (before.name === name && before.transport === this.#transport && !Object.keys(more)[0]) return;
     this.#state = { name, transport: this.#transport, ...more };
     this.#options.onState?.(this.#state);
   }
@@ -919,17 +920,17 @@ var Client = class {
     if (this.#state.name === "paused" && this.#state.why === "hidden") this.start();
     else if (document) this.#wake(false);
   };
-  #networkChanged = () => this.#wake(true);
+  /** The network changed, a frozen page goes on, or one comes back from the history. */
+  #cameBack = ({ persisted }) => {
+    if (persisted !== false) this.#wake(true);
+  };
   #listen(how) {
     const { document, window } = this.here;
     document?.[how]("visibilitychange", this.#visibilityChanged);
-    document?.[how]("resume", this.#networkChanged);
-    window?.[how]("pageshow", this.#pageShown);
-    window?.[how]("online", this.#networkChanged);
+    document?.[how]("resume", this.#cameBack);
+    window?.[how]("pageshow", this.#cameBack);
+    window?.[how]("online", this.#cameBack);
   }
-  #pageShown = ({ persisted }) => {
-    if (persisted) this.#wake(true);
-  };
 };
 function connect(options) {
   return new Client(options);

@@ -32,7 +32,7 @@ type More<N extends Name> = Omit<Extract<State, { name: N }>, 'name' | 'transpor
  * pages that lost the same server do not come back in the same moment.
  */
 export function reconnectDelay(attempt: number, random: number): number {
-  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt, 16));
+  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
 }
 
 /**
@@ -89,7 +89,7 @@ class Client implements PosthornClient, Host {
   subscribe({ filter = '', data = false, last }: Subscription = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#state.name === 'stopped') return reject(new PosthornError('stopped', 'the client was closed'));
-      this.wish?.reject?.(new PosthornError('superseded', 'another subscription was asked for'));
+      this.wish?.reject?.(new PosthornError('superseded', 'replaced by a later one'));
       this.wish = { filter, data, last, resolve, reject };
       this.#link?.wished();
     });
@@ -115,7 +115,7 @@ class Client implements PosthornClient, Host {
     this.#release();
     this.#timers.cancelAll();
     this.#listen('removeEventListener');
-    this.#enter('stopped', {});
+    this.enter('stopped');
     this.wish?.reject?.(new PosthornError('stopped', 'the client was closed'));
     this.wish = null;
     this.feed.queue?.end();
@@ -146,7 +146,7 @@ class Client implements PosthornClient, Host {
 
   async #connect(): Promise<void> {
     this.#release();
-    this.#enter('connecting', {});
+    this.enter('connecting');
     const abort = (this.#abort = new AbortController());
     this.#timers.after('ticket', TICKET_WITHIN_MS, () => this.#wait(new PosthornError('timeout', 'no ticket in time')));
     let ticket;
@@ -162,23 +162,23 @@ class Client implements PosthornClient, Host {
   }
 
   #open(ticket: Ticket): void {
-    const usable = this.#transports.filter((transport) => this.#isUsable(transport, ticket));
-    if (usable.length === 0) return this.#wait(new PosthornError('no_transport', 'none of the transports can be used here'));
+    const usable = this.#usable(ticket);
     const { length } = usable;
+    if (length === 0) return this.#wait(new PosthornError('no_transport', 'no transport can be used here'));
     let index = Math.max(0, usable.indexOf(this.#transport));
     if (this.#failures >= FAILURES) {
-      index = (index + 1) % length;
+      index += 1;
       this.#failures = 0;
     }
-    this.#transport = usable[index]!;
+    this.#transport = usable[index % length]!;
     this.#isProved = false;
-    this.#enter('connecting', {});
+    this.enter('connecting');
     this.#link = new LINKS[this.#transport](this, ticket);
   }
 
-  #isUsable(transport: Transport, ticket: Ticket): boolean {
-    if (transport === 'websocket') return Boolean(this.here.WebSocket && ticket.url);
-    return Boolean(transport === 'sse' ? ticket.stream_url : ticket.poll_url);
+  #usable({ url, stream_url, poll_url }: Ticket): Transport[] {
+    const addresses = { websocket: this.here.WebSocket && url, sse: stream_url, poll: poll_url };
+    return this.#transports.filter((transport) => addresses[transport]);
   }
 
   async ticket(signal: AbortSignal): Promise<Ticket> {
@@ -208,8 +208,7 @@ class Client implements PosthornClient, Host {
   proved(): void {
     this.#isProved = true;
     this.#failures = 0;
-    if (this.#transport === this.#transports[0] || this.#timers.has('probe') || this.#probe) return;
-    if (!this.#transports.includes('websocket')) return;
+    if (this.#transport === 'websocket' || this.#timers.has('probe') || this.#probe) return;
     this.#timers.after('probe', PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
   }
 
@@ -217,10 +216,14 @@ class Client implements PosthornClient, Host {
     const { signal } = (this.#abort = new AbortController());
     try {
       const ticket = await this.ticket(signal);
-      if (!signal.aborted && this.#isUsable('websocket', ticket)) this.#probe = new SocketLink(this, ticket);
+      if (!signal.aborted && this.#usable(ticket).includes('websocket')) this.#probe = new SocketLink(this, ticket);
     } catch {
       // The fallback runs; it will find out what is wrong if it lasts.
     }
+  }
+
+  again(link: Link): void {
+    if (link === this.#link) this.#connect();
   }
 
   lost(link: Link, error?: Error & { status?: number }): void {
@@ -241,12 +244,12 @@ class Client implements PosthornClient, Host {
     const delay_ms = reconnectDelay(this.#attempt, this.here.random());
     this.#attempt += 1;
     this.#timers.after('wait', delay_ms, () => this.#connect());
-    this.#enter('waiting', { until: this.here.now() + delay_ms, error });
+    this.enter('waiting', { until: this.here.now() + delay_ms, error });
   }
 
   refused(error: PosthornError): void {
     this.#release();
-    this.#enter('refused', { error });
+    this.enter('refused', { error });
     this.feed.queue?.end(error);
   }
 
@@ -254,7 +257,7 @@ class Client implements PosthornClient, Host {
     const { name } = this.#state;
     if (name === 'stopped' || name === 'refused') return;
     this.#release();
-    this.#enter('paused', { why });
+    this.enter('paused', { why });
   }
 
   #hasRoom(): void {
@@ -288,12 +291,8 @@ class Client implements PosthornClient, Host {
     this.#attempt = 0;
   }
 
-  replaying(): void {
-    this.#enter('replaying', {});
-  }
-
   live(recovered: unknown): void {
-    this.#enter('live', {});
+    this.enter('live');
     if (recovered === false) this.#options.onLost?.();
   }
 
@@ -311,10 +310,9 @@ class Client implements PosthornClient, Host {
     this.#link = this.#probe = null;
   }
 
-  #enter<N extends Name>(name: N, more: More<N>): void {
+  enter<N extends Name>(name: N, more = {} as More<N>): void {
     const before = this.#state;
-    const isSame = before.name === name && before.transport === this.#transport && Object.keys(more).length === 0;
-    if (isSame) return;
+    if (before.name === name && before.transport === this.#transport && !Object.keys(more)[0]) return;
     this.#state = { name, transport: this.#transport, ...more } as unknown as State;
     this.#options.onState?.(this.#state);
   }
@@ -346,20 +344,19 @@ class Client implements PosthornClient, Host {
     else if (document) this.#wake(false);
   };
 
-  readonly #networkChanged = (): void => this.#wake(true);
+  /** The network changed, a frozen page goes on, or one comes back from the history. */
+  readonly #cameBack = ({ persisted }: { persisted?: boolean }): void => {
+    // `pageshow` also tells that the page was loaded.
+    if (persisted !== false) this.#wake(true);
+  };
 
   #listen(how: 'addEventListener' | 'removeEventListener'): void {
     const { document, window } = this.here;
     document?.[how]('visibilitychange', this.#visibilityChanged);
-    // A frozen page goes on, or one comes back from the history.
-    document?.[how]('resume', this.#networkChanged);
-    window?.[how]('pageshow', this.#pageShown);
-    window?.[how]('online', this.#networkChanged);
+    document?.[how]('resume', this.#cameBack);
+    window?.[how]('pageshow', this.#cameBack);
+    window?.[how]('online', this.#cameBack);
   }
-
-  readonly #pageShown = ({ persisted }: { persisted?: boolean }): void => {
-    if (persisted) this.#wake(true);
-  };
 }
 
 /** Connects to a feed and stays connected until `close()`. */

@@ -9,6 +9,8 @@ type Answer = Awaited<ReturnType<Surroundings['fetch']>>;
 const OPEN_WITHIN_MS = 15_000;
 /** The server sends a comment every 15 s at least. */
 const SILENCE_MS = 40_000;
+/** How long a stream has to last, at least, to be followed by another at once. */
+const HAND_OVER_MS = 5_000;
 /** How long the server may hold a poll, in seconds, and how much longer its answer may take. */
 const WAIT_S = 20;
 const POLL_WITHIN_MS = (WAIT_S + 20) * 1_000;
@@ -121,11 +123,15 @@ abstract class HttpLink implements Link {
  */
 export class StreamLink extends HttpLink {
   protected override async run(signal: AbortSignal, first: Ticket): Promise<void> {
+    const { now } = this.host.here;
     for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
+      const began = now();
       this.within('open', OPEN_WITHIN_MS);
       const data = this.host.wish ? this.host.wish.data : this.host.data;
       const answer = await this.request(signal, ticket.stream_url!, ticket, { data: data ? 'true' : null });
-      if (!(await this.#read(signal, answer))) throw new PosthornError('ended', 'the stream ended');
+      const isHandedOver = await this.#read(signal, answer);
+      // A server that hands over again and again has trouble.
+      if (!isHandedOver || now() - began < HAND_OVER_MS) throw new PosthornError('ended', 'the stream ended');
     }
   }
 
@@ -138,14 +144,14 @@ export class StreamLink extends HttpLink {
       if (isFirst) {
         this.timers.cancel('open');
         this.host.opened(this);
-        this.host.replaying();
+        this.host.enter('replaying');
         this.timers.after('settled', 2_000, () => this.host.settled());
       }
       isFirst = false;
       this.within('silence', SILENCE_MS);
     })) {
       if (signal.aborted) return false;
-      this.host.proved(this);
+      this.host.proved();
       const message = data ? JSON.parse(data) : {};
       // Every position of the stream is one to go on from, also before ours.
       this.host.feed.move(id || message.cursor);
@@ -206,8 +212,8 @@ export class PollLink extends HttpLink {
       if (signal.aborted) return;
       this.timers.cancel('open');
       host.opened(this);
-      host.proved(this);
-      if (!isLive || recovered === false) host.replaying();
+      host.proved();
+      if (!isLive || recovered === false) host.enter('replaying');
       host.feed.move(next);
       host.feed.take(events);
       if (signal.aborted) return;

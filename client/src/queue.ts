@@ -8,7 +8,8 @@ export class Queue {
   #batches: { events: PosthornEvent[]; cursor: string | null }[] = [];
   #size = 0;
   #isFull = false;
-  #waiting: { resolve: (result: IteratorResult<PosthornEvent[]>) => void; reject: (error: Error) => void }[] = [];
+  /** Wakes those who wait in `next`. */
+  #wakes: (() => void)[] = [];
   #isEnded = false;
   #error: Error | null = null;
   /** Where the loop is: the position after the last batch that it took. */
@@ -29,14 +30,11 @@ export class Queue {
   put(events: PosthornEvent[], cursor: string | null): void {
     if (this.#isEnded) return;
     this.#noLaterThan(cursor);
-    const waiting = events.length > 0 && this.#waiting.shift();
     const last = this.#batches.at(-1);
-    if (waiting) {
-      this.cursor = cursor;
-      waiting.resolve({ done: false, value: events });
-    } else if (events.length > 0) {
+    if (events.length > 0) {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
+      this.#wake();
     } else if (last) last.cursor = cursor;
     else this.cursor = cursor;
     if (this.#size > this.#limit && !this.#isFull) {
@@ -57,20 +55,29 @@ export class Queue {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#error = error;
-    for (const waiting of this.#waiting.splice(0)) this.#finish(waiting);
+    this.#wake();
   }
 
-  next(): Promise<IteratorResult<PosthornEvent[]>> {
-    return new Promise((resolve, reject) => {
+  async next(): Promise<IteratorResult<PosthornEvent[]>> {
+    for (;;) {
       const batch = this.#batches.shift();
       if (batch) {
         this.#size -= batch.events.length;
         this.cursor = batch.cursor;
-        resolve({ done: false, value: batch.events });
         this.#makeRoom();
-      } else if (this.#isEnded) this.#finish({ resolve, reject });
-      else this.#waiting.push({ resolve, reject });
-    });
+        return { done: false, value: batch.events };
+      }
+      if (this.#isEnded) break;
+      await new Promise<void>((wake) => this.#wakes.push(wake));
+    }
+    const error = this.#error;
+    this.#error = null;
+    if (error) throw error;
+    return { done: true, value: undefined };
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake();
   }
 
   /** A gap takes the position back, also for what waits. */
@@ -86,12 +93,5 @@ export class Queue {
     if (!this.#isFull || this.#size * 2 > this.#limit) return;
     this.#isFull = false;
     this.#onRoom();
-  }
-
-  #finish({ resolve, reject }: { resolve: (result: IteratorResult<PosthornEvent[]>) => void; reject: (error: Error) => void }): void {
-    const error = this.#error;
-    this.#error = null;
-    if (error) reject(error);
-    else resolve({ done: true, value: undefined });
   }
 }

@@ -18,6 +18,9 @@ const SILENCE_MS = 30_000;
  */
 const LOOKS_AFTER_MS = [2_000, 12_000];
 
+/** How long a subscription waits for a resume to end. */
+const PATIENCE_MS = 1_000;
+
 /** The codes that refuse a subscription. */
 const DENIALS = ['bad_filter', 'forbidden', 'bad_request'];
 
@@ -83,8 +86,11 @@ export class SocketLink implements Link {
   }
 
   wished(): void {
-    // What runs under the filter before has to end first: its answer does not say for which it is.
-    if (this.#isOpen && !this.#isResuming && !this.#sent) this.#subscribe();
+    if (!this.#isOpen || this.#sent) return;
+    if (!this.#isResuming) return this.#subscribe();
+    // What runs under the filter before has to end first, as its events do not say for which it is; or
+    // somebody waits who looks at the page, and another connection is faster.
+    this.#timers.after('patience', PATIENCE_MS, () => this.#host.again(this));
   }
 
   #opened(): void {
@@ -97,7 +103,7 @@ export class SocketLink implements Link {
   }
 
   #begin(): void {
-    this.#host.replaying();
+    this.#host.enter('replaying');
     this.#resume();
     this.#planLooks();
   }
@@ -106,7 +112,7 @@ export class SocketLink implements Link {
     const { wish, filter, data } = this.#host;
     this.#sent = wish ?? { filter, data, last: undefined };
     this.#isMuted = true;
-    this.#timers.cancel('look');
+    this.#timers.cancel('look', 'patience');
     this.#send({ action: 'subscribe', filter: this.#sent.filter, data: this.#sent.data });
     this.#timers.after('subscribe', SILENCE_MS, () => this.#lost());
   }
@@ -121,7 +127,7 @@ export class SocketLink implements Link {
     // API Gateway itself reports a failed invocation, without a type. A resume that died so is caught
     // by its silence.
     if (typeof message?.type !== 'string') return;
-    this.#host.proved(this);
+    this.#host.proved();
     switch (message.type) {
       case 'events':
         return this.#events(message);
@@ -237,14 +243,15 @@ export class SocketLink implements Link {
 
   #awaitLook(): void {
     const [due] = this.#looks;
-    if (due !== undefined) this.#timers.after('look', due - this.#host.here.now(), () => this.#look());
+    const { now } = this.#host.here;
+    // Clocks and timers need not agree: what the timer says is the time at least.
+    if (due) this.#timers.after('look', due - now(), () => this.#look(Math.max(due, now())));
   }
 
   /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
-  #look(): void {
-    const now = this.#host.here.now();
-    const later = this.#looks.filter((due) => due > now);
-    if (later.length === this.#looks.length) return this.#awaitLookIfNone();
+  #look(time = this.#host.here.now()): void {
+    const later = this.#looks.filter((due) => due > time);
+    if (later.length === this.#looks.length) return;
     // A reconnect that has lasted until here was a success. Starting the back-off anew any earlier
     // would hammer a server that accepts and closes at once.
     this.#host.settled();
@@ -253,11 +260,6 @@ export class SocketLink implements Link {
     this.#isMuted = false;
     this.#resume();
     this.#awaitLook();
-  }
-
-  /** Clocks and timers need not agree: a timer that came a moment early is set again. */
-  #awaitLookIfNone(): void {
-    if (!this.#timers.has('look') && !this.#sent) this.#awaitLook();
   }
 
   #resume(cursor: string | null = this.#host.feed.cursor): void {

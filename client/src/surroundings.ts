@@ -2,17 +2,17 @@ import type { Surroundings } from './types.js';
 
 /** What there is here, with what was handed in put in its place. */
 export function surroundings(given: Partial<Surroundings> = {}): Surroundings {
-  const here = globalThis as any;
+  const { WebSocket, document } = globalThis;
   return {
-    WebSocket: here.WebSocket,
+    WebSocket,
     // Called as methods of another object, a browser's own functions throw.
-    fetch: (url, init) => here.fetch(url, init),
-    setTimeout: (then, after_ms) => here.setTimeout(then, after_ms),
-    clearTimeout: (timer) => here.clearTimeout(timer),
+    fetch: (url, init) => fetch(url, init),
+    setTimeout: (then, after_ms) => setTimeout(then, after_ms),
+    clearTimeout: (timer) => clearTimeout(timer),
     now: () => Date.now(),
-    random: () => Math.random(),
-    document: here.document,
-    window: here.document && here,
+    random: Math.random,
+    document,
+    window: document && globalThis,
     ...given,
   };
 }

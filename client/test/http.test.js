@@ -40,10 +40,16 @@ test('a stream that hands over is asked for anew at once, and stays live', async
   const world = await sse({ cursor: 'c1' });
   await world.request.stream();
   await world.request.tell(live('c1'));
+  await world.clock.run(5_000);
   await world.request.tell({ type: 'reconnect', cursor: 'c5' }, { event: 'reconnect' });
   await world.clock.run(0);
   equal(world.state, 'live');
   deepEqual(query(world.request), { ticket: 't2', after: 'c5' });
+  // Not if it hands over again and again.
+  await world.request.stream();
+  await world.request.tell({ type: 'reconnect', cursor: 'c6' }, { event: 'reconnect' });
+  equal(world.state, 'waiting');
+  equal(world.client.cursor, 'c6');
 });
 
 test('a stream may be cut anywhere, even within a letter and a line’s end', async () => {
@@ -90,9 +96,20 @@ test('a ticket that came too late is a failure like another, a missing right is 
   equal(world.state, 'refused');
 });
 
+test('a stream that says that the rights have expired asks for another ticket', async () => {
+  const world = await sse({ cursor: 'c1' });
+  await world.request.stream();
+  await world.request.tell({ type: 'error', code: 'expired', message: 'the token has expired', cursor: 'c4' }, { event: 'error' });
+  equal(world.client.state.error.code, 'expired');
+  equal(world.client.cursor, 'c4');
+  await world.clock.run(250);
+  equal(world.tickets, 2);
+});
+
 test('a callback that refuses a ticket between two streams refuses the client', async () => {
   const world = await sse();
   await world.request.stream();
+  await world.clock.run(5_000);
   world.ticket = () => Promise.reject(Object.assign(new Error('expired'), { status: 401 }));
   await world.request.tell({ cursor: 'c5' }, { event: 'reconnect' });
   equal(world.state, 'refused');
@@ -105,7 +122,7 @@ for (const [what, start] of [['stream', sse], ['poll', poll]]) {
     await world.clock.run(0);
     deepEqual(world.told, ['bad_cursor']);
     equal(world.request.url.searchParams.get('after'), null);
-    equal(world.request.url.searchParams.get(what === 'poll' ? 'limit' : 'last'), '7');
+    equal(world.request.url.searchParams.get('last'), '7');
   });
 
   test(`a ${what} with another filter is asked for anew, and a refused filter leaves the one before`, async () => {

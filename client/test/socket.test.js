@@ -331,6 +331,21 @@ test('a subscription waits for the resume that runs under the filter before, or 
   }
 });
 
+test('a subscription does not wait for a long resume, but takes another connection', async () => {
+  const world = await World.start();
+  await world.socket.open();
+  await world.socket.say(replay('c1'));
+  world.client.subscribe({ filter: 'type:open', last: 20 });
+  await world.clock.run(999);
+  equal(world.sockets.length, 1);
+  await world.clock.run(1);
+  equal(world.sockets[0].isClosed, true);
+  await world.socket.open();
+  await world.socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c5' });
+  deepEqual(world.socket.sent.map(({ action }) => action), ['subscribe', 'resume']);
+  deepEqual(world.socket.resumes, [20]);
+});
+
 test('a refused subscription tells the server’s words and leaves everything as it was', async () => {
   const world = await World.start();
   const { socket, client } = world;

@@ -15,8 +15,13 @@ export const test = base.extend({
     await stack.discard();
   },
   page: async ({ page }, use) => {
-    await page.route('**/v1/tickets', async (route) => {
-      const answer = await route.fetch();
+    await page.context().route('**/v1/tickets', async (route) => {
+      let answer;
+      try {
+        answer = await route.fetch();
+      } catch {
+        return route.abort();
+      }
       if (answer.status() !== 404) return route.fulfill({ response: answer });
       const authorization = await route.request().headerValue('authorization');
       const check = await fetch(route.request().url().replace('tickets', 'events?limit=1'), { headers: { authorization } });

@@ -30,16 +30,18 @@ export interface Host {
     /** It stands. */
     opened(link: Link): void;
     /** It brought something that only our server can have said. */
-    proved(link: Link): void;
+    proved(): void;
     /** It stood for long enough to be called a success. */
     settled(): void;
-    replaying(): void;
+    enter(state: 'replaying'): void;
     live(recovered: unknown): void;
     /** The server took the wish, and says the filter in its own words. */
     granted(wish: Wish, filter: string): void;
     denied(wish: Wish, error: PosthornError): void;
     /** The server does not know our cursor. */
     startOver(): void;
+    /** Another connection is wanted, now. */
+    again(link: Link): void;
     /** It is over. */
     lost(link: Link, error?: Error): void;
     /** The server refuses us, whatever transport we take. */
