@@ -5,6 +5,9 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use domain::{Filter, Rights};
+use platform::clock;
+use platform::tokens::{Audience, TokenKeys};
 use posthorn::dynamodb::SHARDS;
 use posthorn::tools::feed::{Feed, FeedItem, FeedOptions};
 use posthorn::tools::target::Secret;
@@ -109,7 +112,35 @@ impl TestStack {
     /// The address of the WebSocket API with a valid ticket.
     #[must_use]
     pub fn socket_url(&self) -> String {
-        format!("{}?ticket={}", self.urls().ws, self.urls().token)
+        format!("{}?ticket={}", self.urls().ws, self.ticket())
+    }
+
+    /// A ticket for everything, as `POST /v1/tickets` would make it.
+    ///
+    /// # Panics
+    /// When the stack's token is not one.
+    #[must_use]
+    pub fn ticket(&self) -> String {
+        let (keys, now) = (self.token_keys(), clock::now());
+        let holder = keys.verify(&self.urls().token, Audience::Api, now);
+        let holder = holder.expect("the stack's own token");
+        let ticket = keys.ticket(&holder, &Filter::default(), now);
+        ticket.expect("a ticket").text.0
+    }
+
+    /// A token with these rights.
+    ///
+    /// # Panics
+    /// When there can be none.
+    #[must_use]
+    pub fn token(&self, rights: &Rights) -> String {
+        let token = self.token_keys().mint("test", rights, clock::now());
+        token.expect("a token").0
+    }
+
+    fn token_keys(&self) -> TokenKeys {
+        let key = json!({ "token_key": self.urls().token_key });
+        serde_json::from_value(key).expect("a key")
     }
 
     /// A connection without a filter. Not while others connect: its id would not be known.
@@ -141,8 +172,7 @@ impl TestStack {
     /// # Panics
     /// When it is refused.
     pub async fn feed(&self, configure: impl FnOnce(&mut FeedOptions)) -> FeedReader {
-        let token = Secret::new(self.urls().token.clone());
-        let mut options = FeedOptions::new(self.urls().ws.clone(), token);
+        let mut options = FeedOptions::new(self.urls().ws.clone(), Secret::new(self.ticket()));
         configure(&mut options);
         let feed = Feed::connect(options).await.expect("a feed");
         FeedReader {

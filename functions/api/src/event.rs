@@ -1,6 +1,6 @@
 //! One event, whole.
 
-use domain::{Event, EventId, Feed};
+use domain::{Event, EventId, Feed, Rights};
 use lambda_http::{Request, RequestExt};
 use platform::clock;
 use platform::http::HttpError;
@@ -18,6 +18,7 @@ pub(crate) async fn text(
     deps: &Deps,
     request_id: &str,
     request: &Request,
+    rights: &Rights,
     id: &str,
 ) -> Result<String, HttpError> {
     let parameters = request.query_string_parameters_ref();
@@ -29,8 +30,11 @@ pub(crate) async fn text(
         .map_err(|_| bad("bad_id", "this is not an event's id".to_owned()))?;
     let event = deps.events.get(id, clock::now()).await;
     match event {
-        Ok(Some(event)) => Ok(answer(&event, &deps.feed)),
-        Ok(None) => Err(not_found(
+        Ok(Some(event)) if rights.sees(&event.content) => {
+            Ok(answer(&rights.show(&event), &deps.feed))
+        }
+        // What the holder may not see is not there for them.
+        Ok(Some(_) | None) => Err(not_found(
             "there is no event with this id, or it is not kept any more",
         )),
         Err(error @ StoreError::Corrupt(_)) => Err(HttpError::internal(request_id, &error)),

@@ -1,6 +1,6 @@
 //! Pages of events, newest first.
 
-use domain::{Millis, Position};
+use domain::{Millis, Position, Rights};
 use http::StatusCode;
 use lambda_http::{Request, RequestExt};
 use platform::clock;
@@ -23,15 +23,17 @@ pub(crate) struct Query {
     limit: usize,
     before: Position,
     now: Millis,
+    rights: Rights,
 }
 
 impl Query {
-    pub(crate) fn read(deps: &Deps, request: &Request) -> Result<Query, HttpError> {
+    pub(crate) fn read(deps: &Deps, rights: Rights, request: &Request) -> Result<Query, HttpError> {
         let now = clock::now();
         let mut query = Query {
             limit: DEFAULT_LIMIT,
             before: Position::start_of(Millis::MAX),
             now,
+            rights,
         };
         let parameters = request.query_string_parameters_ref();
         for (name, value) in parameters
@@ -106,8 +108,14 @@ async fn fill(
         let Some((events, looked_at)) = scan.next(CHUNK.min(query.limit - count)).await? else {
             return Ok(None);
         };
-        for event in &events {
-            let json = event.to_json_within(&deps.feed, true, PAGE_BYTES);
+        for event in events
+            .iter()
+            .filter(|event| query.rights.sees(&event.content))
+        {
+            let json = query
+                .rights
+                .show(event)
+                .to_json_within(&deps.feed, true, PAGE_BYTES);
             if count > 0 && body.len() + json.len() > PAGE_BYTES {
                 return Ok(last);
             }

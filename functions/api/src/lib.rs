@@ -4,13 +4,13 @@
 mod event;
 mod history;
 
-use domain::{Feed, Redacted};
-use http::{StatusCode, header};
+use domain::{Feed, Filter, Scope};
+use http::{Method, StatusCode};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
 use platform::http::{HttpError, json};
-use platform::secret::Secret;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
-use serde::Deserialize;
+use platform::tokens::{self, Holder, Tokens};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, init};
+use serde::{Deserialize, Serialize};
 use store::{EventReader, FeedReader, OversizedReader};
 
 /// What the function works with.
@@ -19,18 +19,14 @@ pub struct Deps {
     reader: FeedReader,
     events: EventReader,
     feed: Feed,
-    secret: Secret<Settings>,
-}
-
-/// What the function needs of the secret.
-#[derive(Debug, Deserialize)]
-struct Settings {
-    token: Redacted<String>,
+    tokens: Tokens,
+    /// Where sockets connect.
+    websocket_url: String,
 }
 
 impl Deps {
-    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `OVERSIZED_BUCKET`, `FEED_ID` and
-    /// `SECRET_ID`.
+    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `OVERSIZED_BUCKET`, `FEED_ID`,
+    /// `SECRET_ID` and `WEBSOCKET_URL`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -52,14 +48,15 @@ impl Deps {
                 OversizedReader::new(aws.s3(), bucket),
             ),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
-            secret: Secret::new(aws.secrets_manager(), lookup)?,
+            tokens: Tokens::new(aws, lookup)?,
+            websocket_url: config::required(lookup, "WEBSOCKET_URL")?,
         })
     }
 
     /// Reads what init can read, and opens connections to AWS.
     pub async fn open(&self) {
         init::within_limit(async {
-            let _ = tokio::join!(self.secret.get(), self.reader.open());
+            let _ = tokio::join!(self.tokens.open(), self.reader.open());
         })
         .await;
     }
@@ -74,7 +71,7 @@ pub fn permissions() -> Vec<Permission> {
         Permission::new(Resource::OversizedObjects, OversizedReader::ACTIONS),
         Permission::new(Resource::OversizedBucket, OversizedReader::BUCKET_ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
-        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+        Permission::new(Resource::Secret, Tokens::ACTIONS),
     ]
 }
 
@@ -90,6 +87,9 @@ pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Err
     let answer = match request.raw_http_path() {
         "/healthz" => Ok(json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
         "/v1/events" => list(deps, &request_id, &request).await,
+        "/v1/tickets" if request.method() == Method::POST => {
+            ticket(deps, &request_id, &request).await
+        }
         path => match path.strip_prefix("/v1/events/") {
             Some(id) => one(deps, &request_id, &request, id).await,
             None => Err(not_found("there is nothing at this path")),
@@ -108,8 +108,8 @@ async fn one(
     request: &Request,
     id: &str,
 ) -> Result<Response<Body>, HttpError> {
-    authorize(deps, request_id, request).await?;
-    let text = event::text(deps, request_id, request, id).await?;
+    let holder = reader(deps, request_id, request).await?;
+    let text = event::text(deps, request_id, request, &holder.rights, id).await?;
     tracing::info!(
         request.id = request_id,
         http.status = 200,
@@ -124,8 +124,8 @@ async fn list(
     request_id: &str,
     request: &Request,
 ) -> Result<Response<Body>, HttpError> {
-    authorize(deps, request_id, request).await?;
-    let query = history::Query::read(deps, request)?;
+    let holder = reader(deps, request_id, request).await?;
+    let query = history::Query::read(deps, holder.rights, request)?;
     let page = history::page(deps, &query)
         .await
         .map_err(|error| HttpError::unavailable(request_id, &error))?;
@@ -138,23 +138,63 @@ async fn list(
     Ok(json(StatusCode::OK, page))
 }
 
-async fn authorize(deps: &Deps, request_id: &str, request: &Request) -> Result<(), HttpError> {
-    let header = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(|| unauthorized("a bearer token is missing"))?;
-    deps.secret
-        .find(|settings| mandrill::secrets_match(&settings.token, token).then_some(()))
-        .await
-        .map_err(|error| HttpError::unavailable(request_id, &error))?
-        .ok_or_else(|| unauthorized("the token is not valid"))
+/// Who asks, if they may read.
+async fn reader(deps: &Deps, request_id: &str, request: &Request) -> Result<Holder, HttpError> {
+    let holder = deps
+        .tokens
+        .bearer(request.headers(), clock::now(), request_id)
+        .await?;
+    tokens::require(&holder, Scope::Read)?;
+    Ok(holder)
 }
 
-fn unauthorized(message: &'static str) -> HttpError {
-    HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TicketRequest {
+    #[serde(default)]
+    filter: String,
+}
+
+#[derive(Serialize)]
+struct TicketAnswer<'a> {
+    ticket: &'a str,
+    url: String,
+    expires_at: domain::Millis,
+}
+
+async fn ticket(
+    deps: &Deps,
+    request_id: &str,
+    request: &Request,
+) -> Result<Response<Body>, HttpError> {
+    let holder = reader(deps, request_id, request).await?;
+    let asked: TicketRequest = match request.body().as_ref() {
+        [] => TicketRequest {
+            filter: String::new(),
+        },
+        body => serde_json::from_slice(body)
+            .map_err(|error| history::bad("bad_request", error.to_string()))?,
+    };
+    let filter: Filter = asked
+        .filter
+        .parse()
+        .map_err(|error: domain::FilterError| history::bad("bad_filter", error.to_string()))?;
+    let ticket = deps
+        .tokens
+        .issue_ticket(&holder, &filter, clock::now(), request_id)
+        .await?;
+    // The ticket has only letters, digits, `-`, `_` and `.` in it.
+    let answer = TicketAnswer {
+        ticket: &ticket.text,
+        url: format!("{}?ticket={}", deps.websocket_url, *ticket.text),
+        expires_at: ticket.expires_at,
+    };
+    let body =
+        serde_json::to_string(&answer).map_err(|error| HttpError::internal(request_id, &error))?;
+    tracing::info!(
+        request.id = request_id,
+        http.status = 201,
+        "A ticket was issued."
+    );
+    Ok(json(StatusCode::CREATED, body))
 }

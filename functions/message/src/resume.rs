@@ -32,10 +32,11 @@ pub(crate) async fn resume(
     row: &Connection,
     from: From,
 ) -> Result<Answer, Failure> {
+    let own: Filter = row.filter.parse().map_err(Bad::filter)?;
     let replay = Replay {
         client,
         row,
-        filter: row.filter.parse().map_err(Bad::filter)?,
+        filter: row.rights.narrow(&own).map_err(Bad::forbidden)?,
         now: clock::now(),
         started: Instant::now(),
     };
@@ -77,6 +78,7 @@ async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<
 struct Replay<'a> {
     client: &'a Client<'a>,
     row: &'a Connection,
+    /// What the client wants of what it may see.
     filter: Filter,
     now: Millis,
     started: Instant,
@@ -184,8 +186,9 @@ impl Replay<'_> {
 
     fn render(&self, event: &Event<'_>) -> Rendered {
         let feed = &self.client.deps.feed;
+        let shown = self.row.rights.show(event);
         Rendered {
-            json: event.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
+            json: shown.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
             cursor: feed.cursor_at(event.position()),
         }
     }

@@ -98,6 +98,10 @@ pub fn permissions() -> Vec<Permission> {
             Resource::Connections { method: "POST" },
             Connections::ACTIONS,
         ),
+        Permission::new(
+            Resource::Connections { method: "DELETE" },
+            Connections::ACTIONS,
+        ),
     ]
 }
 
@@ -169,8 +173,10 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
             .note_late(oldest, now.plus(NOTE_MS), keep_until)
             .await?;
     }
-    let connections = deps.directory.connections(&deps.list, now).await?;
-    let sent = broadcast::broadcast(deps, &batch.events, &connections, oldest, deadline).await;
+    let known = deps.directory.connections(&deps.list, now).await?;
+    let listeners = known.listeners.iter().filter(|who| now < who.until);
+    let sent = broadcast::broadcast(deps, &batch.events, listeners, oldest, deadline).await;
+    broadcast::close(deps, &known.ended, deadline).await;
     // Nobody else would ever tell them.
     if sent.unmarked > 0 {
         return Err(Failure::Unmarked(sent));

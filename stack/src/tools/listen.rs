@@ -6,7 +6,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::feed::{Feed, FeedError, FeedItem, FeedOptions};
-use super::target::{FeedArgs, without_query};
+use super::target::{FeedArgs, Secret, without_query};
+use super::tickets::{NoTicket, Tickets};
 use super::{ToolError, out};
 
 #[derive(Debug, clap::Args)]
@@ -37,11 +38,18 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), ToolError> {
     let target = args.target.resolve()?;
     let shown_url = without_query(&target.url);
+    let tickets = Tickets::new(&target.url, target.token)?;
+    let socket_url = tickets.socket_url().await;
+    let socket_url = socket_url.map_err(|error| no_ticket(&error, &shown_url))?;
+    let (url, ticket) = socket_url
+        .reveal()
+        .split_once("?ticket=")
+        .unwrap_or_default();
     let options = FeedOptions {
         filter: args.filter.clone(),
         data: args.data,
         last: args.last,
-        ..FeedOptions::new(target.url, target.token)
+        ..FeedOptions::new(url, Secret::new(ticket))
     };
     let mut feed = Feed::connect(options)
         .await
@@ -100,6 +108,15 @@ fn quiet(told: u64, wanted: Option<u64>) -> Result<(), ToolError> {
             "only {told} of {wanted} events came"
         ))),
         None => Ok(()),
+    }
+}
+
+fn no_ticket(error: &NoTicket, url: &str) -> ToolError {
+    let text = format!("{url}: {}", out::printable(&error.to_string()));
+    match error {
+        NoTicket::Unauthorized { .. } => ToolError::Usage(format!("{text} (see --token)")),
+        NoTicket::Refused { .. } => ToolError::Usage(format!("{text} (see --url and --filter)")),
+        NoTicket::Unanswered { .. } => ToolError::Failed(text),
     }
 }
 

@@ -52,7 +52,7 @@ fn a_secret_is_generated_into_its_template() {
     let text: Value = serde_json::from_str(&generated.text("abc")).unwrap();
     assert_eq!(
         text,
-        json!({"webhook_keys": [], "webhook_urls": [], "token": "abc"})
+        json!({"webhook_keys": [], "webhook_urls": [], "retired_token_keys": [], "token_key": "abc"})
     );
 }
 
