@@ -16,8 +16,7 @@ use crate::fixtures::{
 const KNOWN_LINES: &[(&str, &str)] = &[
     ("webhook", "A batch was stored."),
     ("webhook", "A webhook request was refused."),
-    ("api", "A page of events was answered."),
-    ("api", "An event was answered."),
+    ("api", "A request was answered."),
     ("connect", "A connection was accepted."),
     ("connect", "A connection was refused."),
     ("disconnect", "A connection was closed and forgotten."),

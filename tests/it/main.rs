@@ -10,15 +10,19 @@ mod captured;
 mod fixtures;
 mod gaps;
 mod history;
+mod http;
 mod lambda;
 mod logs;
+mod messages;
 mod metrics;
 mod mistakes;
 mod oddities;
+mod openapi;
 mod oversized;
 mod policies;
 mod process;
 mod processes;
+mod publish;
 mod push;
 mod rate;
 mod resume;
@@ -27,4 +31,9 @@ mod sockets;
 mod storing;
 mod stream;
 mod template;
+<<<<<<< Updated upstream
+mod types;
+=======
+mod tokens;
+>>>>>>> Stashed changes
 mod volume;

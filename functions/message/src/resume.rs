@@ -61,7 +61,11 @@ pub(crate) async fn resume(
 async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<Position, Failure> {
     let seen = cursor.position.received_at;
     let mut start = cursor.position;
-    if cursor.kind == CursorKind::Seen {
+    let looks_back = match cursor.kind {
+        CursorKind::Seen | CursorKind::Polled { .. } => true,
+        CursorKind::Replayed { .. } => false,
+    };
+    if looks_back {
         let mut from = seen.minus(LOOK_BACK_MS);
         if let Some(late) = client.deps.session.late_since(seen).await? {
             from = from.min(late);
@@ -100,7 +104,9 @@ impl Replay<'_> {
     async fn after(&self, seen: Cursor, start: Position) -> Result<Answer, Failure> {
         let reader = &self.client.deps.reader;
         let recovered = match seen.kind {
-            CursorKind::Seen => seen.position.received_at >= reader.kept_since(self.now),
+            CursorKind::Seen | CursorKind::Polled { .. } => {
+                seen.position.received_at >= reader.kept_since(self.now)
+            }
             CursorKind::Replayed { recovered } => recovered,
         };
         let (mut reached, is_end) = self.send_after(start).await?;
