@@ -14,12 +14,9 @@ var PosthornError = class extends Error {
   }
 };
 async function refusal(response) {
-  let error;
-  try {
-    error = (await response.json())?.error;
-  } catch {
-  }
-  return new PosthornError(error?.code ?? "http", error?.message ?? `answered with ${response.status}`, response.status);
+  const body = await response.json().catch(() => null);
+  const { code = "http", message = `answered with ${response.status}` } = body?.error ?? {};
+  return new PosthornError(code, message, response.status);
 }
 
 // src/queue.ts
@@ -51,7 +48,7 @@ var Queue = class {
     if (this.#isEnded) return;
     this.#noLaterThan(cursor);
     const last = this.#batches.at(-1);
-    if (events.length > 0) {
+    if (events.length) {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
       this.#wake();
@@ -75,6 +72,7 @@ var Queue = class {
     this.#error = error;
     this.#wake();
   }
+  /** The next batch, as soon as there is one; none at the end. */
   async next() {
     for (; ; ) {
       const batch = this.#batches.shift();
@@ -82,15 +80,12 @@ var Queue = class {
         this.#size -= batch.events.length;
         this.cursor = batch.cursor;
         this.#makeRoom();
-        return { done: false, value: batch.events };
+        return batch.events;
       }
-      if (this.#isEnded) break;
+      if (this.#error) throw this.#error;
+      if (this.#isEnded) return;
       await new Promise((wake) => this.#wakes.push(wake));
     }
-    const error = this.#error;
-    this.#error = null;
-    if (error) throw error;
-    return { done: true, value: void 0 };
   }
   #wake() {
     for (const wake of this.#wakes.splice(0)) wake();
@@ -98,9 +93,9 @@ var Queue = class {
   /** A gap takes the position back, also for what waits. */
   #noLaterThan(cursor) {
     const { cursor: newest } = this.#batches.at(-1) ?? this;
-    if (cursor === null || newest === null || cursor >= newest) return;
+    if (!cursor || !newest || cursor >= newest) return;
     for (const place of [this, ...this.#batches]) {
-      if (place.cursor !== null && place.cursor > cursor) place.cursor = cursor;
+      if (place.cursor && place.cursor > cursor) place.cursor = cursor;
     }
   }
   #makeRoom() {
@@ -167,7 +162,7 @@ var Feed = class {
     const all = Array.isArray(events) ? events : [];
     const fresh = all.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else if (fresh.length > 0) this.#onEvents?.(fresh);
+    else if (fresh.length) this.#onEvents?.(fresh);
   }
   /** Begins anew with the newest events, so many. */
   reset(last) {
@@ -182,7 +177,7 @@ var Feed = class {
 function address(base, parameters) {
   const url = new URL(base);
   for (const [name, value] of Object.entries(parameters)) {
-    if (value !== null && value !== "") url.searchParams.set(name, String(value));
+    if (value) url.searchParams.set(name, String(value));
   }
   return url.href;
 }
@@ -269,23 +264,16 @@ var HttpLink = class {
   async request(signal, base, ticket, more) {
     const { host } = this;
     const wish = this.#sent = host.wish;
-    const isAnew = wish?.last !== void 0;
-    const cursor = isAnew ? null : host.feed.cursor;
-    const url = address(base, {
-      ticket: ticket.ticket,
-      filter: (wish ?? host).filter,
-      after: cursor,
-      ...cursor === null ? { last: wish?.last ?? host.feed.last } : {},
-      ...more
-    });
-    const answer = await host.here.fetch(url, { signal, cache: "no-store", headers: {} });
+    const after = wish?.last === void 0 ? host.feed.cursor : null;
+    const url = address(base, { ticket: ticket.ticket, filter: (wish ?? host).filter, after, ...more });
+    const answer = await host.here.fetch(url, { signal });
     if (!answer.ok) throw await refusal(answer);
     if (wish && !signal.aborted) host.granted(wish, wish.filter);
     this.#sent = null;
     return answer;
   }
   within(name, after_ms) {
-    this.timers.after(name, after_ms, () => this.host.lost(this, new PosthornError("timeout", "nothing came in time")));
+    this.timers.after(name, after_ms, () => this.host.lost(this));
   }
   sleep(after_ms) {
     return new Promise((done) => this.timers.after("sleep", after_ms, done));
@@ -303,6 +291,7 @@ var HttpLink = class {
       if (signal.aborted) return;
       this.within("open", OPEN_WITHIN_MS);
       await this.run(signal, ticket ?? await this.host.ticket(signal));
+      if (!signal.aborted) this.host.lost(this);
     } catch (error) {
       if (!signal.aborted) this.#failed(error);
     }
@@ -312,7 +301,7 @@ var HttpLink = class {
     const sent = this.#sent;
     this.#sent = null;
     const isOurs = error instanceof PosthornError;
-    if (isOurs && error.code === "bad_cursor" && host.feed.cursor !== null) {
+    if (isOurs && error.code === "bad_cursor" && host.feed.cursor) {
       host.startOver();
       this.#restart();
     } else if (isOurs && sent && (error.status === 400 || error.status === 403)) {
@@ -328,10 +317,13 @@ var StreamLink = class extends HttpLink {
     for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
       const began = now();
       this.within("open", OPEN_WITHIN_MS);
-      const data = this.host.wish ? this.host.wish.data : this.host.data;
-      const answer = await this.request(signal, ticket.stream_url, ticket, { data: data ? "true" : null });
+      const { wish, data, feed } = this.host;
+      const answer = await this.request(signal, ticket.stream_url, ticket, {
+        data: wish?.data ?? data ? "true" : null,
+        last: wish?.last ?? (feed.cursor ? null : feed.last)
+      });
       const isHandedOver = await this.#read(signal, answer);
-      if (!isHandedOver || now() - began < HAND_OVER_MS) throw new PosthornError("ended", "the stream ended");
+      if (!isHandedOver || now() - began < HAND_OVER_MS) return;
     }
   }
   /** Whether the server asked to come again. */
@@ -397,7 +389,7 @@ var PollLink = class extends HttpLink {
       }
       const asked = now();
       this.within("poll", POLL_WITHIN_MS);
-      const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : 0, limit: PAGE });
+      const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : "0", limit: PAGE });
       const { events, next, more, recovered } = await answer.json();
       if (signal.aborted) return;
       this.timers.cancel("open");
@@ -426,7 +418,7 @@ var LOOKS_AFTER_MS = [2e3, 12e3];
 var PATIENCE_MS = 1e3;
 var DENIALS = ["bad_filter", "forbidden", "bad_request"];
 function earlier(a, b) {
-  return a !== null && a < b ? a : b;
+  return a && a < b ? a : b;
 }
 var SocketLink = class {
   #host;
@@ -450,7 +442,6 @@ var SocketLink = class {
       this.#socket = socket;
       socket.onopen = () => this.#opened();
       socket.onmessage = (message) => this.#received(message.data);
-      socket.onerror = null;
       socket.onclose = () => this.#lost();
       this.#timers.after("open", OPEN_WITHIN_MS2, () => this.#lost());
     } catch (error) {
@@ -461,7 +452,7 @@ var SocketLink = class {
     this.#timers.cancelAll();
     const socket = this.#socket;
     this.#socket = null;
-    if (this.#gap !== null) {
+    if (this.#gap) {
       this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
       this.#host.feed.take();
       this.#gap = null;
@@ -560,7 +551,7 @@ var SocketLink = class {
     if (!this.#socket) return;
     const gap = this.#gap;
     this.#gap = null;
-    if (gap !== null) this.#fill(gap);
+    if (gap) this.#fill(gap);
     else if (this.#host.wish && !this.#sent) this.#subscribe();
     else this.#look();
   }
@@ -586,7 +577,7 @@ var SocketLink = class {
     if (this.#host.wish) return this.#subscribe();
     const gap = this.#gap;
     this.#gap = null;
-    if (gap !== null && this.#host.feed.cursor !== null) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
+    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
     this.#begin();
   }
   #failed(code, message) {
@@ -596,7 +587,7 @@ var SocketLink = class {
       this.#timers.cancel("subscribe");
       this.#host.denied(sent, new PosthornError(code, message));
       if (this.#socket) this.#afterSubscribing();
-    } else if (code === "bad_cursor" && this.#host.feed.cursor !== null) {
+    } else if (code === "bad_cursor" && this.#host.feed.cursor) {
       this.#gap = null;
       this.#host.startOver();
       if (this.#socket) this.#begin();
@@ -625,7 +616,7 @@ var SocketLink = class {
   }
   #resume(cursor = this.#host.feed.cursor) {
     this.#isResuming = true;
-    this.#send(cursor === null ? { action: "resume", last: this.#host.feed.last } : { action: "resume", cursor });
+    this.#send({ action: "resume", ...cursor ? { cursor } : { last: this.#host.feed.last } });
     this.#expectReplay();
   }
   #expectReplay() {
@@ -676,7 +667,6 @@ var Client = class {
   #transport;
   #failures = 0;
   #attempt = 0;
-  #isProved = false;
   #tickedAt = 0;
   constructor(options) {
     this.#options = options;
@@ -699,8 +689,8 @@ var Client = class {
   }
   subscribe({ filter = "", data = false, last } = {}) {
     return new Promise((resolve, reject) => {
-      if (this.#state.name === "stopped") return reject(new PosthornError("stopped", "the client was closed"));
-      this.wish?.reject?.(new PosthornError("superseded", "replaced by a later one"));
+      if (this.#state.name === "stopped") return reject(new PosthornError("stopped", "closed"));
+      this.wish?.reject?.(new PosthornError("superseded", "superseded"));
       this.wish = { filter, data, last, resolve, reject };
       this.#link?.wished();
     });
@@ -714,35 +704,30 @@ var Client = class {
     this.#attempt = 0;
     this.#connect();
   }
-  wake() {
-    this.#wake(false);
-  }
   close() {
     if (this.#state.name === "stopped") return;
     this.#release();
     this.#timers.cancelAll();
     this.#listen("removeEventListener");
     this.enter("stopped");
-    this.wish?.reject?.(new PosthornError("stopped", "the client was closed"));
+    this.wish?.reject?.(new PosthornError("stopped", "closed"));
     this.wish = null;
     this.feed.queue?.end();
   }
-  [Symbol.asyncIterator]() {
+  async *[Symbol.asyncIterator]() {
     const { queue } = this.feed;
-    if (!queue) throw new TypeError("onEvents takes the events already");
-    return {
-      next: () => queue.next(),
-      return: async () => {
-        this.close();
-        return { done: true, value: void 0 };
-      }
-    };
+    if (!queue) throw new TypeError("onEvents takes them");
+    try {
+      for (let events; events = await queue.next(); ) yield events;
+    } finally {
+      this.close();
+    }
   }
   #begin() {
     const { signal } = this.#options;
     if (this.#state.name === "stopped") return;
     if (signal?.aborted) return this.close();
-    signal?.addEventListener("abort", () => this.close(), { once: true });
+    signal?.addEventListener("abort", () => this.close());
     this.#listen("addEventListener");
     this.#visibilityChanged();
     this.#tick();
@@ -752,7 +737,7 @@ var Client = class {
     this.#release();
     this.enter("connecting");
     const abort = this.#abort = new AbortController();
-    this.#timers.after("ticket", TICKET_WITHIN_MS, () => this.#wait(new PosthornError("timeout", "no ticket in time")));
+    this.#timers.after("ticket", TICKET_WITHIN_MS, () => this.#wait());
     let ticket;
     try {
       ticket = await this.ticket(abort.signal);
@@ -767,14 +752,14 @@ var Client = class {
   #open(ticket) {
     const usable = this.#usable(ticket);
     const { length } = usable;
-    if (length === 0) return this.#wait(new PosthornError("no_transport", "no transport can be used here"));
+    if (length === 0) return this.#wait(new PosthornError("no_transport", "no transport"));
     let index = Math.max(0, usable.indexOf(this.#transport));
     if (this.#failures >= FAILURES) {
       index += 1;
       this.#failures = 0;
     }
+    this.#failures += 1;
     this.#transport = usable[index % length];
-    this.#isProved = false;
     this.enter("connecting");
     this.#link = new LINKS[this.#transport](this, ticket);
   }
@@ -800,11 +785,10 @@ var Client = class {
     this.#link?.close();
     this.#link = link;
     this.#transport = "websocket";
-    this.#isProved = false;
+    this.#failures = 1;
     this.#timers.cancel("probe");
   }
   proved() {
-    this.#isProved = true;
     this.#failures = 0;
     if (this.#transport === "websocket" || this.#timers.has("probe") || this.#probe) return;
     this.#timers.after("probe", PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
@@ -827,7 +811,6 @@ var Client = class {
       return;
     }
     if (link !== this.#link) return;
-    if (!this.#isProved) this.#failures += 1;
     if (error && !(error instanceof PosthornError)) this.#noTicket(error);
     else this.#wait(error);
   }

@@ -60,7 +60,6 @@ class Client implements PosthornClient, Host {
   #transport: Transport;
   #failures = 0;
   #attempt = 0;
-  #isProved = false;
   #tickedAt = 0;
 
   constructor(options: Options) {
@@ -88,8 +87,8 @@ class Client implements PosthornClient, Host {
 
   subscribe({ filter = '', data = false, last }: Subscription = {}): Promise<string> {
     return new Promise((resolve, reject) => {
-      if (this.#state.name === 'stopped') return reject(new PosthornError('stopped', 'the client was closed'));
-      this.wish?.reject?.(new PosthornError('superseded', 'replaced by a later one'));
+      if (this.#state.name === 'stopped') return reject(new PosthornError('stopped', 'closed'));
+      this.wish?.reject?.(new PosthornError('superseded', 'superseded'));
       this.wish = { filter, data, last, resolve, reject };
       this.#link?.wished();
     });
@@ -106,38 +105,32 @@ class Client implements PosthornClient, Host {
     this.#connect();
   }
 
-  wake(): void {
-    this.#wake(false);
-  }
-
   close(): void {
     if (this.#state.name === 'stopped') return;
     this.#release();
     this.#timers.cancelAll();
     this.#listen('removeEventListener');
     this.enter('stopped');
-    this.wish?.reject?.(new PosthornError('stopped', 'the client was closed'));
+    this.wish?.reject?.(new PosthornError('stopped', 'closed'));
     this.wish = null;
     this.feed.queue?.end();
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<PosthornEvent[]> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<PosthornEvent[], void, void> {
     const { queue } = this.feed;
-    if (!queue) throw new TypeError('onEvents takes the events already');
-    return {
-      next: () => queue.next(),
-      return: async () => {
-        this.close();
-        return { done: true, value: undefined };
-      },
-    };
+    if (!queue) throw new TypeError('onEvents takes them');
+    try {
+      for (let events; (events = await queue.next()); ) yield events;
+    } finally {
+      this.close();
+    }
   }
 
   #begin(): void {
     const { signal } = this.#options;
     if (this.#state.name === 'stopped') return;
     if (signal?.aborted) return this.close();
-    signal?.addEventListener('abort', () => this.close(), { once: true });
+    signal?.addEventListener('abort', () => this.close());
     this.#listen('addEventListener');
     this.#visibilityChanged();
     this.#tick();
@@ -148,7 +141,7 @@ class Client implements PosthornClient, Host {
     this.#release();
     this.enter('connecting');
     const abort = (this.#abort = new AbortController());
-    this.#timers.after('ticket', TICKET_WITHIN_MS, () => this.#wait(new PosthornError('timeout', 'no ticket in time')));
+    this.#timers.after('ticket', TICKET_WITHIN_MS, () => this.#wait());
     let ticket;
     try {
       ticket = await this.ticket(abort.signal);
@@ -164,14 +157,15 @@ class Client implements PosthornClient, Host {
   #open(ticket: Ticket): void {
     const usable = this.#usable(ticket);
     const { length } = usable;
-    if (length === 0) return this.#wait(new PosthornError('no_transport', 'no transport can be used here'));
+    if (length === 0) return this.#wait(new PosthornError('no_transport', 'no transport'));
     let index = Math.max(0, usable.indexOf(this.#transport));
     if (this.#failures >= FAILURES) {
       index += 1;
       this.#failures = 0;
     }
+    // Until it has brought something.
+    this.#failures += 1;
     this.#transport = usable[index % length]!;
-    this.#isProved = false;
     this.enter('connecting');
     this.#link = new LINKS[this.#transport](this, ticket);
   }
@@ -201,12 +195,11 @@ class Client implements PosthornClient, Host {
     this.#link?.close();
     this.#link = link;
     this.#transport = 'websocket';
-    this.#isProved = false;
+    this.#failures = 1;
     this.#timers.cancel('probe');
   }
 
   proved(): void {
-    this.#isProved = true;
     this.#failures = 0;
     if (this.#transport === 'websocket' || this.#timers.has('probe') || this.#probe) return;
     this.#timers.after('probe', PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
@@ -233,7 +226,6 @@ class Client implements PosthornClient, Host {
       return;
     }
     if (link !== this.#link) return;
-    if (!this.#isProved) this.#failures += 1;
     // Between two requests a stream needs tickets as well.
     if (error && !(error instanceof PosthornError)) this.#noTicket(error);
     else this.#wait(error);

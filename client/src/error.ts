@@ -15,11 +15,8 @@ export class PosthornError extends Error {
 
 /** The error of an answer, with the server's own code and message if it has them. */
 export async function refusal(response: { status: number; json(): Promise<any> }): Promise<PosthornError> {
-  let error;
-  try {
-    error = (await response.json())?.error;
-  } catch {
-    // Not JSON: from something between us and the server.
-  }
-  return new PosthornError(error?.code ?? 'http', error?.message ?? `answered with ${response.status}`, response.status);
+  // What is no JSON comes from something between us and the server.
+  const body = await response.json().catch(() => null);
+  const { code = 'http', message = `answered with ${response.status}` } = body?.error ?? {};
+  return new PosthornError(code, message, response.status);
 }

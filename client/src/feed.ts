@@ -73,7 +73,7 @@ export class Feed {
     const all = Array.isArray(events) ? events : [];
     const fresh = all.filter((event) => typeof event?.id === 'string' && this.#seen.add(event.id));
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else if (fresh.length > 0) this.#onEvents?.(fresh);
+    else if (fresh.length) this.#onEvents?.(fresh);
   }
 
   /** Begins anew with the newest events, so many. */

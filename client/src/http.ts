@@ -35,7 +35,7 @@ abstract class HttpLink implements Link {
     this.#start(ticket);
   }
 
-  /** Makes requests until it throws. */
+  /** Makes requests until something ends it. */
   protected abstract run(signal: AbortSignal, ticket: Ticket): Promise<void>;
 
   close(): void {
@@ -57,16 +57,9 @@ abstract class HttpLink implements Link {
   protected async request(signal: AbortSignal, base: string, ticket: Ticket, more: Record<string, string | number | null>): Promise<Answer> {
     const { host } = this;
     const wish = (this.#sent = host.wish);
-    const isAnew = wish?.last !== undefined;
-    const cursor = isAnew ? null : host.feed.cursor;
-    const url = address(base, {
-      ticket: ticket.ticket,
-      filter: (wish ?? host).filter,
-      after: cursor,
-      ...(cursor === null ? { last: wish?.last ?? host.feed.last } : {}),
-      ...more,
-    });
-    const answer = await host.here.fetch(url, { signal, cache: 'no-store', headers: {} });
+    const after = wish?.last === undefined ? host.feed.cursor : null;
+    const url = address(base, { ticket: ticket.ticket, filter: (wish ?? host).filter, after, ...more });
+    const answer = await host.here.fetch(url, { signal });
     if (!answer.ok) throw await refusal(answer);
     if (wish && !signal.aborted) host.granted(wish, wish.filter);
     this.#sent = null;
@@ -74,7 +67,7 @@ abstract class HttpLink implements Link {
   }
 
   protected within(name: string, after_ms: number): void {
-    this.timers.after(name, after_ms, () => this.host.lost(this, new PosthornError('timeout', 'nothing came in time')));
+    this.timers.after(name, after_ms, () => this.host.lost(this));
   }
 
   protected sleep(after_ms: number): Promise<void> {
@@ -96,6 +89,7 @@ abstract class HttpLink implements Link {
       if (signal.aborted) return;
       this.within('open', OPEN_WITHIN_MS);
       await this.run(signal, ticket ?? (await this.host.ticket(signal)));
+      if (!signal.aborted) this.host.lost(this);
     } catch (error) {
       if (!signal.aborted) this.#failed(error as Error & { status?: number; code?: string });
     }
@@ -106,7 +100,7 @@ abstract class HttpLink implements Link {
     const sent = this.#sent;
     this.#sent = null;
     const isOurs = error instanceof PosthornError;
-    if (isOurs && error.code === 'bad_cursor' && host.feed.cursor !== null) {
+    if (isOurs && error.code === 'bad_cursor' && host.feed.cursor) {
       host.startOver();
       this.#restart();
     } else if (isOurs && sent && (error.status === 400 || error.status === 403)) {
@@ -127,11 +121,14 @@ export class StreamLink extends HttpLink {
     for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
       const began = now();
       this.within('open', OPEN_WITHIN_MS);
-      const data = this.host.wish ? this.host.wish.data : this.host.data;
-      const answer = await this.request(signal, ticket.stream_url!, ticket, { data: data ? 'true' : null });
+      const { wish, data, feed } = this.host;
+      const answer = await this.request(signal, ticket.stream_url!, ticket, {
+        data: (wish?.data ?? data) ? 'true' : null,
+        last: wish?.last ?? (feed.cursor ? null : feed.last),
+      });
       const isHandedOver = await this.#read(signal, answer);
       // A server that hands over again and again has trouble.
-      if (!isHandedOver || now() - began < HAND_OVER_MS) throw new PosthornError('ended', 'the stream ended');
+      if (!isHandedOver || now() - began < HAND_OVER_MS) return;
     }
   }
 
@@ -193,7 +190,10 @@ export async function* messages(
   }
 }
 
-/** Long polls: for networks that let nothing through before it is complete. */
+/**
+ * Long polls: for networks that let nothing through before it is complete. Without a cursor they begin with
+ * the present.
+ */
 export class PollLink extends HttpLink {
   protected override async run(signal: AbortSignal, first: Ticket): Promise<void> {
     const { host } = this;
@@ -207,7 +207,7 @@ export class PollLink extends HttpLink {
       }
       const asked = now();
       this.within('poll', POLL_WITHIN_MS);
-      const answer = await this.request(signal, ticket.poll_url!, ticket, { wait: isLive ? WAIT_S : 0, limit: PAGE });
+      const answer = await this.request(signal, ticket.poll_url!, ticket, { wait: isLive ? WAIT_S : '0', limit: PAGE });
       const { events, next, more, recovered } = await answer.json();
       if (signal.aborted) return;
       this.timers.cancel('open');

@@ -55,7 +55,7 @@ export interface Host {
 export function address(base: string, parameters: Record<string, string | number | null>): string {
   const url = new URL(base);
   for (const [name, value] of Object.entries(parameters)) {
-    if (value !== null && value !== '') url.searchParams.set(name, String(value));
+    if (value) url.searchParams.set(name, String(value));
   }
   return url.href;
 }

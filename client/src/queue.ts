@@ -31,7 +31,7 @@ export class Queue {
     if (this.#isEnded) return;
     this.#noLaterThan(cursor);
     const last = this.#batches.at(-1);
-    if (events.length > 0) {
+    if (events.length) {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
       this.#wake();
@@ -58,22 +58,20 @@ export class Queue {
     this.#wake();
   }
 
-  async next(): Promise<IteratorResult<PosthornEvent[]>> {
+  /** The next batch, as soon as there is one; none at the end. */
+  async next(): Promise<PosthornEvent[] | undefined> {
     for (;;) {
       const batch = this.#batches.shift();
       if (batch) {
         this.#size -= batch.events.length;
         this.cursor = batch.cursor;
         this.#makeRoom();
-        return { done: false, value: batch.events };
+        return batch.events;
       }
-      if (this.#isEnded) break;
+      if (this.#error) throw this.#error;
+      if (this.#isEnded) return;
       await new Promise<void>((wake) => this.#wakes.push(wake));
     }
-    const error = this.#error;
-    this.#error = null;
-    if (error) throw error;
-    return { done: true, value: undefined };
   }
 
   #wake(): void {
@@ -83,9 +81,9 @@ export class Queue {
   /** A gap takes the position back, also for what waits. */
   #noLaterThan(cursor: string | null): void {
     const { cursor: newest } = this.#batches.at(-1) ?? this;
-    if (cursor === null || newest === null || cursor >= newest) return;
+    if (!cursor || !newest || cursor >= newest) return;
     for (const place of [this, ...this.#batches]) {
-      if (place.cursor !== null && place.cursor > cursor) place.cursor = cursor;
+      if (place.cursor && place.cursor > cursor) place.cursor = cursor;
     }
   }
 

@@ -26,7 +26,7 @@ const DENIALS = ['bad_filter', 'forbidden', 'bad_request'];
 
 /** The earlier of two cursors. */
 function earlier(a: string | null, b: string): string {
-  return a !== null && a < b ? a : b;
+  return a && a < b ? a : b;
 }
 
 /** One WebSocket (docs/API.md, "Rules for a client that misses nothing"). */
@@ -54,7 +54,6 @@ export class SocketLink implements Link {
       socket.onopen = () => this.#opened();
       socket.onmessage = (message) => this.#received(message.data);
       // An error is always followed by a close.
-      socket.onerror = null;
       socket.onclose = () => this.#lost();
       this.#timers.after('open', OPEN_WITHIN_MS, () => this.#lost());
     } catch (error) {
@@ -67,7 +66,7 @@ export class SocketLink implements Link {
     this.#timers.cancelAll();
     const socket = this.#socket;
     this.#socket = null;
-    if (this.#gap !== null) {
+    if (this.#gap) {
       this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
       this.#host.feed.take();
       this.#gap = null;
@@ -185,7 +184,7 @@ export class SocketLink implements Link {
     if (!this.#socket) return;
     const gap = this.#gap;
     this.#gap = null;
-    if (gap !== null) this.#fill(gap);
+    if (gap) this.#fill(gap);
     else if (this.#host.wish && !this.#sent) this.#subscribe();
     else this.#look();
   }
@@ -217,7 +216,7 @@ export class SocketLink implements Link {
     const gap = this.#gap;
     this.#gap = null;
     // After a start from anew there is nothing to fill.
-    if (gap !== null && this.#host.feed.cursor !== null) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
+    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
     this.#begin();
   }
 
@@ -228,7 +227,7 @@ export class SocketLink implements Link {
       this.#timers.cancel('subscribe');
       this.#host.denied(sent, new PosthornError(code, message));
       if (this.#socket) this.#afterSubscribing();
-    } else if (code === 'bad_cursor' && this.#host.feed.cursor !== null) {
+    } else if (code === 'bad_cursor' && this.#host.feed.cursor) {
       this.#gap = null;
       this.#host.startOver();
       if (this.#socket) this.#begin();
@@ -264,7 +263,7 @@ export class SocketLink implements Link {
 
   #resume(cursor: string | null = this.#host.feed.cursor): void {
     this.#isResuming = true;
-    this.#send(cursor === null ? { action: 'resume', last: this.#host.feed.last } : { action: 'resume', cursor });
+    this.#send({ action: 'resume', ...(cursor ? { cursor } : { last: this.#host.feed.last }) });
     this.#expectReplay();
   }
 

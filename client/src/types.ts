@@ -95,7 +95,7 @@ export type State = { transport: Transport } & (
   | { name: 'replaying' }
   /** Connected; nothing is known to be missing. */
   | { name: 'live' }
-  /** Not connected; tries again at `until` (milliseconds since 1970). */
+  /** Not connected; tries again at `until` (milliseconds since 1970). No error: the connection ended, or nothing came in time. */
   | { name: 'waiting'; until: number; error: Error | undefined }
   /** Not connected, on purpose: the tab is hidden, `pause()` was called, or the loop over events is too slow. */
   | { name: 'paused'; why: 'hidden' | 'asked' | 'full' }
@@ -164,12 +164,10 @@ export interface PosthornClient extends AsyncIterable<PosthornEvent[]> {
   pause(): void;
   /** Connects now: from a pause, a wait or a refusal. */
   start(): void;
-  /** Connects now if it waits, and finds out whether the connection lives if there is one. */
-  wake(): void;
   /** Ends it for good. */
   close(): void;
   /** One loop takes the events; leaving it closes the client. It throws when the client is refused. */
-  [Symbol.asyncIterator](): AsyncIterator<PosthornEvent[]>;
+  [Symbol.asyncIterator](): AsyncGenerator<PosthornEvent[], void, void>;
 }
 
 /** A socket as browsers have it. */
@@ -191,7 +189,7 @@ export interface Listenable {
 /** Everything that the client takes from where it runs. */
 export interface Surroundings {
   WebSocket: (new (url: string) => SocketLike) | undefined;
-  fetch: (url: string, init: { signal: AbortSignal; cache: 'no-store'; headers: Record<string, string> }) => Promise<{
+  fetch: (url: string, init: { signal: AbortSignal }) => Promise<{
     ok: boolean;
     status: number;
     json(): Promise<any>;

@@ -1,3 +1,0 @@
-export { connect } from './client.js';
-export { PosthornError } from './error.js';
-export type * from './types.js';
