@@ -300,14 +300,15 @@ var HttpLink = class {
     const { host } = this;
     const sent = this.#sent;
     this.#sent = null;
-    const isOurs = error instanceof PosthornError;
-    if (isOurs && error.code === "bad_cursor" && host.feed.cursor) {
+    const { code } = error;
+    const isRefused = code === "forbidden";
+    if (code === "bad_cursor" && host.feed.cursor) {
       host.startOver();
       this.#restart();
-    } else if (isOurs && sent && (error.status === 400 || error.status === 403)) {
+    } else if (sent && (isRefused || code === "bad_filter")) {
       host.denied(sent, error);
       this.#restart();
-    } else if (isOurs && error.status === 403) host.refused(error);
+    } else if (isRefused) host.refused(error);
     else host.lost(this, error);
   }
 };

@@ -91,22 +91,24 @@ abstract class HttpLink implements Link {
       await this.run(signal, ticket ?? (await this.host.ticket(signal)));
       if (!signal.aborted) this.host.lost(this);
     } catch (error) {
-      if (!signal.aborted) this.#failed(error as Error & { status?: number; code?: string });
+      if (!signal.aborted) this.#failed(error as PosthornError);
     }
   }
 
-  #failed(error: Error & { status?: number; code?: string }): void {
+  #failed(error: PosthornError): void {
     const { host } = this;
     const sent = this.#sent;
     this.#sent = null;
-    const isOurs = error instanceof PosthornError;
-    if (isOurs && error.code === 'bad_cursor' && host.feed.cursor) {
+    // The server's own words: something between us may answer 403 to everything.
+    const { code } = error;
+    const isRefused = code === 'forbidden';
+    if (code === 'bad_cursor' && host.feed.cursor) {
       host.startOver();
       this.#restart();
-    } else if (isOurs && sent && (error.status === 400 || error.status === 403)) {
+    } else if (sent && (isRefused || code === 'bad_filter')) {
       host.denied(sent, error);
       this.#restart();
-    } else if (isOurs && error.status === 403) host.refused(error);
+    } else if (isRefused) host.refused(error);
     else host.lost(this, error);
   }
 }

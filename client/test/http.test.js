@@ -96,6 +96,16 @@ test('a ticket that came too late is a failure like another, a missing right is 
   equal(world.state, 'refused');
 });
 
+test('a 403 that is not in the server’s words is of something in between, and no refusal', async () => {
+  const world = await World.start({ transports: ['sse', 'poll'] });
+  for (const _ of [1, 2]) {
+    await world.request.json(403, null);
+    equal(world.state, 'waiting');
+    await world.clock.run(500);
+  }
+  equal(world.client.state.transport, 'poll');
+});
+
 test('a stream that says that the rights have expired asks for another ticket', async () => {
   const world = await sse({ cursor: 'c1' });
   await world.request.stream();

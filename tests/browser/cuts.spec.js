@@ -3,9 +3,12 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { expect, test as base } from '@playwright/test';
 import { Proxy } from './proxy.js';
 import { Stack } from './stack.js';
+
+const CLIENT = join(import.meta.dirname, '../../client/dist/posthorn-client.js');
 
 const test = base.extend({
   options: [[], { option: true }],
@@ -14,16 +17,18 @@ const test = base.extend({
     await use(stack);
     await stack.discard();
   },
-  proxy: async ({ stack }, use) => {
-    const proxy = await Proxy.start(stack.port);
-    await use(proxy);
-    await proxy.stop();
+  wire: async ({ stack }, use) => {
+    const wire = await Proxy.start(stack.port);
+    await use(wire);
+    await wire.stop();
   },
 });
 
 /** Makes a client in the page: `feed.events`, `feed.states`, `feed.client`. */
-async function follow(page, proxy, stack, options = {}) {
-  await page.goto(`${proxy.http}/healthz`);
+async function follow(page, wire, stack, options = {}) {
+  // As it is now, which need not be what the binary was built with.
+  await page.route('**/posthorn-client.js', (route) => route.fulfill({ path: CLIENT }));
+  await page.goto(`${wire.http}/healthz`);
   await page.evaluate(
     async ([token, options]) => {
       const { connect } = await import('/posthorn-client.js');
@@ -93,39 +98,39 @@ async function expectComplete(page, stack, cuts, { count = 400, rate = 40 } = {}
 
 test.setTimeout(180_000);
 
-test('a network that breaks off and comes back', async ({ page, proxy, stack }) => {
-  await follow(page, proxy, stack);
+test('a network that breaks off and comes back', async ({ page, wire, stack }) => {
+  await follow(page, wire, stack);
   await inState(page, 'live websocket');
   await expectComplete(page, stack, async () => {
     for (let cut = 0; cut < 3; cut += 1) {
       const before = await received(page);
-      proxy.cut();
+      wire.cut();
       await expect.poll(() => received(page)).toBeGreaterThan(before);
     }
-    proxy.isCut = true;
-    proxy.cut();
+    wire.isCut = true;
+    wire.cut();
     await expect.poll(() => page.evaluate(() => feed.states.filter((state) => state.startsWith('waiting')).length)).toBeGreaterThan(5);
-    proxy.isCut = false;
+    wire.isCut = false;
     await inState(page, 'live websocket', { timeout: 30_000 });
   });
 });
 
-test('a network that swallows everything without a word, until the browser is online again', async ({ context, page, proxy, stack }) => {
-  await follow(page, proxy, stack);
+test('a network that swallows everything without a word, until the browser is online again', async ({ context, page, wire, stack }) => {
+  await follow(page, wire, stack);
   await inState(page, 'live websocket');
   await expectComplete(page, stack, async () => {
-    proxy.isSilent = true;
+    wire.isSilent = true;
     await context.setOffline(true);
     const before = await received(page);
     await expect.poll(async () => (await everything(stack)).length).toBeGreaterThan(before + 40);
-    proxy.isSilent = false;
+    wire.isSilent = false;
     await context.setOffline(false);
     await expect.poll(() => received(page)).toBeGreaterThan(before + 40);
   });
 });
 
-test('a server that is killed and started again', async ({ page, proxy, stack }) => {
-  await follow(page, proxy, stack);
+test('a server that is killed and started again', async ({ page, wire, stack }) => {
+  await follow(page, wire, stack);
   await inState(page, 'live websocket');
   await expectComplete(page, stack, async () => {
     for (let time = 0; time < 2; time += 1) {
@@ -141,18 +146,18 @@ test('a server that is killed and started again', async ({ page, proxy, stack })
 test.describe('with connections that last for three seconds instead of two hours', () => {
   test.use({ options: ['--socket-limit', '3'] });
 
-  test('the end of a connection', async ({ page, proxy, stack }) => {
+  test('the end of a connection', async ({ page, wire, stack }) => {
     let sockets = 0;
     page.on('websocket', () => (sockets += 1));
-    await follow(page, proxy, stack);
+    await follow(page, wire, stack);
     await expectComplete(page, stack, async () => {
       await expect.poll(() => sockets, { timeout: 30_000 }).toBeGreaterThan(3);
     });
   });
 });
 
-test('a page that is frozen as by a laptop that sleeps, and whose connection is gone when it goes on', async ({ page, proxy, stack }) => {
-  await follow(page, proxy, stack);
+test('a page that is frozen as by a laptop that sleeps, and whose connection is gone when it goes on', async ({ page, wire, stack }) => {
+  await follow(page, wire, stack);
   await inState(page, 'live websocket');
   const devtools = await page.context().newCDPSession(page);
   await expectComplete(page, stack, async () => {
@@ -160,10 +165,10 @@ test('a page that is frozen as by a laptop that sleeps, and whose connection is 
     await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
     await expect.poll(async () => (await everything(stack)).length).toBeGreaterThan(before + 60);
     // The server and what stands between have forgotten the connection, and nobody is told.
-    proxy.isSilent = true;
+    wire.isSilent = true;
     await stack.kill();
     await stack.start();
-    proxy.isSilent = false;
+    wire.isSilent = false;
     await devtools.send('Page.setWebLifecycleState', { state: 'active' });
     await expect.poll(() => received(page), { timeout: 30_000 }).toBeGreaterThan(before + 60);
   });
@@ -173,15 +178,15 @@ for (const [transport, what, refuses] of [
   ['sse', 'Server-Sent Events', (request) => /^upgrade: websocket/im.test(request)],
   ['poll', 'long polls', (request) => /^upgrade: websocket|^GET \/v1\/stream/im.test(request)],
 ]) {
-  test(`a network that lets no WebSockets through, over ${what}, which is cut`, async ({ page, proxy, stack }) => {
-    proxy.refuses = refuses;
+  test(`a network that lets no WebSockets through, over ${what}, which is cut`, async ({ page, wire, stack }) => {
+    wire.refuses = refuses;
     // Polls begin with the present, and each connection that fails costs a wait.
-    await follow(page, proxy, stack);
+    await follow(page, wire, stack);
     await inState(page, `live ${transport}`, { timeout: 30_000 });
     await expectComplete(page, stack, async () => {
       for (let cut = 0; cut < 2; cut += 1) {
         const before = await received(page);
-        proxy.cut();
+        wire.cut();
         await expect.poll(() => received(page), { timeout: 30_000 }).toBeGreaterThan(before);
       }
       await stack.kill();

@@ -15,19 +15,6 @@ export const test = base.extend({
     await stack.discard();
   },
   page: async ({ page }, use) => {
-    await page.context().route('**/v1/tickets', async (route) => {
-      let answer;
-      try {
-        answer = await route.fetch();
-      } catch {
-        return route.abort();
-      }
-      if (answer.status() !== 404) return route.fulfill({ response: answer });
-      const authorization = await route.request().headerValue('authorization');
-      const check = await fetch(route.request().url().replace('tickets', 'events?limit=1'), { headers: { authorization } });
-      const ticket = authorization.slice(7);
-      return route.fulfill({ status: check.ok ? 201 : check.status, json: { ticket, url: `ws://posthorn.test/live?ticket=${ticket}` } });
-    });
     const errors = [];
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => {
