@@ -231,6 +231,7 @@ var Timers = class {
 // src/http.ts
 var OPEN_WITHIN_MS = 15e3;
 var SILENCE_MS = 4e4;
+var SETTLED_MS = 2e3;
 var HAND_OVER_MS = 5e3;
 var WAIT_S = 20;
 var POLL_WITHIN_MS = (WAIT_S + 20) * 1e3;
@@ -240,27 +241,25 @@ var PAGE = 1e3;
 var HttpLink = class {
   host;
   timers;
-  /** Ends the request that is running. */
   #abort = new AbortController();
-  #isClosed = false;
   #sent = null;
   constructor(host, ticket) {
     this.host = host;
     this.timers = new Timers(host.here);
-    this.#start(ticket);
+    this.timers.after("open", OPEN_WITHIN_MS, () => host.lost(this));
+    this.#start(this.#abort.signal, ticket);
   }
   close() {
-    this.#isClosed = true;
     this.timers.cancelAll();
     this.#abort.abort();
   }
   wake(isOther) {
-    if (isOther) this.#restart();
+    if (isOther) this.host.again(this);
   }
   wished() {
-    this.#restart();
+    this.host.again(this);
   }
-  /** The first request is made with a wish if there is one, and its answer says whether it is granted. */
+  /** A request is made with the wish if there is one, and its answer says whether it is granted. */
   async request(signal, base, ticket, more) {
     const { host } = this;
     const wish = this.#sent = host.wish;
@@ -272,85 +271,56 @@ var HttpLink = class {
     this.#sent = null;
     return answer;
   }
-  within(name, after_ms) {
-    this.timers.after(name, after_ms, () => this.host.lost(this));
+  /** It brought something. */
+  came(within_ms) {
+    this.timers.cancel("open");
+    this.timers.after("silence", within_ms, () => this.host.lost(this));
   }
-  sleep(after_ms) {
-    return new Promise((done) => this.timers.after("sleep", after_ms, done));
-  }
-  #restart() {
-    if (this.#isClosed) return;
-    this.#abort.abort();
-    this.timers.cancelAll();
-    this.#start();
-  }
-  async #start(ticket) {
-    const { signal } = this.#abort = new AbortController();
+  async #start(signal, ticket) {
+    const { host } = this;
     try {
       await null;
-      if (signal.aborted) return;
-      this.within("open", OPEN_WITHIN_MS);
-      await this.run(signal, ticket ?? await this.host.ticket(signal));
-      if (!signal.aborted) this.host.lost(this);
+      await this.run(signal, ticket);
+      if (!signal.aborted) host.lost(this);
     } catch (error) {
       if (!signal.aborted) this.#failed(error);
     }
   }
   #failed(error) {
     const { host } = this;
-    const sent = this.#sent;
-    this.#sent = null;
     const { code } = error;
     const isRefused = code === "forbidden";
-    if (code === "bad_cursor" && host.feed.cursor) {
-      host.startOver();
-      this.#restart();
-    } else if (sent && (isRefused || code === "bad_filter")) {
-      host.denied(sent, error);
-      this.#restart();
-    } else if (isRefused) host.refused(error);
-    else host.lost(this, error);
+    if (code === "bad_cursor" && host.feed.cursor) host.startOver();
+    else if (this.#sent && (isRefused || code === "bad_filter")) host.denied(this.#sent, error);
+    else if (isRefused) return host.refused(error);
+    else return host.lost(this, error);
+    host.again(this);
   }
 };
 var StreamLink = class extends HttpLink {
-  async run(signal, first) {
-    const { now } = this.host.here;
-    for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
-      const began = now();
-      this.within("open", OPEN_WITHIN_MS);
-      const { wish, data, feed } = this.host;
-      const answer = await this.request(signal, ticket.stream_url, ticket, {
-        data: wish?.data ?? data ? "true" : null,
-        last: wish?.last ?? (feed.cursor ? null : feed.last)
-      });
-      const isHandedOver = await this.#read(signal, answer);
-      if (!isHandedOver || now() - began < HAND_OVER_MS) return;
-    }
-  }
-  /** Whether the server asked to come again. */
-  async #read(signal, answer) {
-    let isFirst = true;
-    for await (const { event, data, id } of messages(answer.body, () => {
+  async run(signal, ticket) {
+    const { host } = this;
+    const { wish, data, feed, here } = host;
+    const began = here.now();
+    const answer = await this.request(signal, ticket.stream_url, ticket, {
+      data: wish?.data ?? data ? "true" : null,
+      last: wish?.last ?? (feed.cursor ? null : feed.last)
+    });
+    host.enter("replaying");
+    const onBytes = () => {
+      if (!signal.aborted) this.came(SILENCE_MS);
+    };
+    for await (const { event, data: data2, id } of messages(answer.body, onBytes)) {
       if (signal.aborted) return;
-      if (isFirst) {
-        this.timers.cancel("open");
-        this.host.opened(this);
-        this.host.enter("replaying");
-        this.timers.after("settled", 2e3, () => this.host.settled());
-      }
-      isFirst = false;
-      this.within("silence", SILENCE_MS);
-    })) {
-      if (signal.aborted) return false;
-      this.host.proved();
-      const message = data ? JSON.parse(data) : {};
-      this.host.feed.move(id || message.cursor);
-      if (event === "reconnect") return true;
+      host.proved();
+      if (here.now() - began > SETTLED_MS) host.settled();
+      const message = JSON.parse(data2);
+      feed.move(id || message.cursor);
+      feed.take(message.events);
       if (message.type === "error") throw new PosthornError(message.code, message.message);
-      if (message.type === "live") this.host.live(message.recovered);
-      this.host.feed.take(message.events);
+      if (message.type === "live") host.live(message.recovered);
+      if (event === "reconnect") return here.now() - began < HAND_OVER_MS ? void 0 : host.again(this);
     }
-    return false;
   }
 };
 async function* messages(body, onBytes) {
@@ -389,21 +359,20 @@ var PollLink = class extends HttpLink {
         until = now() + TICKET_MS;
       }
       const asked = now();
-      this.within("poll", POLL_WITHIN_MS);
       const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : "0", limit: PAGE });
       const { events, next, more, recovered } = await answer.json();
       if (signal.aborted) return;
-      this.timers.cancel("open");
-      host.opened(this);
+      this.came(POLL_WITHIN_MS);
+      if (!isLive) host.enter("replaying");
       host.proved();
-      if (!isLive || recovered === false) host.enter("replaying");
       host.feed.move(next);
       host.feed.take(events);
-      if (signal.aborted) return;
       if (more) continue;
       host.settled();
-      host.live(recovered);
-      if (isLive && events.length === 0 && now() - asked < POLL_EVERY_MS) await this.sleep(POLL_EVERY_MS);
+      if (!signal.aborted) host.live(recovered);
+      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+        await new Promise((done) => this.timers.after("sleep", POLL_EVERY_MS, done));
+      }
       isLive = true;
     }
   }
@@ -734,9 +703,9 @@ var Client = class {
     this.#tick();
     if (this.#state.name === "connecting") this.#connect();
   }
-  async #connect() {
+  async #connect(state = "connecting") {
     this.#release();
-    this.enter("connecting");
+    this.enter(state);
     const abort = this.#abort = new AbortController();
     this.#timers.after("ticket", TICKET_WITHIN_MS, () => this.#wait());
     let ticket;
@@ -761,7 +730,7 @@ var Client = class {
     }
     this.#failures += 1;
     this.#transport = usable[index % length];
-    this.enter("connecting");
+    if (this.#state.name === "connecting") this.enter("connecting");
     this.#link = new LINKS[this.#transport](this, ticket);
   }
   #usable({ url, stream_url, poll_url }) {
@@ -803,7 +772,7 @@ var Client = class {
     }
   }
   again(link) {
-    if (link === this.#link) this.#connect();
+    if (link === this.#link) this.#connect(this.#state.name === "live" ? "live" : "connecting");
   }
   lost(link, error) {
     if (link === this.#probe) {

@@ -137,9 +137,9 @@ class Client implements PosthornClient, Host {
     if (this.#state.name === 'connecting') this.#connect();
   }
 
-  async #connect(): Promise<void> {
+  async #connect(state: 'connecting' | 'live' = 'connecting'): Promise<void> {
     this.#release();
-    this.enter('connecting');
+    this.enter(state);
     const abort = (this.#abort = new AbortController());
     this.#timers.after('ticket', TICKET_WITHIN_MS, () => this.#wait());
     let ticket;
@@ -166,7 +166,7 @@ class Client implements PosthornClient, Host {
     // Until it has brought something.
     this.#failures += 1;
     this.#transport = usable[index % length]!;
-    this.enter('connecting');
+    if (this.#state.name === 'connecting') this.enter('connecting');
     this.#link = new LINKS[this.#transport](this, ticket);
   }
 
@@ -216,7 +216,8 @@ class Client implements PosthornClient, Host {
   }
 
   again(link: Link): void {
-    if (link === this.#link) this.#connect();
+    // One that is live and hands over to the next stays so.
+    if (link === this.#link) this.#connect(this.#state.name === 'live' ? 'live' : 'connecting');
   }
 
   lost(link: Link, error?: Error & { status?: number }): void {

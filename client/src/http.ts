@@ -9,6 +9,8 @@ type Answer = Awaited<ReturnType<Surroundings['fetch']>>;
 const OPEN_WITHIN_MS = 15_000;
 /** The server sends a comment every 15 s at least. */
 const SILENCE_MS = 40_000;
+/** What a stream brings after this long shows that it lasts. */
+const SETTLED_MS = 2_000;
 /** How long a stream has to last, at least, to be followed by another at once. */
 const HAND_OVER_MS = 5_000;
 /** How long the server may hold a poll, in seconds, and how much longer its answer may take. */
@@ -24,36 +26,34 @@ const PAGE = 1_000;
 abstract class HttpLink implements Link {
   protected readonly host: Host;
   protected readonly timers: Timers;
-  /** Ends the request that is running. */
-  #abort = new AbortController();
-  #isClosed = false;
+  readonly #abort = new AbortController();
   #sent: Wish | null = null;
 
   constructor(host: Host, ticket: Ticket) {
     this.host = host;
     this.timers = new Timers(host.here);
-    this.#start(ticket);
+    this.timers.after('open', OPEN_WITHIN_MS, () => host.lost(this));
+    this.#start(this.#abort.signal, ticket);
   }
 
   /** Makes requests until something ends it. */
   protected abstract run(signal: AbortSignal, ticket: Ticket): Promise<void>;
 
   close(): void {
-    this.#isClosed = true;
     this.timers.cancelAll();
     this.#abort.abort();
   }
 
   wake(isOther: boolean): void {
     // Whether a request still lives cannot be asked, and a new one costs little.
-    if (isOther) this.#restart();
+    if (isOther) this.host.again(this);
   }
 
   wished(): void {
-    this.#restart();
+    this.host.again(this);
   }
 
-  /** The first request is made with a wish if there is one, and its answer says whether it is granted. */
+  /** A request is made with the wish if there is one, and its answer says whether it is granted. */
   protected async request(signal: AbortSignal, base: string, ticket: Ticket, more: Record<string, string | number | null>): Promise<Answer> {
     const { host } = this;
     const wish = (this.#sent = host.wish);
@@ -66,30 +66,19 @@ abstract class HttpLink implements Link {
     return answer;
   }
 
-  protected within(name: string, after_ms: number): void {
-    this.timers.after(name, after_ms, () => this.host.lost(this));
+  /** It brought something. */
+  protected came(within_ms: number): void {
+    this.timers.cancel('open');
+    this.timers.after('silence', within_ms, () => this.host.lost(this));
   }
 
-  protected sleep(after_ms: number): Promise<void> {
-    return new Promise((done) => this.timers.after('sleep', after_ms, done));
-  }
-
-  #restart(): void {
-    if (this.#isClosed) return;
-    this.#abort.abort();
-    this.timers.cancelAll();
-    this.#start();
-  }
-
-  async #start(ticket?: Ticket): Promise<void> {
-    const { signal } = (this.#abort = new AbortController());
+  async #start(signal: AbortSignal, ticket: Ticket): Promise<void> {
+    const { host } = this;
     try {
       // Who made us has to know us before we tell anything.
       await null;
-      if (signal.aborted) return;
-      this.within('open', OPEN_WITHIN_MS);
-      await this.run(signal, ticket ?? (await this.host.ticket(signal)));
-      if (!signal.aborted) this.host.lost(this);
+      await this.run(signal, ticket);
+      if (!signal.aborted) host.lost(this);
     } catch (error) {
       if (!signal.aborted) this.#failed(error as PosthornError);
     }
@@ -97,19 +86,14 @@ abstract class HttpLink implements Link {
 
   #failed(error: PosthornError): void {
     const { host } = this;
-    const sent = this.#sent;
-    this.#sent = null;
     // The server's own words: something between us may answer 403 to everything.
     const { code } = error;
     const isRefused = code === 'forbidden';
-    if (code === 'bad_cursor' && host.feed.cursor) {
-      host.startOver();
-      this.#restart();
-    } else if (sent && (isRefused || code === 'bad_filter')) {
-      host.denied(sent, error);
-      this.#restart();
-    } else if (isRefused) host.refused(error);
-    else host.lost(this, error);
+    if (code === 'bad_cursor' && host.feed.cursor) host.startOver();
+    else if (this.#sent && (isRefused || code === 'bad_filter')) host.denied(this.#sent, error);
+    else if (isRefused) return host.refused(error);
+    else return host.lost(this, error);
+    host.again(this);
   }
 }
 
@@ -118,48 +102,32 @@ abstract class HttpLink implements Link {
  * exists in Node, and does not come back by itself with an address whose ticket has expired.
  */
 export class StreamLink extends HttpLink {
-  protected override async run(signal: AbortSignal, first: Ticket): Promise<void> {
-    const { now } = this.host.here;
-    for (let ticket = first; ; ticket = await this.host.ticket(signal)) {
-      const began = now();
-      this.within('open', OPEN_WITHIN_MS);
-      const { wish, data, feed } = this.host;
-      const answer = await this.request(signal, ticket.stream_url!, ticket, {
-        data: (wish?.data ?? data) ? 'true' : null,
-        last: wish?.last ?? (feed.cursor ? null : feed.last),
-      });
-      const isHandedOver = await this.#read(signal, answer);
-      // A server that hands over again and again has trouble.
-      if (!isHandedOver || now() - began < HAND_OVER_MS) return;
-    }
-  }
-
-  /** Whether the server asked to come again. */
-  async #read(signal: AbortSignal, answer: Answer): Promise<boolean> {
-    let isFirst = true;
-    for await (const { event, data, id } of messages(answer.body!, () => {
+  protected override async run(signal: AbortSignal, ticket: Ticket): Promise<void> {
+    const { host } = this;
+    const { wish, data, feed, here } = host;
+    const began = here.now();
+    const answer = await this.request(signal, ticket.stream_url!, ticket, {
+      data: (wish?.data ?? data) ? 'true' : null,
+      last: wish?.last ?? (feed.cursor ? null : feed.last),
+    });
+    host.enter('replaying');
+    const onBytes = () => {
       // Only bytes show that nothing between us waits for the end of the answer.
+      if (!signal.aborted) this.came(SILENCE_MS);
+    };
+    for await (const { event, data, id } of messages(answer.body!, onBytes)) {
       if (signal.aborted) return;
-      if (isFirst) {
-        this.timers.cancel('open');
-        this.host.opened(this);
-        this.host.enter('replaying');
-        this.timers.after('settled', 2_000, () => this.host.settled());
-      }
-      isFirst = false;
-      this.within('silence', SILENCE_MS);
-    })) {
-      if (signal.aborted) return false;
-      this.host.proved();
-      const message = data ? JSON.parse(data) : {};
+      host.proved();
+      if (here.now() - began > SETTLED_MS) host.settled();
+      const message = JSON.parse(data);
       // Every position of the stream is one to go on from, also before ours.
-      this.host.feed.move(id || message.cursor);
-      if (event === 'reconnect') return true;
+      feed.move(id || message.cursor);
+      feed.take(message.events);
       if (message.type === 'error') throw new PosthornError(message.code, message.message);
-      if (message.type === 'live') this.host.live(message.recovered);
-      this.host.feed.take(message.events);
+      if (message.type === 'live') host.live(message.recovered);
+      // A server that hands over again and again has trouble, and is given a pause.
+      if (event === 'reconnect') return here.now() - began < HAND_OVER_MS ? undefined : host.again(this);
     }
-    return false;
   }
 }
 
@@ -208,21 +176,20 @@ export class PollLink extends HttpLink {
         until = now() + TICKET_MS;
       }
       const asked = now();
-      this.within('poll', POLL_WITHIN_MS);
       const answer = await this.request(signal, ticket.poll_url!, ticket, { wait: isLive ? WAIT_S : '0', limit: PAGE });
       const { events, next, more, recovered } = await answer.json();
       if (signal.aborted) return;
-      this.timers.cancel('open');
-      host.opened(this);
+      this.came(POLL_WITHIN_MS);
+      if (!isLive) host.enter('replaying');
       host.proved();
-      if (!isLive || recovered === false) host.enter('replaying');
       host.feed.move(next);
       host.feed.take(events);
-      if (signal.aborted) return;
       if (more) continue;
       host.settled();
-      host.live(recovered);
-      if (isLive && events.length === 0 && now() - asked < POLL_EVERY_MS) await this.sleep(POLL_EVERY_MS);
+      if (!signal.aborted) host.live(recovered);
+      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+        await new Promise<void>((done) => this.timers.after('sleep', POLL_EVERY_MS, done));
+      }
       isLive = true;
     }
   }
