@@ -112,10 +112,16 @@ function drawEmpty() {
   const isLive = state.name === 'live';
   $('empty-command').hidden = isFiltered() || !isLive;
   $('empty-clear').hidden = !isFiltered() || !isLive;
-  put($('empty-heading'), !isLive ? 'Waiting for the feed' : isFiltered() ? 'No event matches' : 'No events yet');
+  const isSearching = state.name === 'replaying' && isFiltered();
+  put(
+    $('empty-heading'),
+    isSearching ? 'Searching' : !isLive ? 'Waiting for the feed' : isFiltered() ? 'No event matches' : 'No events yet',
+  );
   put(
     $('empty-text'),
-    !isLive
+    isSearching
+      ? 'The server looks through the last 10,000 events.'
+      : !isLive
       ? 'Events appear here as soon as the connection stands.'
       : isFiltered()
         ? 'None of the last 10,000 events fits the filter. The next one that does appears here as soon as it is stored.'

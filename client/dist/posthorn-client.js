@@ -145,10 +145,6 @@ var Feed = class {
     this.queue = queue;
     this.#onEvents = onEvents;
   }
-  /** What was handed over: a loop may be behind what was received. */
-  get taken() {
-    return this.queue ? this.queue.cursor : this.cursor;
-  }
   /** Moves on, never back. Cursors are ASCII, so comparing UTF-16 units compares bytes. */
   advance(cursor) {
     if (typeof cursor === "string" && cursor > (this.cursor ?? "")) this.move(cursor);
@@ -217,14 +213,12 @@ var Timers = class {
   has(name) {
     return this.#timers.has(name);
   }
+  /** Without a name, all of them. */
   cancel(...names) {
-    for (const name of names) {
+    for (const name of names.length ? names : this.#timers.keys()) {
       this.#here.clearTimeout(this.#timers.get(name));
       this.#timers.delete(name);
     }
-  }
-  cancelAll() {
-    this.cancel(...this.#timers.keys());
   }
 };
 
@@ -250,7 +244,7 @@ var HttpLink = class {
     this.#start(this.#abort.signal, ticket);
   }
   close() {
-    this.timers.cancelAll();
+    this.timers.cancel();
     this.#abort.abort();
   }
   wake(isOther) {
@@ -419,7 +413,7 @@ var SocketLink = class {
     }
   }
   close() {
-    this.#timers.cancelAll();
+    this.#timers.cancel();
     const socket = this.#socket;
     this.#socket = null;
     if (this.#gap) {
@@ -434,9 +428,7 @@ var SocketLink = class {
     socket.close();
   }
   wake() {
-    if (!this.#isOpen) return;
-    this.#ping(PONG_AFTER_WAKING_MS);
-    this.#look();
+    if (this.#isOpen) this.#ping(PONG_AFTER_WAKING_MS);
   }
   wished() {
     if (!this.#isOpen || this.#sent) return;
@@ -526,7 +518,6 @@ var SocketLink = class {
     else this.#look();
   }
   #fill(cursor) {
-    if (typeof cursor !== "string") return;
     if (this.#isResuming || this.#sent) {
       this.#gap = earlier(this.#gap, cursor);
       return;
@@ -615,9 +606,7 @@ var PAUSE_HIDDEN_MS = 5 * 6e4;
 var TICK_MS = 1e4;
 var SLEPT_MS = 8e4;
 var LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
-function reconnectDelay(attempt, random) {
-  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
-}
+var closed = () => new PosthornError("stopped", "closed");
 var Client = class {
   #options;
   here;
@@ -655,11 +644,11 @@ var Client = class {
     return this.#state;
   }
   get cursor() {
-    return this.feed.taken;
+    return (this.feed.queue ?? this.feed).cursor;
   }
   subscribe({ filter = "", data = false, last } = {}) {
     return new Promise((resolve, reject) => {
-      if (this.#state.name === "stopped") return reject(new PosthornError("stopped", "closed"));
+      if (this.#state.name === "stopped") return reject(closed());
       this.wish?.reject?.(new PosthornError("superseded", "superseded"));
       this.wish = { filter, data, last, resolve, reject };
       this.#link?.wished();
@@ -677,10 +666,10 @@ var Client = class {
   close() {
     if (this.#state.name === "stopped") return;
     this.#release();
-    this.#timers.cancelAll();
+    this.#timers.cancel();
     this.#listen("removeEventListener");
     this.enter("stopped");
-    this.wish?.reject?.(new PosthornError("stopped", "closed"));
+    this.wish?.reject?.(closed());
     this.wish = null;
     this.feed.queue?.end();
   }
@@ -700,6 +689,7 @@ var Client = class {
     signal?.addEventListener("abort", () => this.close());
     this.#listen("addEventListener");
     this.#visibilityChanged();
+    this.#tickedAt = this.here.now();
     this.#tick();
     if (this.#state.name === "connecting") this.#connect();
   }
@@ -786,8 +776,7 @@ var Client = class {
   }
   #wait(error) {
     this.#release();
-    const delay_ms = reconnectDelay(this.#attempt, this.here.random());
-    this.#attempt += 1;
+    const delay_ms = this.here.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempt++);
     this.#timers.after("wait", delay_ms, () => this.#connect());
     this.enter("waiting", { until: this.here.now() + delay_ms, error });
   }
@@ -815,11 +804,9 @@ var Client = class {
   }
   denied(wish, error) {
     if (wish !== this.wish) return;
-    const { reject } = this.wish;
+    if (!this.wish.reject) return this.refused(error);
+    this.wish.reject(error);
     this.wish = null;
-    if (reject) return reject(error);
-    this.wish = wish;
-    this.refused(error);
   }
   startOver() {
     this.#reset("bad_cursor", this.#options.last ?? this.feed.last);
@@ -858,7 +845,7 @@ var Client = class {
   #tick() {
     const now = this.here.now();
     const hasSlept = now - this.#tickedAt > TICK_MS + SLEPT_MS;
-    if (this.#tickedAt !== 0 && hasSlept) this.#wake(true);
+    if (hasSlept) this.#wake(true);
     this.#tickedAt = now;
     this.#timers.after("tick", TICK_MS, () => this.#tick());
   }

@@ -24,16 +24,10 @@ const SLEPT_MS = 80_000;
 
 const LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
 
+const closed = (): PosthornError => new PosthornError('stopped', 'closed');
+
 type Name = State['name'];
 type More<N extends Name> = Omit<Extract<State, { name: N }>, 'name' | 'transport'>;
-
-/**
- * The wait before reconnect number `attempt` (from 0), in milliseconds: full jitter, so that a thousand
- * pages that lost the same server do not come back in the same moment.
- */
-export function reconnectDelay(attempt: number, random: number): number {
-  return random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
-}
 
 /**
  * A feed that keeps itself alive and complete: gets tickets, chooses the transport, decides when to connect
@@ -82,12 +76,13 @@ class Client implements PosthornClient, Host {
   }
 
   get cursor(): string | null {
-    return this.feed.taken;
+    // A loop may be behind what was received.
+    return (this.feed.queue ?? this.feed).cursor;
   }
 
   subscribe({ filter = '', data = false, last }: Subscription = {}): Promise<string> {
     return new Promise((resolve, reject) => {
-      if (this.#state.name === 'stopped') return reject(new PosthornError('stopped', 'closed'));
+      if (this.#state.name === 'stopped') return reject(closed());
       this.wish?.reject?.(new PosthornError('superseded', 'superseded'));
       this.wish = { filter, data, last, resolve, reject };
       this.#link?.wished();
@@ -108,10 +103,10 @@ class Client implements PosthornClient, Host {
   close(): void {
     if (this.#state.name === 'stopped') return;
     this.#release();
-    this.#timers.cancelAll();
+    this.#timers.cancel();
     this.#listen('removeEventListener');
     this.enter('stopped');
-    this.wish?.reject?.(new PosthornError('stopped', 'closed'));
+    this.wish?.reject?.(closed());
     this.wish = null;
     this.feed.queue?.end();
   }
@@ -133,6 +128,7 @@ class Client implements PosthornClient, Host {
     signal?.addEventListener('abort', () => this.close());
     this.#listen('addEventListener');
     this.#visibilityChanged();
+    this.#tickedAt = this.here.now();
     this.#tick();
     if (this.#state.name === 'connecting') this.#connect();
   }
@@ -234,8 +230,8 @@ class Client implements PosthornClient, Host {
 
   #wait(error?: Error): void {
     this.#release();
-    const delay_ms = reconnectDelay(this.#attempt, this.here.random());
-    this.#attempt += 1;
+    // Full jitter, so that a thousand pages that lost the same server do not come back in the same moment.
+    const delay_ms = this.here.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempt++);
     this.#timers.after('wait', delay_ms, () => this.#connect());
     this.enter('waiting', { until: this.here.now() + delay_ms, error });
   }
@@ -268,12 +264,10 @@ class Client implements PosthornClient, Host {
 
   denied(wish: Wish, error: PosthornError): void {
     if (wish !== this.wish) return;
-    const { reject } = this.wish;
-    this.wish = null;
-    if (reject) return reject(error);
     // What the options asked for: there is nothing to fall back to. It stays asked for.
-    this.wish = wish;
-    this.refused(error);
+    if (!this.wish.reject) return this.refused(error);
+    this.wish.reject(error);
+    this.wish = null;
   }
 
   startOver(): void {
@@ -320,7 +314,7 @@ class Client implements PosthornClient, Host {
   #tick(): void {
     const now = this.here.now();
     const hasSlept = now - this.#tickedAt > TICK_MS + SLEPT_MS;
-    if (this.#tickedAt !== 0 && hasSlept) this.#wake(true);
+    if (hasSlept) this.#wake(true);
     this.#tickedAt = now;
     this.#timers.after('tick', TICK_MS, () => this.#tick());
   }

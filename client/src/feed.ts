@@ -53,11 +53,6 @@ export class Feed {
     this.#onEvents = onEvents;
   }
 
-  /** What was handed over: a loop may be behind what was received. */
-  get taken(): string | null {
-    return this.queue ? this.queue.cursor : this.cursor;
-  }
-
   /** Moves on, never back. Cursors are ASCII, so comparing UTF-16 units compares bytes. */
   advance(cursor: unknown): void {
     if (typeof cursor === 'string' && cursor > (this.cursor ?? '')) this.move(cursor);

@@ -40,7 +40,7 @@ abstract class HttpLink implements Link {
   protected abstract run(signal: AbortSignal, ticket: Ticket): Promise<void>;
 
   close(): void {
-    this.timers.cancelAll();
+    this.timers.cancel();
     this.#abort.abort();
   }
 

@@ -63,7 +63,7 @@ export class SocketLink implements Link {
   }
 
   close(): void {
-    this.#timers.cancelAll();
+    this.#timers.cancel();
     const socket = this.#socket;
     this.#socket = null;
     if (this.#gap) {
@@ -79,9 +79,7 @@ export class SocketLink implements Link {
   }
 
   wake(): void {
-    if (!this.#isOpen) return;
-    this.#ping(PONG_AFTER_WAKING_MS);
-    this.#look();
+    if (this.#isOpen) this.#ping(PONG_AFTER_WAKING_MS);
   }
 
   wished(): void {
@@ -189,8 +187,7 @@ export class SocketLink implements Link {
     else this.#look();
   }
 
-  #fill(cursor: unknown): void {
-    if (typeof cursor !== 'string') return;
+  #fill(cursor: string): void {
     if (this.#isResuming || this.#sent) {
       this.#gap = earlier(this.#gap, cursor);
       return;

@@ -41,14 +41,11 @@ export class Timers {
     return this.#timers.has(name);
   }
 
+  /** Without a name, all of them. */
   cancel(...names: string[]): void {
-    for (const name of names) {
+    for (const name of names.length ? names : this.#timers.keys()) {
       this.#here.clearTimeout(this.#timers.get(name));
       this.#timers.delete(name);
     }
-  }
-
-  cancelAll(): void {
-    this.cancel(...this.#timers.keys());
   }
 }

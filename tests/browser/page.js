@@ -39,7 +39,7 @@ export async function open(page, stack) {
   await expect(state(page)).toHaveText(/^\s*Live\s*$/);
 }
 
-/** Waits until the page says that it has so many events. */
+/** Waits until the page says that it has so many events: a text or a pattern. */
 export async function expectCount(page, text) {
   await expect(page.locator('#count')).toHaveText(text);
 }
