@@ -7,7 +7,7 @@ mod socket;
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::target::Secret;
@@ -53,11 +53,11 @@ impl FeedOptions {
 /// The times of a feed.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// From connecting to each further resume. The first covers the server's list of connections (1 s old at most),
-    /// the last an index that lags.
-    pub looks: [Duration; 2],
+    /// From connecting, or subscribing, to each further resume. The first covers the server's list of connections (1 s
+    /// old at most), the last an index that lags.
+    pub looks: [Duration; session::LOOKS],
     pub ping: Duration,
-    /// How long after a ping the server may stay silent.
+    /// How long the server may stay silent after a ping, and in the middle of a replay.
     pub pong: Duration,
     /// Bounds of the pause before reconnecting.
     pub shortest_pause: Duration,
@@ -90,6 +90,10 @@ pub enum FeedItem {
     },
     /// Everything stored so far was told. `recovered` is false if something before it is not kept any more.
     Live { recovered: bool },
+    /// What a later feed has to begin with (`FeedOptions::cursor`) so as to miss nothing but what was told until here.
+    Place { cursor: String },
+    /// From here on it is the new filter that decides, for everything after this cursor.
+    Filtered { from: Option<String> },
     /// The connection was lost; the feed goes on by itself.
     Reconnecting { reason: String },
 }
@@ -114,6 +118,7 @@ pub enum FeedError {
 #[derive(Debug)]
 pub struct Feed {
     items: mpsc::Receiver<Result<FeedItem, FeedError>>,
+    filter: watch::Sender<Option<String>>,
     follower: JoinHandle<()>,
 }
 
@@ -121,13 +126,31 @@ impl Feed {
     /// Connects once; from then on the feed keeps itself connected.
     pub async fn connect(options: FeedOptions) -> Result<Self, FeedError> {
         let connector = Connector::new(&options)?;
-        let first = connector.connect().await.map_err(|failure| match failure {
-            socket::Failure::Fatal(error) => error,
-            socket::Failure::Lost(reason) => FeedError::Unreachable { reason },
-        })?;
+        let filter = options.filter.as_deref();
+        let first = connector
+            .connect(filter)
+            .await
+            .map_err(|failure| match failure {
+                socket::Failure::Fatal(error) => error,
+                socket::Failure::Lost(reason) => FeedError::Unreachable { reason },
+            })?;
         let (sender, items) = mpsc::channel(WAITING_ITEMS);
-        let follower = tokio::spawn(socket::follow(connector, first, options, sender));
-        Ok(Self { items, follower })
+        let (filter, filters) = watch::channel(None);
+        let ends = socket::Ends {
+            items: sender,
+            filters,
+        };
+        let follower = tokio::spawn(socket::follow(connector, first, options, ends));
+        Ok(Self {
+            items,
+            filter,
+            follower,
+        })
+    }
+
+    /// Replaces the filter. [`FeedItem::Filtered`] says from where on it holds.
+    pub fn set_filter(&self, filter: impl Into<String>) {
+        self.filter.send_replace(Some(filter.into()));
     }
 
     /// The next item. May be cancelled without losing one. After an error the feed has ended.

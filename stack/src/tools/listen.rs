@@ -16,6 +16,9 @@ pub struct Args {
     /// Begin with so many stored events
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     last: u32,
+    /// Begin where an earlier one ended, which has said so
+    #[arg(long, conflicts_with = "last")]
+    cursor: Option<String>,
     /// Only what matches, for example `type:open,click`
     #[arg(long)]
     filter: Option<String>,
@@ -41,6 +44,7 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
         filter: args.filter.clone(),
         data: args.data,
         last: args.last,
+        cursor: args.cursor,
         ..FeedOptions::new(target.url, target.token)
     };
     let mut feed = Feed::connect(options)
@@ -50,12 +54,16 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
     let mut idle_since = Instant::now();
     let mut told = 0;
     let mut is_connected = false;
-    while args.count.is_none_or(|count| told < count) {
+    let mut place = None;
+    let ended = loop {
+        if args.count.is_some_and(|count| told >= count) {
+            break Ok(());
+        }
         let idle_end = idle.map(|idle| idle_since + idle);
         let item = tokio::select! {
             item = feed.next() => item.map_err(|error| explain(error, &shown_url))?,
-            () = reached(idle_end) => return quiet(told, args.count),
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = reached(idle_end) => break quiet(told, args.count),
+            _ = tokio::signal::ctrl_c() => break Ok(()),
         };
         match item {
             FeedItem::Event { text, .. } => {
@@ -82,9 +90,17 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
                 is_connected = false;
                 out::note(&format!("-- reconnecting: {}", out::printable(&reason)));
             }
+            FeedItem::Place { cursor } => place = Some(cursor),
+            FeedItem::Filtered { .. } => {}
         }
+    };
+    if let Some(place) = place {
+        out::note(&format!(
+            "-- to go on from here: --cursor {}",
+            out::printable(&place)
+        ));
     }
-    Ok(())
+    ended
 }
 
 async fn reached(time: Option<Instant>) {
