@@ -55,6 +55,13 @@ impl Faults {
         self.has_posts.store(!posts.is_empty(), Ordering::Release);
     }
 
+    /// Ends what happens to posts, to all connections.
+    pub fn heal_posts(&self) {
+        let mut posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        posts.clear();
+        self.has_posts.store(false, Ordering::Release);
+    }
+
     pub(crate) fn post(&self, connection_id: &str) -> Option<PostFault> {
         if !self.has_posts.load(Ordering::Acquire) {
             return None;

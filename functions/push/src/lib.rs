@@ -40,6 +40,9 @@ const LATE_MS: u64 = LOOK_BACK_MS - TIME_LIMIT.as_secs() * 1_000;
 /// Until when a note on late records holds: until the push has ended, and every other one has seen
 /// the connections that this one saw.
 const NOTE_MS: u64 = 30_000;
+/// How long after it was marked a connection may still get other events: the lists of connections
+/// are a second old at most.
+const LISTED_MS: u64 = 2_000;
 /// For marking who missed something, after the time is up.
 const GRACE: Duration = Duration::from_secs(20);
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -171,6 +174,15 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
     }
     let connections = deps.directory.connections(&deps.list, now).await?;
     let sent = broadcast::broadcast(deps, &batch.events, &connections, oldest, deadline).await;
+    // Who lost its connection, and the mark with it, comes back with a cursor from the time until
+    // which it got other events.
+    let now = clock::now();
+    if sent.given_up > 0 && now.plus(LISTED_MS) > oldest.plus(LOOK_BACK_MS) {
+        let keep_until = now.plus(deps.retention_ms);
+        deps.list
+            .note_late(oldest, now.plus(NOTE_MS), keep_until)
+            .await?;
+    }
     // Nobody else would ever tell them.
     if sent.unmarked > 0 {
         return Err(Failure::Unmarked(sent));

@@ -137,6 +137,11 @@ impl RecentWrites {
         }
     }
 
+    /// The index has caught up.
+    pub(super) fn forget(&mut self) {
+        self.written.clear();
+    }
+
     fn hides(&self, item: &str, lag: Duration) -> bool {
         self.written.get(item).is_some_and(|at| at.elapsed() < lag)
     }

@@ -92,8 +92,11 @@ pub enum FeedItem {
     Live { recovered: bool },
     /// What a later feed has to begin with (`FeedOptions::cursor`) so as to miss nothing but what was told until here.
     Place { cursor: String },
-    /// From here on it is the new filter that decides, for everything after this cursor.
-    Filtered { from: Option<String> },
+    /// From here on it is this filter that decides, for everything after the cursor.
+    Filtered {
+        filter: String,
+        from: Option<String>,
+    },
     /// The connection was lost; the feed goes on by itself.
     Reconnecting { reason: String },
 }

@@ -177,8 +177,10 @@ impl Session {
         if !std::mem::take(&mut self.is_filter_new) {
             return vec![];
         }
-        let from = self.cursor.clone();
-        vec![Step::Tell(FeedItem::Filtered { from })]
+        vec![Step::Tell(FeedItem::Filtered {
+            filter: self.filter.clone().unwrap_or_default(),
+            from: self.cursor.clone(),
+        })]
     }
 
     /// Asks for everything after the cursor.
@@ -212,9 +214,14 @@ impl Session {
         matches!(self.phase, Phase::Looking | Phase::Live)
     }
 
+    /// Whether an answer other than to a ping is awaited.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.may_look() || self.subscribing.is_some()
+    }
+
     /// Whether the last message was one that we wait for: a replay may stop while live messages come.
     pub(super) fn has_progressed(&self) -> bool {
-        self.may_look() || self.has_progressed
+        !self.is_waiting() || self.has_progressed
     }
 
     /// Where a later feed may go on without missing anything.

@@ -239,7 +239,7 @@ impl<'f> Conversation<'f> {
             self.look_from_now();
         }
         // A replay has to go on.
-        if self.silence.is_none() && !self.session.may_look() {
+        if self.silence.is_none() && self.session.is_waiting() {
             self.silence = Some(Instant::now() + self.pace.pong);
         }
         if self.place.as_deref() != self.session.place() {

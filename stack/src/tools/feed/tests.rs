@@ -128,7 +128,7 @@ fn text(item: Result<FeedItem, FeedError>) -> String {
         Ok(FeedItem::Live { recovered }) => format!("live {recovered}"),
         Ok(FeedItem::Reconnecting { .. }) => "reconnecting".to_owned(),
         Ok(FeedItem::Place { cursor }) => format!("place {cursor}"),
-        Ok(FeedItem::Filtered { from }) => format!("filtered from {from:?}"),
+        Ok(FeedItem::Filtered { filter, from }) => format!("{filter} from {from:?}"),
         Err(error) => error.to_string(),
     }
 }
@@ -284,7 +284,7 @@ async fn a_new_filter_is_subscribed_to_and_then_resumed_by_and_stays_for_later_c
         .await;
     peer.hears(json!({"action": "resume", "cursor": "c1"}))
         .await;
-    assert_eq!(told(&mut feed).await, r#"filtered from Some("c1")"#);
+    assert_eq!(told(&mut feed).await, r#"type:open from Some("c1")"#);
     drop(peer);
     assert_eq!(told(&mut feed).await, "reconnecting");
     let mut peer = server.accept().await;

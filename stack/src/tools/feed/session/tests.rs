@@ -227,9 +227,11 @@ fn a_new_filter_waits_for_the_replay_that_runs_and_then_begins_at_the_cursor() {
     assert_eq!(session.set_filter("type:open"), [subscribe]);
     assert_eq!(session.receive(&subscribed()), []);
     let steps = session.receive(&live("c4"));
-    let from = Some("c4".to_owned());
     let begun = [
-        Step::Tell(FeedItem::Filtered { from }),
+        Step::Tell(FeedItem::Filtered {
+            filter: "type:open".to_owned(),
+            from: Some("c4".to_owned()),
+        }),
         say(r#"{"action":"resume","cursor":"c4"}"#),
     ];
     assert_eq!(steps[1..], begun);
@@ -255,9 +257,11 @@ fn a_new_filter_begins_with_the_next_connection_if_it_was_not_in_force_before() 
     session.open();
     session.receive(&live("c4"));
     session.set_filter("type:open");
-    let from = Some("c4".to_owned());
     let begun = [
-        Step::Tell(FeedItem::Filtered { from }),
+        Step::Tell(FeedItem::Filtered {
+            filter: "type:open".to_owned(),
+            from: Some("c4".to_owned()),
+        }),
         say(r#"{"action":"resume","cursor":"c4"}"#),
     ];
     assert_eq!(session.open(), begun);
