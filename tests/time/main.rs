@@ -8,6 +8,7 @@
 mod clients;
 mod oracle;
 mod random;
+mod stuck;
 mod world;
 
 use flows::TestStack;

@@ -1,7 +1,7 @@
 //! Sending a client what it missed. Why nothing is missed stands in ARCHITECTURE.md.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::cursor::LOOK_BACK_MS;
 use domain::frame::{self, Rendered};
@@ -18,7 +18,7 @@ const PAGE: usize = 100;
 /// How many events one invocation looks at, and for how long: API Gateway waits 29 s. A longer
 /// replay goes on with the client's next message.
 const MAX_EVENTS: usize = 10_000;
-const TIME_LIMIT: Duration = Duration::from_secs(15);
+const TIME_LIMIT_MS: u64 = 15_000;
 /// How far ahead of ours the clock of the function that stored an event may be.
 const CLOCK_SKEW_MS: u64 = 60_000;
 
@@ -37,7 +37,6 @@ pub(crate) async fn resume(
         row,
         filter: row.filter.parse().map_err(Bad::filter)?,
         now: clock::now(),
-        started: Instant::now(),
     };
     match from {
         From::Last(last) => replay.newest(last).await,
@@ -56,8 +55,8 @@ struct Replay<'a> {
     client: &'a Client<'a>,
     row: &'a Connection,
     filter: Filter,
+    /// When it began.
     now: Millis,
-    started: Instant,
 }
 
 impl Replay<'_> {
@@ -159,7 +158,7 @@ impl Replay<'_> {
                 .collect();
             drop(events);
             looked_at += PAGE;
-            if looked_at >= MAX_EVENTS || self.started.elapsed() >= TIME_LIMIT {
+            if looked_at >= MAX_EVENTS || self.is_out_of_time() {
                 self.send(&rendered).await?;
                 return Ok((last, false));
             }
@@ -178,8 +177,7 @@ impl Replay<'_> {
         let mut newest: Vec<Rendered> = Vec::with_capacity(wanted);
         let mut reached = None;
         let mut looked_at = 0;
-        while newest.len() < wanted && looked_at < MAX_EVENTS && self.started.elapsed() < TIME_LIMIT
-        {
+        while newest.len() < wanted && looked_at < MAX_EVENTS && !self.is_out_of_time() {
             let Some((events, _)) = scan.next(PAGE).await? else {
                 break;
             };
@@ -200,6 +198,10 @@ impl Replay<'_> {
             return Ok(self.live(further, true));
         }
         Ok(self.live(reached, true))
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        clock::now() >= self.now.plus(TIME_LIMIT_MS)
     }
 
     fn wanted<'e>(&self, events: &'e [Event<'static>]) -> impl Iterator<Item = &'e Event<'static>> {
