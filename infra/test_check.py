@@ -41,7 +41,7 @@ class OurRules(Mistakes):
         self.finds("Binary: push", "Binary: message", "Binary is message")
 
     def test_a_path_does_not_end_with_a_slash(self):
-        self.finds("Path: /v1/events", "Path: /v1/events/", "ends with a slash")
+        self.finds("Path: /healthz", "Path: /healthz/", "ends with a slash")
 
     def test_a_route_leads_to_a_function_of_this_template(self):
         self.finds(

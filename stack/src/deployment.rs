@@ -6,12 +6,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use domain::{Filter, Rights, Scopes};
+use platform::clock;
+use platform::tokens::TokenKeys;
 use serde_json::json;
 
 use crate::identity::{self, Identity};
 use crate::policies::Caller;
 use crate::stack::{Options, REGION, StartError};
 use crate::template::{self, SecretContent, Settings, Template};
+
+/// How long the token is good for that is printed at the start.
+const TOKEN_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// Where a stack is to be found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -24,8 +30,10 @@ pub struct Urls {
     pub webhook_url: String,
     /// The keys that webhook requests may be signed with.
     pub webhook_keys: Vec<String>,
-    /// Opens everything.
+    /// Opens everything, for a month from the start on.
     pub token: String,
+    /// The key that signs tokens, for those who need another one.
+    pub token_key: String,
 }
 
 impl Urls {
@@ -157,12 +165,12 @@ fn secrets(
     };
     let stage = template.websocket.as_ref().map_or("", |api| &api.stage);
     let mut texts = BTreeMap::new();
-    let mut token = String::new();
+    let mut token_key = String::new();
     for secret in &template.secrets {
         let text = secret_text(secret, identity)?;
         let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        if let Some(found) = value["token"].as_str() {
-            found.clone_into(&mut token);
+        if let Some(found) = value["token_key"].as_str() {
+            found.clone_into(&mut token_key);
             value["webhook_keys"] = keys
                 .iter()
                 .map(|(name, key)| json!({ "name": name, "key": key }))
@@ -179,9 +187,27 @@ fn secrets(
         ws: format!("{}/{stage}", http.replacen("http", "ws", 1)),
         webhook_url: urls.into_iter().next().unwrap_or_default(),
         webhook_keys: keys.into_iter().map(|(_, key)| key).collect(),
-        token,
+        token: token(&token_key),
+        token_key,
     };
     Ok((texts, urls))
+}
+
+/// A token for everything; empty when the template has no key that could sign one.
+fn token(key: &str) -> String {
+    let keys: Result<TokenKeys, _> = serde_json::from_value(json!({ "token_key": key }));
+    let now = clock::now();
+    let rights = Rights {
+        scopes: Scopes::all(),
+        filter: Filter::default(),
+        mask: false,
+        until: now.plus(TOKEN_MS),
+    };
+    let minted = keys.ok().map(|keys| keys.mint("local", &rights, now));
+    minted
+        .and_then(Result::ok)
+        .map(|token| token.0)
+        .unwrap_or_default()
 }
 
 fn secret_text(secret: &template::Secret, identity: &mut Identity) -> io::Result<String> {

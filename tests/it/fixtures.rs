@@ -309,7 +309,7 @@ async fn connections_are_let_in_or_refused_as_expected() {
     let stack = TestStack::start_with(behind_another_name).await;
     for (name, status) in CONNECT {
         let sample = fixture(&format!("connect/{name}.json"));
-        let payload = sample.replace(TOKEN, &stack.urls().token);
+        let payload = sample.replace(TOKEN, &stack.ticket());
         let answer = invoke(&stack, "connect", payload).await;
         assert_eq!(answer["statusCode"], *status, "{name}: {answer}");
         let rows = stack.items("ConnectionsTable").await;
@@ -334,7 +334,7 @@ async fn forget(stack: &TestStack) {
 async fn a_closed_connection_is_forgotten_however_it_was_closed() {
     let stack = TestStack::start_with(behind_another_name).await;
     for name in DISCONNECT {
-        let connect = fixture("connect/ticket.json").replace(TOKEN, &stack.urls().token);
+        let connect = fixture("connect/ticket.json").replace(TOKEN, &stack.ticket());
         invoke(&stack, "connect", connect).await;
         assert_eq!(stack.items("ConnectionsTable").await.len(), 1, "{name}");
         // The event may come twice.

@@ -155,7 +155,7 @@ async fn the_functions_of_cargo_lambda_work_on_a_running_local_stack() {
     let page: Value = serde_json::from_str(list["body"].as_str().unwrap()).unwrap();
     assert_eq!(page["events"][0]["id"], events[0]["id"], "{list}");
 
-    let connect = here("connect/ticket.json", &[(TOKEN, &token)]);
+    let connect = here("connect/ticket.json", &[(TOKEN, &stack.ticket())]);
     let connected = watch.invoke("connect", ["--data-ascii", &connect]).await;
     assert_eq!(connected["statusCode"], 200, "{connected}");
     assert_eq!(stack.items("ConnectionsTable").await.len(), 2);

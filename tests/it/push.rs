@@ -183,7 +183,7 @@ pub(crate) async fn leave_row(stack: &TestStack, id: &str, age_ms: u64) {
             "connectionId": id, "eventType": "CONNECT", "routeKey": "$connect",
             "connectedAt": 0, "requestTimeEpoch": 0,
         },
-        "queryStringParameters": { "ticket": stack.urls().token },
+        "queryStringParameters": { "ticket": stack.ticket() },
         "isBase64Encoded": false,
     });
     let answer = stack

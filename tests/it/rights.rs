@@ -104,6 +104,7 @@ async fn use_everything(stack: &TestStack) {
     let left = other.id().to_owned();
     other.close().await;
     wait_until_forgotten(stack, &left).await;
+    crate::tokens::push_closes_who_has_no_rights_any_more(stack).await;
     // A connection that has no row is closed when it speaks.
     forget(stack, socket.id()).await;
     socket.say(json!({ "action": "ping" })).await;

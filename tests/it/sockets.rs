@@ -22,7 +22,7 @@ async fn nobody_gets_in_without_a_valid_ticket() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_filter_in_the_address_is_refused() {
     let stack = TestStack::start().await;
-    for filter in ["colour:red", "type:", "type:(open)", "open"] {
+    for filter in ["colour:red", "type:", "type:(open)", "-"] {
         let refused = Socket::open(&format!("{}&filter={filter}", stack.socket_url())).await;
         assert_eq!(refused.err(), Some(400), "{filter}");
     }
@@ -66,7 +66,7 @@ async fn what_cannot_be_understood_is_answered_and_the_connection_stays() {
             "bad_filter",
         ),
         (
-            r#"{"action":"subscribe","filter":"type:\"open\""}"#,
+            r#"{"action":"subscribe","filter":"type:\"open"}"#,
             "bad_filter",
         ),
         (

@@ -76,6 +76,26 @@ impl Http {
         }
     }
 
+    /// A POST of JSON with a bearer token, and with these headers.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn post(
+        &self,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let always = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let headers = [&always, headers].concat();
+        self.request(Method::POST, path, &headers, body).await
+    }
+
     /// A GET with a bearer token.
     ///
     /// # Panics
@@ -88,6 +108,16 @@ impl Http {
 }
 
 impl Answer {
+    /// A header; empty when it is not there.
+    ///
+    /// # Panics
+    /// When it is no text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().expect("text"))
+    }
+
     /// The body as JSON.
     ///
     /// # Panics

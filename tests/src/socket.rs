@@ -249,6 +249,22 @@ impl Socket {
         }
     }
 
+    /// Everything that comes before the server closes the connection.
+    ///
+    /// # Panics
+    /// When it is not closed in time.
+    pub async fn hear_close(&mut self) -> Vec<Message> {
+        let end = Instant::now() + DEADLINE;
+        let mut heard = Vec::new();
+        loop {
+            match self.next(end).await {
+                Some(Ok(message)) => heard.push(message),
+                Some(Err(_)) => return heard,
+                None => panic!("the connection was not closed; {}", told(&heard)),
+            }
+        }
+    }
+
     /// Closes the connection as a client should.
     pub async fn close(mut self) {
         // A server that is gone needs no farewell.

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::{Filter, Rights};
+use platform::clock;
+use platform::tokens::{Audience, TokenKeys};
 use posthorn::dynamodb::SHARDS;
-use posthorn::tools::feed::{Feed, FeedItem, FeedOptions};
+use posthorn::tools::feed::{Entrance, Feed, FeedItem, FeedOptions};
 use posthorn::tools::target::Secret;
+use posthorn::tools::tickets::Tickets;
 use posthorn::{Options, Stack};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,7 +114,45 @@ impl TestStack {
     /// The address of the WebSocket API with a valid ticket.
     #[must_use]
     pub fn socket_url(&self) -> String {
-        format!("{}?ticket={}", self.urls().ws, self.urls().token)
+        format!("{}?ticket={}", self.urls().ws, self.ticket())
+    }
+
+    /// A ticket for everything, as `POST /v1/tickets` would make it.
+    ///
+    /// # Panics
+    /// When the stack's token is not one.
+    #[must_use]
+    pub fn ticket(&self) -> String {
+        let (keys, now) = (self.token_keys(), clock::now());
+        let holder = keys.verify(&self.urls().token, Audience::Api, now);
+        let holder = holder.expect("the stack's own token");
+        let ticket = keys.ticket(&holder, &Filter::default(), now);
+        ticket.expect("a ticket").text.0
+    }
+
+    /// Where a client that comes back gets its tickets.
+    ///
+    /// # Panics
+    /// When there can be no HTTP client.
+    #[must_use]
+    pub fn tickets(&self) -> Tickets {
+        let token = Secret::new(self.urls().token.clone());
+        Tickets::new(&self.urls().http, token).expect("an HTTP client")
+    }
+
+    /// A token with these rights.
+    ///
+    /// # Panics
+    /// When there can be none.
+    #[must_use]
+    pub fn token(&self, rights: &Rights) -> String {
+        let token = self.token_keys().mint("test", rights, clock::now());
+        token.expect("a token").0
+    }
+
+    fn token_keys(&self) -> TokenKeys {
+        let key = json!({ "token_key": self.urls().token_key });
+        serde_json::from_value(key).expect("a key")
     }
 
     /// A connection without a filter. Not while others connect: its id would not be known.
@@ -142,8 +184,7 @@ impl TestStack {
     /// # Panics
     /// When it is refused.
     pub async fn feed(&self, configure: impl FnOnce(&mut FeedOptions)) -> FeedReader {
-        let token = Secret::new(self.urls().token.clone());
-        let mut options = FeedOptions::new(self.urls().ws.clone(), token);
+        let mut options = FeedOptions::new(Entrance::Tickets(self.tickets()));
         configure(&mut options);
         let feed = Feed::connect(options).await.expect("a feed");
         FeedReader {

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use posthorn::tools::feed::{Feed, FeedError, FeedItem, FeedOptions, Pace};
-use posthorn::tools::target::Secret;
+use posthorn::tools::feed::{Entrance, Feed, FeedError, FeedItem, FeedOptions, Pace};
+use posthorn::tools::tickets::Tickets;
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -55,7 +55,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client that wants everything after `cursor` that the filter lets pass.
-    pub(crate) fn start(url: &str, token: &str, cursor: String, kinds: Kinds) -> Client {
+    pub(crate) fn start(tickets: Tickets, cursor: String, kinds: Kinds) -> Client {
         let record = Record {
             place: cursor.clone(),
             filters: vec![(cursor, kinds.clone())],
@@ -64,8 +64,7 @@ impl Client {
         let record = Arc::new(Mutex::new(record));
         let (commands, receiver) = unbounded_channel();
         let mut life = Life {
-            url: url.to_owned(),
-            token: token.to_owned(),
+            tickets,
             commands: receiver,
             record: record.clone(),
             asked: vec![kinds],
@@ -109,8 +108,7 @@ impl Drop for Client {
 }
 
 struct Life {
-    url: String,
-    token: String,
+    tickets: Tickets,
     commands: UnboundedReceiver<Command>,
     record: Arc<Mutex<Record>>,
     /// The filters that were asked for, the last one at the end.
@@ -168,7 +166,7 @@ impl Life {
             record.history.push(format!("lives from {place}"));
             (place, record.filters.last().unwrap().1.text())
         };
-        let mut options = FeedOptions::new(self.url.clone(), Secret::new(self.token.clone()));
+        let mut options = FeedOptions::new(Entrance::Tickets(self.tickets.clone()));
         (options.cursor, options.filter) = (Some(cursor), Some(filter));
         options.pace = PACE;
         loop {

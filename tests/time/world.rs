@@ -38,10 +38,10 @@ impl<'s> World<'s> {
         let mut random = fastrand::Rng::with_seed(seed);
         let start = domain::Position::start_of(platform::clock::now());
         let start = stack.cursors().cursor_at(start);
-        let urls = stack.urls();
+        let tickets = stack.tickets();
         let clients = (0..CLIENTS).map(|_| {
             let kinds = Kinds::any(&mut random);
-            Client::start(&urls.ws, &urls.token, start.clone(), kinds)
+            Client::start(tickets.clone(), start.clone(), kinds)
         });
         World {
             stack,

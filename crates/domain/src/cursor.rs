@@ -2,7 +2,7 @@
 
 use crate::id::{BASE32, EventId};
 use crate::time::Millis;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 /// How much further back than its cursor a resume reads, in milliseconds: the shards of the stream
 /// run at different speeds and the feed's index lags behind the table, so events before the cursor
@@ -38,6 +38,15 @@ pub struct Cursor {
     pub kind: CursorKind,
 }
 
+impl Cursor {
+    /// Whether it lies further ahead than any clock of ours may go wrong: it is of another time, or
+    /// made up.
+    #[must_use]
+    pub fn is_ahead_of(self, now: Millis) -> bool {
+        self.position.received_at > now.plus(CLOCK_SKEW_MS)
+    }
+}
+
 /// How far a cursor can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CursorKind {
@@ -49,6 +58,15 @@ pub enum CursorKind {
         /// Whether everything that the client missed was still kept when the replay began.
         recovered: bool,
     },
+    /// The client reads the feed itself, page by page, and has looked at everything up to here
+    /// that the feed showed so far.
+    Polled {
+        /// How many milliseconds up to the position, with its own, may still show more, as the
+        /// feed's index lags. None, when 0.
+        window_ms: u32,
+        /// Of the positions within the window that were looked at.
+        digest: Digest,
+    },
 }
 
 impl CursorKind {
@@ -57,9 +75,11 @@ impl CursorKind {
             CursorKind::Seen => 0,
             CursorKind::Replayed { recovered: true } => REPLAYED,
             CursorKind::Replayed { recovered: false } => REPLAYED | LOST,
+            CursorKind::Polled { .. } => POLLED,
         }
     }
 
+    /// Of a cursor without a window.
     fn from_flags(flags: u8) -> CursorKind {
         if flags & REPLAYED == 0 {
             return CursorKind::Seen;
@@ -70,13 +90,54 @@ impl CursorKind {
     }
 }
 
+/// Tells one set of positions from another, whatever the order in which they were added: the XOR
+/// of a 64-bit hash of each. Two sets have the same by chance only, once in 2^64.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Digest(pub u64);
+
+impl Digest {
+    /// The digest with this position as well; added twice, it is gone again.
+    #[must_use]
+    pub fn with(self, position: Position) -> Digest {
+        let id = position.id.bytes().chunks_exact(8).map(number);
+        Digest(
+            self.0
+                ^ id.fold(mixed(position.received_at.0), |hash, part| {
+                    mixed(hash ^ part)
+                }),
+        )
+    }
+}
+
+impl FromIterator<Position> for Digest {
+    fn from_iter<I: IntoIterator<Item = Position>>(positions: I) -> Digest {
+        let none = Digest::default();
+        positions.into_iter().fold(none, Digest::with)
+    }
+}
+
+/// A step of `SplitMix64`: every bit of the answer depends on every bit given, and no two numbers
+/// have the same answer. It is part of cursors that clients hold, and must not change.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
 const VERSION: u8 = 1;
 const REPLAYED: u8 = 1;
 const LOST: u8 = 2;
+const POLLED: u8 = 4;
 /// Version, 48 bits of milliseconds, id, flags.
 const BODY_BYTES: usize = 1 + 6 + 24 + 1;
+/// The window and its digest, which stand behind the flags of a polled cursor.
+const WINDOW_BYTES: usize = 4 + 8;
 const CHECK_BYTES: usize = 4;
-const CURSOR_BYTES: usize = BODY_BYTES + CHECK_BYTES;
+/// The longest cursor.
+const CURSOR_BYTES: usize = BODY_BYTES + WINDOW_BYTES + CHECK_BYTES;
+/// How far ahead of ours the clock of the function that stored an event may be.
+const CLOCK_SKEW_MS: u64 = 60_000;
 
 /// Makes and reads the cursors of one deployment's feed.
 ///
@@ -107,13 +168,17 @@ impl Feed {
     /// The text of a cursor.
     #[must_use]
     pub fn encode(&self, cursor: Cursor) -> String {
-        let mut bytes = [0; CURSOR_BYTES];
-        bytes[0] = VERSION;
-        bytes[1..7].copy_from_slice(&cursor.position.received_at.0.to_be_bytes()[2..]);
-        bytes[7..31].copy_from_slice(cursor.position.id.bytes());
-        bytes[31] = cursor.kind.flags();
-        let check = self.check(&bytes[..BODY_BYTES]);
-        bytes[BODY_BYTES..].copy_from_slice(&check);
+        let mut bytes = Vec::with_capacity(CURSOR_BYTES);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&cursor.position.received_at.0.to_be_bytes()[2..]);
+        bytes.extend_from_slice(cursor.position.id.bytes());
+        bytes.push(cursor.kind.flags());
+        if let CursorKind::Polled { window_ms, digest } = cursor.kind {
+            bytes.extend_from_slice(&window_ms.to_be_bytes());
+            bytes.extend_from_slice(&digest.0.to_be_bytes());
+        }
+        let check = self.check(&bytes);
+        bytes.extend_from_slice(&check);
         BASE32.encode(&bytes)
     }
 
@@ -129,23 +194,37 @@ impl Feed {
         let bytes = BASE32
             .decode(text.as_bytes())
             .map_err(|_| CursorError::Malformed)?;
-        let bytes: [u8; CURSOR_BYTES] = bytes.try_into().map_err(|_| CursorError::Malformed)?;
-        if bytes[0] != VERSION {
+        let (body, check) = bytes
+            .split_last_chunk::<CHECK_BYTES>()
+            .ok_or(CursorError::Malformed)?;
+        let (head, window) = body
+            .split_first_chunk::<BODY_BYTES>()
+            .ok_or(CursorError::Malformed)?;
+        let flags = head[BODY_BYTES - 1];
+        let window_bytes = match flags & POLLED {
+            0 => 0,
+            _ => WINDOW_BYTES,
+        };
+        if head[0] != VERSION || window.len() != window_bytes {
             return Err(CursorError::Malformed);
         }
-        if bytes[BODY_BYTES..] != self.check(&bytes[..BODY_BYTES]) {
+        if *check != self.check(body) {
             return Err(CursorError::Foreign);
         }
-        let mut ms = [0; 8];
-        ms[2..].copy_from_slice(&bytes[1..7]);
         let mut id = [0; 24];
-        id.copy_from_slice(&bytes[7..31]);
+        id.copy_from_slice(&head[7..31]);
         Ok(Cursor {
             position: Position {
-                received_at: Millis(u64::from_be_bytes(ms)),
+                received_at: Millis(number(&head[1..7])),
                 id: EventId::from_bytes(id),
             },
-            kind: CursorKind::from_flags(bytes[31]),
+            kind: match window.split_at_checked(4) {
+                None => CursorKind::from_flags(flags),
+                Some((window_ms, digest)) => CursorKind::Polled {
+                    window_ms: u32::try_from(number(window_ms)).unwrap_or(u32::MAX),
+                    digest: Digest(number(digest)),
+                },
+            },
         })
     }
 
@@ -158,6 +237,13 @@ impl Feed {
         check.copy_from_slice(&digest[..CHECK_BYTES]);
         check
     }
+}
+
+/// The number that these bytes, at most eight, stand for.
+fn number(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A text that cannot be used as a cursor.
@@ -188,7 +274,45 @@ mod tests {
         prop_oneof![
             Just(CursorKind::Seen),
             any::<bool>().prop_map(|recovered| CursorKind::Replayed { recovered }),
+            any::<(u32, u64)>().prop_map(|(window_ms, digest)| CursorKind::Polled {
+                window_ms,
+                digest: Digest(digest),
+            }),
         ]
+    }
+
+    #[test]
+    fn cursors_that_clients_hold_stay_readable() {
+        let feed = Feed::new("one");
+        let position = Position::start_of(Millis(1_795_300_005_123));
+        let replayed = CursorKind::Replayed { recovered: false };
+        let polled = CursorKind::Polled {
+            window_ms: 15_000,
+            digest: Digest(7),
+        };
+        let seen = "040t401r2m1g000000000000000000000000000000000000000eyrgmdm";
+        let replayed_text = "040t401r2m1g000000000000000000000000000000000000001ktbngkw";
+        let polled_text =
+            "040t401r2m1g0000000000000000000000000000000000000020001tk0000000000001ra8s4h4";
+        for (kind, text) in [
+            (CursorKind::Seen, seen),
+            (replayed, replayed_text),
+            (polled, polled_text),
+        ] {
+            let cursor = Cursor { position, kind };
+            assert_eq!(feed.decode(text), Ok(cursor));
+            assert_eq!(feed.encode(cursor), text);
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_ahead_only_beyond_what_a_clock_may_go_wrong() {
+        let cursor = Cursor {
+            position: Position::start_of(Millis(100_000)),
+            kind: CursorKind::Seen,
+        };
+        assert!(!cursor.is_ahead_of(Millis(40_000)));
+        assert!(cursor.is_ahead_of(Millis(39_999)));
     }
 
     proptest! {
@@ -200,9 +324,20 @@ mod tests {
         }
 
         #[test]
-        fn cursors_sort_as_positions_do(a in position(), b in position()) {
+        fn cursors_sort_as_positions_do(a in (position(), kind()), b in (position(), kind())) {
             let feed = Feed::new("one");
-            prop_assert_eq!(feed.cursor_at(a).cmp(&feed.cursor_at(b)), a.cmp(&b));
+            let text = |(position, kind)| feed.encode(Cursor { position, kind });
+            prop_assume!(a.0 != b.0);
+            prop_assert_eq!(text(a).cmp(&text(b)), a.0.cmp(&b.0));
+        }
+
+        #[test]
+        fn a_digest_tells_sets_apart_in_whatever_order(positions in prop::collection::vec(position(), 1..20), left_out in any::<prop::sample::Index>()) {
+            let digest = Digest::from_iter(positions.iter().copied());
+            prop_assert_eq!(digest, positions.iter().rev().copied().collect());
+            let mut fewer = positions.clone();
+            fewer.remove(left_out.index(positions.len()));
+            prop_assert_ne!(digest, fewer.into_iter().collect());
         }
 
         #[test]
@@ -212,9 +347,10 @@ mod tests {
         }
 
         #[test]
-        fn a_cursor_with_a_changed_character_is_refused(position in position(), at in 0usize..57, to in "[0-9a-z]") {
+        fn a_cursor_with_a_changed_character_is_refused(position in position(), kind in kind(), at in any::<prop::sample::Index>(), to in "[0-9a-z]") {
             let feed = Feed::new("one");
-            let mut text = feed.cursor_at(position);
+            let mut text = feed.encode(Cursor { position, kind });
+            let at = at.index(text.len());
             prop_assume!(text[at..=at] != to);
             text.replace_range(at..=at, &to);
             prop_assert!(feed.decode(&text).is_err());

@@ -24,6 +24,19 @@ pub enum Source {
     Posthorn,
 }
 
+impl Source {
+    /// The word for it in the event.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Mandrill => "mandrill",
+            Source::Api => "api",
+            Source::Ingest => "ingest",
+            Source::Posthorn => "posthorn",
+        }
+    }
+}
+
 /// What an event says, apart from when and where it was stored. This is what the store keeps
 /// beside `data`; a field that is added later must have a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]

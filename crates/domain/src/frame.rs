@@ -30,14 +30,44 @@ pub struct Rendered {
 /// message is the furthest of its events'.
 #[must_use]
 pub fn messages<R: Borrow<Rendered>>(events: &[R], replay: bool) -> Vec<String> {
-    let mut messages = Vec::new();
+    let chunks = chunks(events).into_iter();
+    chunks
+        .map(|chunk| message(chunk, replay, furthest(chunk)))
+        .collect()
+}
+
+/// The same for who reads the feed in order: each with its cursor beside it, the last with the
+/// cursor that `end` is, which says more than that of an event.
+#[must_use]
+pub fn messages_until<R: Borrow<Rendered>>(
+    events: &[R],
+    replay: bool,
+    end: &str,
+) -> Vec<(String, String)> {
+    let chunks = chunks(events);
+    let last = chunks.len().saturating_sub(1);
+    let with_cursor = chunks.into_iter().enumerate().map(|(index, chunk)| {
+        let cursor = if index == last { end } else { furthest(chunk) };
+        (message(chunk, replay, cursor), cursor.to_owned())
+    });
+    with_cursor.collect()
+}
+
+/// The events of each message.
+fn chunks<R: Borrow<Rendered>>(events: &[R]) -> Vec<&[R]> {
+    let mut chunks = Vec::new();
     let mut rest = events;
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(fitting(rest));
-        messages.push(message(chunk, replay));
+        chunks.push(chunk);
         rest = after;
     }
-    messages
+    chunks
+}
+
+fn furthest<R: Borrow<Rendered>>(events: &[R]) -> &str {
+    let cursors = events.iter().map(|event| event.borrow().cursor.as_str());
+    cursors.max().unwrap_or_default()
 }
 
 /// How many of the first events fit one frame; at least one.
@@ -52,7 +82,7 @@ fn fitting<R: Borrow<Rendered>>(events: &[R]) -> usize {
     events.len()
 }
 
-fn message<R: Borrow<Rendered>>(events: &[R], replay: bool) -> String {
+fn message<R: Borrow<Rendered>>(events: &[R], replay: bool, cursor: &str) -> String {
     let bytes: usize = events
         .iter()
         .map(|event| event.borrow().json.len() + 1)
@@ -69,11 +99,6 @@ fn message<R: Borrow<Rendered>>(events: &[R], replay: bool) -> String {
         }
         text.push_str(&event.borrow().json);
     }
-    let cursor = events
-        .iter()
-        .map(|event| event.borrow().cursor.as_str())
-        .max()
-        .unwrap_or_default();
     text.push_str(r#"],"cursor":""#);
     text.push_str(cursor);
     text.push_str(r#""}"#);
@@ -111,6 +136,17 @@ mod tests {
             "{}",
             message.len()
         );
+    }
+
+    #[test]
+    fn the_last_message_has_the_cursor_that_is_given() {
+        let events = rendered(&[20_000, 20_000, 5]);
+        let messages = messages_until(&events, true, "end");
+        let cursors: Vec<_> = messages.iter().map(|(_, cursor)| cursor.as_str()).collect();
+        assert_eq!(cursors, [events[0].cursor.as_str(), "end"]);
+        for (message, cursor) in &messages {
+            assert!(message.ends_with(&format!(r#"],"cursor":"{cursor}"}}"#)));
+        }
     }
 
     #[test]

@@ -68,6 +68,13 @@ impl EventId {
         EventId(bytes)
     }
 
+    /// The partition of a message's events: what [`EventId::partition`] gives for each of them.
+    /// `message` is what was given to [`EventId::of_content`].
+    #[must_use]
+    pub fn partition_of(message: &[&[u8]]) -> String {
+        BASE32.encode(&digest(message)[..PARTITION_BYTES])
+    }
+
     /// The key under which a message's events stand together.
     #[must_use]
     pub fn partition(&self) -> String {
@@ -211,6 +218,7 @@ mod tests {
         let (early, late) = (id("m", 5, "zzz", 0), id("m", 6, "aaa", 0));
         assert_eq!(early.partition(), late.partition());
         assert!(early.sort() < late.sort());
+        assert_eq!(EventId::partition_of(&[b"m"]), early.partition());
     }
 
     #[test]

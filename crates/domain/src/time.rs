@@ -20,6 +20,42 @@ impl Millis {
         Millis(u64::from(secs) * 1_000)
     }
 
+    /// Reads an RFC 3339 time, such as `2026-11-22T01:02:03.5+01:00`; none when it is not one. What
+    /// is before 1970 or after [`Millis::MAX`] is taken for those, and digits after the third of a
+    /// fraction are dropped.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Millis> {
+        // jiff takes more forms than RFC 3339 has: a space for the `T`, seconds in an offset, …
+        let (time, rest) = text.split_at_checked(19)?;
+        let has_form = time.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            10 => byte.eq_ignore_ascii_case(&b'T'),
+            13 | 16 => byte == b':',
+            _ => byte.is_ascii_digit(),
+        });
+        let offset = match rest.strip_prefix('.') {
+            Some(fraction) => {
+                let offset = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+                // Nine digits are what jiff reads.
+                let digits = fraction.len() - offset.len();
+                (1..=9).contains(&digits).then_some(offset)?
+            }
+            None => rest,
+        };
+        let is_offset = match offset.as_bytes() {
+            [b'Z' | b'z'] => true,
+            [b'+' | b'-', h1, h2, b':', m1, m2] => {
+                [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit())
+            }
+            _ => false,
+        };
+        if !has_form || !is_offset {
+            return None;
+        }
+        let ms = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();
+        Some(Millis(u64::try_from(ms).unwrap_or(0)).min(Self::MAX))
+    }
+
     /// Whole seconds since 1970, rounded down.
     #[must_use]
     pub fn as_secs(self) -> u64 {
@@ -114,6 +150,40 @@ mod tests {
         );
         assert_eq!(Millis(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(Millis(u64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
+    }
+
+    #[test]
+    fn an_rfc_3339_time_is_read_and_nothing_else() {
+        let read = Millis::from_rfc3339;
+        let at = Millis(1_795_300_002_120);
+        for text in [
+            "2026-11-21T22:26:42.12Z",
+            "2026-11-21t22:26:42.120999999z",
+            "2026-11-21T23:26:42.120+01:00",
+            "2026-11-21T17:56:42.12-04:30",
+        ] {
+            assert_eq!(read(text), Some(at), "{text}");
+        }
+        assert_eq!(read(&at.to_string()), Some(at));
+        assert_eq!(read("1969-12-31T23:59:59Z"), Some(Millis(0)));
+        assert_eq!(read("0001-01-01T00:00:00Z"), Some(Millis(0)));
+        assert_eq!(read("9999-12-31T23:59:59Z"), Some(Millis::MAX));
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21T22:26:42",
+            "2026-11-21 22:26:42Z",
+            "2026-11-21T22:26Z",
+            "2026-11-21T22:26:42.Z",
+            "2026-11-21T22:26:42+01",
+            "2026-11-21T22:26:42+0100",
+            "2026-11-21T22:26:42Z[UTC]",
+            "2026-13-21T22:26:42Z",
+            "2026-11-21T22:26:42Zü",
+            "１２３４５６７８９",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

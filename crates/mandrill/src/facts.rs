@@ -98,13 +98,20 @@ impl fmt::Debug for Facts<'_> {
     }
 }
 
+/// What the events of the message with this id have in common: what [`Facts::message_key`] gives
+/// for each of them.
+#[must_use]
+pub fn message_key(id: &str) -> [&[u8]; 2] {
+    [b"message", id.as_bytes()]
+}
+
 impl Facts<'_> {
     /// What the events of one message have in common: the message's id; of a sync event the
     /// address; else the whole text. The parts are meant to be hashed, each with its length; the
     /// first says which of the three it is.
     pub fn message_key(&self) -> [&[u8]; 2] {
         let (tag, part) = match (&self.message_id, &self.recipient) {
-            (Some(id), _) => ("message", &**id),
+            (Some(id), _) => return message_key(id),
             (None, Some(address)) if self.is_sync => ("address", &**address),
             _ => ("text", self.text),
         };

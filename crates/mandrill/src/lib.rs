@@ -15,6 +15,6 @@ mod salvage;
 pub mod signature;
 
 pub use batch::{NotABatch, RawEvent, split};
-pub use facts::{Facts, KINDS, UNKNOWN};
+pub use facts::{Facts, KINDS, UNKNOWN, message_key};
 pub use form::{BATCH_FIELD, Form};
 pub use signature::{SignatureError, WebhookKey, is_creation_check, secrets_match, sign, verify};

@@ -6,6 +6,7 @@ use std::error::Error;
 use ::http::{Response, StatusCode, header};
 use aws_lambda_events::apigw::ApiGatewayProxyResponse;
 use aws_lambda_events::encodings::Body;
+use domain::PrivateField;
 use serde::Serialize;
 
 use crate::telemetry::Chain;
@@ -76,10 +77,17 @@ impl HttpError {
         serde_json::to_string(&envelope).unwrap_or_default()
     }
 
-    /// The answer of an HTTP function.
+    /// The answer of an HTTP function. One that asks for a token says so. (RFC 6750, section 3.)
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
-        json(self.status, self.body())
+        let mut response = json(self.status, self.body());
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = header::HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        response
     }
 
     /// The answer of a function behind a WebSocket route. The gateway shows a client of
@@ -89,6 +97,12 @@ impl HttpError {
         let mut response = websocket(self.status);
         response.body = Some(Body::Text(self.body()));
         response
+    }
+}
+
+impl From<PrivateField> for HttpError {
+    fn from(error: PrivateField) -> HttpError {
+        HttpError::new(StatusCode::FORBIDDEN, "forbidden", error.to_string())
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a Lambda function needs around its own work: configuration, AWS clients, the secret,
-//! telemetry, metrics, HTTP errors, and the connections of the WebSocket API.
+//! telemetry, metrics, HTTP errors, tokens, and the connections of the WebSocket API.
 //!
 //! Nothing here knows what an event is.
 
@@ -15,9 +15,11 @@ pub mod rate;
 pub mod secret;
 pub mod stream;
 pub mod telemetry;
+pub mod tokens;
 pub mod websocket;
 
 pub use clients::Aws;
 pub use config::{ConfigError, Lookup};
 pub use metrics::Metrics;
 pub use permissions::{Permission, Resource};
+pub use tokens::Tokens;

@@ -18,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::{config, metrics};
 
 /// Our own crates, which know what must not be logged.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "api",
     "connect",
     "disconnect",
@@ -28,6 +28,7 @@ const OWN: [&str; 10] = [
     "platform",
     "push",
     "store",
+    "tail",
     "webhook",
 ];
 

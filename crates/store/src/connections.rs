@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::Millis;
+use domain::{Millis, Rights, Scope, Scopes};
 use futures::future::try_join_all;
 
 use crate::error::{StoreError, classify, is_condition_failure};
@@ -22,6 +22,9 @@ mod attribute {
     pub(super) const WITH_DATA: &str = "with_data";
     pub(super) const SUBSCRIBED: &str = "subscribed";
     pub(super) const CONNECTED_AT: &str = "connected_at";
+    pub(super) const RIGHTS_FILTER: &str = "rights_filter";
+    pub(super) const RIGHTS_MASK: &str = "rights_mask";
+    pub(super) const RIGHTS_UNTIL: &str = "rights_until";
     pub(super) const MISSED_SINCE: &str = "missed_since";
     pub(super) const EXPIRES_AT: &str = "expires_at";
 }
@@ -31,7 +34,9 @@ mod attribute {
 pub struct Connection {
     /// API Gateway's id.
     pub id: String,
-    /// The text of its filter.
+    /// What its ticket lets it see.
+    pub rights: Rights,
+    /// The text of its own filter, which is ANDed with that of its rights.
     pub filter: String,
     /// Whether it wants `data` with live events.
     pub with_data: bool,
@@ -48,6 +53,7 @@ impl Connection {
     fn from_item(item: &Item) -> Option<Connection> {
         Some(Connection {
             id: text(item, "sk")?.to_owned(),
+            rights: rights(item)?,
             filter: text(item, attribute::FILTER)?.to_owned(),
             with_data: flag(item, attribute::WITH_DATA)?,
             subscribed: flag(item, attribute::SUBSCRIBED)?,
@@ -55,6 +61,16 @@ impl Connection {
             missed_since: time(item, attribute::MISSED_SINCE),
         })
     }
+}
+
+/// Rights that cannot be read give none: a row without them is as good as no row.
+fn rights(item: &Item) -> Option<Rights> {
+    Some(Rights {
+        scopes: Scopes::of(&[Scope::Read]),
+        filter: text(item, attribute::RIGHTS_FILTER)?.parse().ok()?,
+        mask: flag(item, attribute::RIGHTS_MASK)?,
+        until: time(item, attribute::RIGHTS_UNTIL)?,
+    })
 }
 
 fn text<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
@@ -108,18 +124,29 @@ impl ConnectionRegister {
         let _ = call.send().await;
     }
 
-    /// Stores a connection that is about to open, with the text of its filter.
+    /// Stores a connection that is about to open, with what it may see and the text of its own
+    /// filter.
     ///
     /// # Errors
     /// When DynamoDB does not take it.
     pub async fn register(
         &self,
         connection_id: &str,
+        rights: &Rights,
         filter: String,
         now: Millis,
     ) -> Result<(), StoreError> {
         let mut item = key(connection_id);
-        item.insert("v".to_owned(), number(1));
+        item.insert("v".to_owned(), number(2));
+        item.insert(
+            attribute::RIGHTS_FILTER.to_owned(),
+            AttributeValue::S(rights.filter.to_string()),
+        );
+        item.insert(
+            attribute::RIGHTS_MASK.to_owned(),
+            AttributeValue::Bool(rights.mask),
+        );
+        item.insert(attribute::RIGHTS_UNTIL.to_owned(), number(rights.until.0));
         item.insert(attribute::FILTER.to_owned(), AttributeValue::S(filter));
         item.insert(attribute::WITH_DATA.to_owned(), AttributeValue::Bool(false));
         item.insert(attribute::SUBSCRIBED.to_owned(), AttributeValue::Bool(true));

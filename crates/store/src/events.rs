@@ -240,9 +240,9 @@ impl EventWriter {
 /// Events as the items, and the objects, that they are stored as.
 #[derive(Debug)]
 pub struct Prepared {
-    puts: Vec<(EventId, Item)>,
+    pub(crate) puts: Vec<(EventId, Item)>,
     /// Keys and contents.
-    objects: Vec<(String, Vec<u8>)>,
+    pub(crate) objects: Vec<(String, Vec<u8>)>,
 }
 
 /// Encodes and compresses events, which is all that storing them costs apart from the calls.

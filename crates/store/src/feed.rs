@@ -108,7 +108,7 @@ impl FeedReader {
     }
 
     /// Gets the events at these positions, in their order, without those that are gone.
-    async fn events(
+    pub(crate) async fn events(
         &self,
         positions: &[Position],
         now: Millis,
@@ -152,6 +152,8 @@ pub struct FeedScan<'r> {
     last_day: Day,
     /// How many days are read together.
     days: u64,
+    /// Nothing stored before it is wanted; for reading backwards.
+    oldest: Millis,
     /// The last position that was answered.
     last: Option<Position>,
     lanes: Vec<Lane>,
@@ -190,11 +192,22 @@ impl<'r> FeedScan<'r> {
             next_day: Some(day),
             last_day,
             days: 1,
+            oldest: Millis(0),
             last: None,
             lanes: Vec::new(),
         };
         scan.turn();
         scan
+    }
+
+    /// Ends a walk backwards at what was stored at `oldest` or later.
+    #[must_use]
+    pub fn down_to(mut self, oldest: Millis) -> Self {
+        let day = oldest.day();
+        self.oldest = oldest;
+        self.last_day = self.last_day.max(day);
+        self.next_day = self.next_day.filter(|next| *next >= day);
+        self
     }
 
     /// The next events, at most `limit`, and none at the end. Events that are gone are left out,
@@ -217,7 +230,8 @@ impl<'r> FeedScan<'r> {
         )))
     }
 
-    async fn positions(&mut self, limit: usize) -> Result<Vec<Position>, StoreError> {
+    /// The next positions, at most `limit`, and none at the end.
+    pub(crate) async fn positions(&mut self, limit: usize) -> Result<Vec<Position>, StoreError> {
         let mut positions = Vec::with_capacity(limit);
         while positions.len() < limit {
             self.fill(limit - positions.len()).await?;
@@ -225,6 +239,11 @@ impl<'r> FeedScan<'r> {
                 // Nobody writes an item whose place is another's; one that is there all the same must
                 // not make a call name a key twice.
                 Some(position) if self.last == Some(position) => {}
+                Some(position) if position.received_at < self.oldest => {
+                    self.next_day = None;
+                    self.lanes.clear();
+                    break;
+                }
                 Some(position) => {
                     self.days = 1;
                     self.last = Some(position);

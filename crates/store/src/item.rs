@@ -38,6 +38,8 @@ pub(crate) mod attribute {
     pub(crate) const BODY: &str = "body";
     pub(crate) const OBJECT: &str = "object";
     pub(crate) const EXPIRES_AT: &str = "expires_at";
+    /// Of a claim: the SHA-256 of the request.
+    pub(crate) const REQUEST: &str = "request";
 }
 
 /// Turns what an event says into the bytes that are kept.

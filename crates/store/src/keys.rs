@@ -42,6 +42,11 @@ pub(crate) fn object(id: EventId) -> String {
     format!("oversized/{id}")
 }
 
+/// The partition, of one item only, of a claim to store an event once. No event's has this form.
+pub(crate) fn claim(id: EventId) -> String {
+    format!("key#{}", id.key())
+}
+
 /// The partition of a connection.
 pub(crate) fn connection_shard(connection_id: &str) -> String {
     let digest = Sha256::digest(connection_id.as_bytes());

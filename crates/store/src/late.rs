@@ -20,6 +20,33 @@ const FROM: &str = "from";
 /// more than it must, and an outage leaves few notes.
 const GRAIN_MS: u64 = 60_000;
 
+/// Reads the notes: for who reads the feed without being connected.
+#[derive(Debug, Clone)]
+pub struct LateNotes {
+    client: Client,
+    table: String,
+}
+
+impl LateNotes {
+    /// The IAM actions that it needs on the connections table.
+    pub const ACTIONS: &'static [&'static str] = &["dynamodb:Query"];
+
+    /// On the connections table, where the notes are.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> LateNotes {
+        LateNotes { client, table }
+    }
+
+    /// From when to read for a client whose cursor is of a pushed event that was stored at `seen`;
+    /// none when nothing was late then.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn since(&self, seen: Millis) -> Result<Option<Millis>, StoreError> {
+        earliest(&self.client, &self.table, seen).await
+    }
+}
+
 /// Notes that records received since `from` are being sent only now, until `until`.
 pub(crate) async fn note(
     client: &Client,

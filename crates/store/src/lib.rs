@@ -14,7 +14,10 @@ pub mod feed;
 pub mod item;
 mod keys;
 mod late;
+mod messages;
 mod oversized;
+pub mod poll;
+mod publish;
 mod reader;
 
 pub use connections::{
@@ -23,5 +26,9 @@ pub use connections::{
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, FeedReader, FeedScan};
+pub use late::LateNotes;
+pub use messages::{MessagePage, MessageReader};
 pub use oversized::{OversizedReader, OversizedWriter};
+pub use poll::{Follow, Look, Page};
+pub use publish::{Claim, EventPublisher, Published};
 pub use reader::EventReader;

@@ -1,41 +1,56 @@
 //! One event, whole.
 
-use domain::{Event, EventId, Feed};
-use lambda_http::{Request, RequestExt};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use domain::{Event, EventId, Feed, Scope};
 use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
 
-use crate::history::{bad, unknown_parameter};
-use crate::{Deps, not_found};
+use crate::caller::{Call, holder};
+use crate::parameters::{Parameters, bad};
+use crate::routes::{Refusal, Shared, json, not_found};
+use crate::schema::{self, NotFound, Refusals};
 
 /// Lambda's answers have 6 MB ("Lambda quotas": invocation payload), a few hundred bytes of which
 /// are headers.
 const ANSWER_BYTES: usize = 6 * 1024 * 1024 - 4 * 1024;
 
-/// The text of the event with this id.
-pub(crate) async fn text(
-    deps: &Deps,
-    request_id: &str,
-    request: &Request,
-    id: &str,
-) -> Result<String, HttpError> {
-    let parameters = request.query_string_parameters_ref();
-    if let Some((name, _)) = parameters.and_then(|parameters| parameters.iter().next()) {
-        return Err(unknown_parameter(name));
-    }
-    let id: EventId = id
-        .parse()
-        .map_err(|_| bad("bad_id", "this is not an event's id".to_owned()))?;
-    let event = deps.events.get(id, clock::now()).await;
-    match event {
-        Ok(Some(event)) => Ok(answer(&event, &deps.feed)),
-        Ok(None) => Err(not_found(
-            "there is no event with this id, or it is not kept any more",
-        )),
-        Err(error @ StoreError::Corrupt(_)) => Err(HttpError::internal(request_id, &error)),
-        Err(error) => Err(HttpError::unavailable(request_id, &error)),
-    }
+/// One event, whole.
+///
+/// An event that the token's filter hides is answered like one that does not exist.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}",
+    operation_id = "get_event",
+    tag = "events",
+    params(("id" = String, Path, description = "The event's `id`", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw")),
+    responses((status = 200, description = "The event", body = schema::Event), NotFound, Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn one(
+    State(state): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let now = clock::now();
+    let holder = holder(&state, &call, Scope::Read, now).await?;
+    Parameters::read(&call.query, &[])?;
+    let id = id.ok().and_then(|Path(id)| id.parse::<EventId>().ok());
+    let id = id.ok_or_else(|| bad("bad_id", "this is not an event's id"))?;
+    let event = state
+        .events
+        .get(id, now)
+        .await
+        .map_err(|error| match error {
+            StoreError::Corrupt(_) => HttpError::internal(&call.request_id, &error),
+            _ => HttpError::unavailable(&call.request_id, &error),
+        })?;
+    let event = event
+        .filter(|event| holder.rights.sees(&event.content))
+        .ok_or_else(|| not_found("there is no event with this id, or it is not kept any more"))?;
+    Ok(json(answer(&holder.rights.show(&event), &state.feed)))
 }
 
 /// The event as JSON, without `data` if Lambda would not let it through.

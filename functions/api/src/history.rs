@@ -1,126 +1,151 @@
-//! Pages of events, newest first.
+//! Pages of events, newest first or from a cursor on.
 
-use domain::{Millis, Position};
-use http::StatusCode;
-use lambda_http::{Request, RequestExt};
+use axum::extract::State;
+use axum::response::Response;
+use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, Rights, Scope};
 use platform::clock;
 use platform::http::HttpError;
-use store::StoreError;
+use store::{Look, StoreError};
 
-use crate::Deps;
+use crate::caller::{Call, holder};
+use crate::page::Page;
+use crate::parameters::{Parameters, bad};
+use crate::routes::{Refusal, Shared, json};
+use crate::schema::{Refusals, Timeline};
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 1_000;
-/// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes. An event that
-/// is larger by itself, or too large for its item, is in it without `data`: read by its id it is
-/// whole, and a page costs the same whatever is in it.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
-/// How many events are read at once.
-const CHUNK: usize = 100;
-
+const PARAMETERS: [&str; 6] = ["after", "before", "filter", "from", "limit", "to"];
 /// What is asked for.
-pub(crate) struct Query {
+#[derive(Debug)]
+struct Query {
+    filter: Filter,
     limit: usize,
-    before: Position,
+    way: Way,
     now: Millis,
 }
 
+#[derive(Debug)]
+enum Way {
+    /// Newest first, from before a position back to a time.
+    Back { before: Position, oldest: Millis },
+    /// Oldest first, from a cursor on.
+    On(Cursor),
+}
+
 impl Query {
-    pub(crate) fn read(deps: &Deps, request: &Request) -> Result<Query, HttpError> {
-        let now = clock::now();
-        let mut query = Query {
-            limit: DEFAULT_LIMIT,
-            before: Position::start_of(Millis::MAX),
-            now,
-        };
-        let parameters = request.query_string_parameters_ref();
-        for (name, value) in parameters
-            .into_iter()
-            .flat_map(|parameters| parameters.iter())
-        {
-            match name {
-                "limit" => query.limit = limit(value)?,
-                "before" => {
-                    let cursor = deps.feed.decode(value);
-                    query.before = cursor
-                        .map_err(|error| bad("bad_cursor", format!("before: {error}")))?
-                        .position;
+    fn read(state: &crate::State, call: &Call, now: Millis) -> Result<Query, HttpError> {
+        let parameters = Parameters::read(&call.query, &PARAMETERS)
+            .map_err(|error| long_poll_is_elsewhere(state, call, error))?;
+        let before = parameters.cursor("before", &state.feed)?;
+        let after = parameters.cursor("after", &state.feed)?;
+        let (from, to) = (parameters.time("from")?, parameters.time("to")?);
+        let way = match after {
+            None => {
+                let before = before.map(|cursor| cursor.position);
+                let to = to.map(Position::start_of);
+                let newest = Position::start_of(Millis::MAX);
+                Way::Back {
+                    before: before.unwrap_or(newest).min(to.unwrap_or(newest)),
+                    oldest: from.unwrap_or(Millis(0)),
                 }
-                _ => return Err(unknown_parameter(name)),
             }
-        }
-        Ok(query)
-    }
-}
-
-fn limit(value: &str) -> Result<usize, HttpError> {
-    value
-        .parse()
-        .ok()
-        .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-        .ok_or_else(|| {
-            bad(
-                "bad_limit",
-                format!("limit is a number from 1 to {MAX_LIMIT}"),
-            )
-        })
-}
-
-pub(crate) fn unknown_parameter(name: &str) -> HttpError {
-    bad(
-        "unknown_parameter",
-        format!("there is no parameter {name:?}"),
-    )
-}
-
-pub(crate) fn bad(code: &'static str, message: String) -> HttpError {
-    HttpError::new(StatusCode::BAD_REQUEST, code, message)
-}
-
-/// `{"events":[…],"next":"<cursor>"}`, `next` null on the last page.
-pub(crate) async fn page(deps: &Deps, query: &Query) -> Result<String, StoreError> {
-    let mut body = String::from(r#"{"events":["#);
-    let next = fill(deps, query, &mut body).await?;
-    body.push_str(r#"],"next":"#);
-    match next {
-        Some(last) => {
-            body.push('"');
-            body.push_str(&deps.feed.cursor_at(last));
-            body.push_str("\"}");
-        }
-        None => body.push_str("null}"),
-    }
-    Ok(body)
-}
-
-/// Writes the events of a page; answers the position of the last if there are more behind it.
-async fn fill(
-    deps: &Deps,
-    query: &Query,
-    body: &mut String,
-) -> Result<Option<Position>, StoreError> {
-    let mut scan = deps.reader.before(query.before, query.now);
-    let mut count = 0;
-    let mut last = None;
-    while count < query.limit {
-        let Some((events, looked_at)) = scan.next(CHUNK.min(query.limit - count)).await? else {
-            return Ok(None);
+            Some(cursor) => {
+                let others = ["before", "from", "to"];
+                let other = others.iter().find(|name| parameters.get(name).is_some());
+                if let Some(other) = other {
+                    let message = format!("after and {other} cannot stand together");
+                    return Err(bad("conflicting_parameters", message));
+                }
+                if cursor.is_ahead_of(now) {
+                    return Err(bad("bad_cursor", "after: the cursor is in the future"));
+                }
+                Way::On(cursor)
+            }
         };
-        for event in &events {
-            let json = event.to_json_within(&deps.feed, true, PAGE_BYTES);
-            if count > 0 && body.len() + json.len() > PAGE_BYTES {
-                return Ok(last);
-            }
-            if count > 0 {
-                body.push(',');
-            }
-            body.push_str(&json);
-            count += 1;
-            last = Some(event.position());
-        }
-        // Events that are gone are not in the page, but behind it all the same.
-        last = Some(looked_at);
+        Ok(Query {
+            filter: parameters.filter()?,
+            limit: parameters.limit()?,
+            way,
+            now,
+        })
     }
-    let is_more = scan.next(1).await?.is_some();
-    Ok(last.filter(|_| is_more))
+}
+
+/// Says where `wait` is known.
+fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -> HttpError {
+    let asks_to_wait =
+        || form_urlencoded::parse(call.query.as_bytes()).any(|(name, _)| name == "wait");
+    if error.code != "unknown_parameter" || !asks_to_wait() {
+        return error;
+    }
+    let message = match &state.tail_url {
+        Some(url) => {
+            format!("there is no parameter \"wait\" here: long poll is at {url}/v1/events")
+        }
+        None => "there is no parameter \"wait\": this deployment is without long poll".to_owned(),
+    };
+    bad(error.code, message)
+}
+
+/// Events, newest first; with `after`, what was stored after a cursor, oldest first.
+///
+/// A page has at most `limit` events and 2 MB. With a filter it looks at 10,000 events, or for 10 s,
+/// and may be short, or even empty, though `more` is true: go on at `next`.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    operation_id = "list_events",
+    tag = "events",
+    params(
+        ("filter" = Option<String>, Query, description = "Only events that pass this filter", max_length = 2048, example = "type:open,click"),
+        ("before" = Option<String>, Query, description = "Only what was stored before this cursor: the `next` of the page before, or the `cursor` of any event"),
+        ("after" = Option<String>, Query, description = "What was stored after this cursor, oldest first; without `before`, `from` and `to`"),
+        ("from" = Option<String>, Query, format = DateTime, description = "Only what was received at this time or later"),
+        ("to" = Option<String>, Query, format = DateTime, description = "Only what was received before this time"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most events of the page; 50 when absent"),
+    ),
+    responses((status = 200, description = "A page", body = Timeline), Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
+    let now = clock::now();
+    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let mut query = Query::read(&state, &call, now)?;
+    query.filter = holder
+        .rights
+        .narrow(&query.filter)
+        .map_err(HttpError::from)?;
+    let page = page(&state, &holder.rights, query)
+        .await
+        .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
+    Ok(json(page))
+}
+
+async fn page(state: &crate::State, rights: &Rights, query: Query) -> Result<String, StoreError> {
+    let mut page = Page::new(&state.feed, rights, query.filter, query.limit);
+    match query.way {
+        Way::Back { before, oldest } => {
+            let mut scan = state.reader.before(before, query.now).down_to(oldest);
+            let walked = page.fill(&mut scan).await?;
+            let next = walked.last.filter(|_| walked.more);
+            let next = next.map(|last| state.feed.cursor_at(last));
+            Ok(page.finish(next.as_deref(), walked.more, None))
+        }
+        Way::On(cursor) => {
+            let late_since = match cursor.kind {
+                // Such a cursor may be of an event that was pushed while others were late.
+                CursorKind::Seen | CursorKind::Replayed { .. } => {
+                    state.late.since(cursor.position.received_at).await?
+                }
+                CursorKind::Polled { .. } => None,
+            };
+            let look = |event: &Event<'_>| match page.add(event) {
+                true => Look::Next,
+                false => Look::Stop,
+            };
+            let read = state.reader.poll(cursor, late_since, query.now, look);
+            let read = read.await?;
+            let next = state.feed.encode(read.next);
+            Ok(page.finish(Some(&next), read.more, Some(read.recovered)))
+        }
+    }
 }

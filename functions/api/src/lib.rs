@@ -1,67 +1,120 @@
-//! Woken by the HTTP API's other routes. Answers the newest events, or one of them, to who has the
-//! token.
+//! Woken by the HTTP API's routes, but for the webhook's. Answers events to who may see them, and
+//! stores those that are published.
 
+mod answer;
+mod body;
+mod caller;
+mod cors;
+mod docs;
 mod event;
 mod history;
+mod messages;
+mod page;
+mod parameters;
+mod payload;
+mod publish;
+mod routes;
+mod schema;
+mod tickets;
+mod types;
 
-use domain::{Feed, Redacted};
-use http::{StatusCode, header};
-use lambda_http::{Body, Error, Request, RequestExt, Response};
-use platform::http::{HttpError, json};
-use platform::secret::Secret;
+use std::sync::Arc;
+
+use axum::Router;
+use domain::Feed;
+use lambda_runtime::{Error, LambdaEvent};
+use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
-use serde::Deserialize;
-use store::{EventReader, FeedReader, OversizedReader};
+use store::{
+    EventPublisher, EventReader, FeedReader, LateNotes, MessageReader, OversizedReader,
+    OversizedWriter,
+};
+use tower_service::Service;
+
+pub use answer::Answer;
+pub use payload::Payload;
+
+use crate::cors::Origins;
 
 /// What the function works with.
 #[derive(Debug)]
 pub struct Deps {
-    reader: FeedReader,
-    events: EventReader,
-    feed: Feed,
-    secret: Secret<Settings>,
+    state: Arc<State>,
+    router: Router,
+    origins: Origins,
 }
 
-/// What the function needs of the secret.
-#[derive(Debug, Deserialize)]
-struct Settings {
-    token: Redacted<String>,
+/// What the routes work with.
+#[derive(Debug)]
+struct State {
+    reader: FeedReader,
+    events: EventReader,
+    messages: MessageReader,
+    publisher: EventPublisher,
+    late: LateNotes,
+    feed: Feed,
+    tokens: Tokens,
+    /// The address that browsers connect to.
+    websocket_url: String,
+    /// The address of long poll and Server-Sent Events, unless the deployment is without them.
+    tail_url: Option<String>,
 }
 
 impl Deps {
-    /// Reads `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `OVERSIZED_BUCKET`, `FEED_ID` and
-    /// `SECRET_ID`.
+    /// Reads `CONNECTIONS_TABLE`, `CORS_ORIGINS`, `EVENTS_TABLE`, `FEED_ID`, `FEED_SHARDS`, `OVERSIZED_BUCKET`,
+    /// `RETENTION_DAYS`, `SECRET_ID`, `TAIL_URL` and `WEBSOCKET_URL`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
     pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
-        let table = config::required(lookup, "EVENTS_TABLE")?;
-        let retention_days = config::required_parsed(lookup, "RETENTION_DAYS")?;
-        let bucket = config::required(lookup, "OVERSIZED_BUCKET")?;
+        let state = Arc::new(State::new(aws, lookup)?);
         Ok(Deps {
-            reader: FeedReader::new(
-                aws.dynamodb(),
-                table.clone(),
-                config::required_parsed(lookup, "FEED_SHARDS")?,
-                retention_days,
-            ),
-            events: EventReader::new(
-                aws.dynamodb(),
-                table,
-                retention_days,
-                OversizedReader::new(aws.s3(), bucket),
-            ),
-            feed: Feed::new(config::required(lookup, "FEED_ID")?),
-            secret: Secret::new(aws.secrets_manager(), lookup)?,
+            router: routes::router(state.clone()),
+            state,
+            origins: Origins::read(lookup)?,
         })
     }
 
     /// Reads what init can read, and opens connections to AWS.
     pub async fn open(&self) {
         init::within_limit(async {
-            let _ = tokio::join!(self.secret.get(), self.reader.open());
+            let _ = tokio::join!(self.state.tokens.open(), self.state.reader.open());
         })
         .await;
+    }
+}
+
+impl State {
+    fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<State, ConfigError> {
+        let table = config::required(lookup, "EVENTS_TABLE")?;
+        let feed_shards = config::required_parsed(lookup, "FEED_SHARDS")?;
+        let retention_days = config::required_parsed(lookup, "RETENTION_DAYS")?;
+        let bucket = config::required(lookup, "OVERSIZED_BUCKET")?;
+        Ok(State {
+            reader: FeedReader::new(aws.dynamodb(), table.clone(), feed_shards, retention_days),
+            events: EventReader::new(
+                aws.dynamodb(),
+                table.clone(),
+                retention_days,
+                OversizedReader::new(aws.s3(), bucket.clone()),
+            ),
+            messages: MessageReader::new(aws.dynamodb(), table.clone(), retention_days),
+            publisher: EventPublisher::new(
+                aws.dynamodb(),
+                table,
+                feed_shards,
+                retention_days,
+                OversizedWriter::new(aws.s3(), bucket),
+            ),
+            late: LateNotes::new(
+                aws.dynamodb(),
+                config::required(lookup, "CONNECTIONS_TABLE")?,
+            ),
+            feed: Feed::new(config::required(lookup, "FEED_ID")?),
+            tokens: Tokens::new(aws, lookup)?,
+            websocket_url: config::required(lookup, "WEBSOCKET_URL")?,
+            tail_url: config::optional(lookup, "TAIL_URL"),
+        })
     }
 }
 
@@ -71,10 +124,14 @@ pub fn permissions() -> Vec<Permission> {
     vec![
         Permission::new(Resource::EventsTable, FeedReader::TABLE_ACTIONS),
         Permission::new(Resource::EventsTable, EventReader::ACTIONS),
+        Permission::new(Resource::EventsTable, MessageReader::ACTIONS),
+        Permission::new(Resource::EventsTable, EventPublisher::ACTIONS),
         Permission::new(Resource::OversizedObjects, OversizedReader::ACTIONS),
+        Permission::new(Resource::OversizedObjects, OversizedWriter::ACTIONS),
         Permission::new(Resource::OversizedBucket, OversizedReader::BUCKET_ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
-        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+        Permission::new(Resource::ConnectionsTable, LateNotes::ACTIONS),
+        Permission::new(Resource::Secret, Tokens::ACTIONS),
     ]
 }
 
@@ -82,79 +139,25 @@ pub fn permissions() -> Vec<Permission> {
 ///
 /// # Errors
 /// None: the answer says what failed.
-pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Error> {
-    let request_id = request
-        .lambda_context_ref()
-        .map(|context| context.request_id.clone())
-        .unwrap_or_default();
-    let answer = match request.raw_http_path() {
-        "/healthz" => Ok(json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
-        "/v1/events" => list(deps, &request_id, &request).await,
-        path => match path.strip_prefix("/v1/events/") {
-            Some(id) => one(deps, &request_id, &request, id).await,
-            None => Err(not_found("there is nothing at this path")),
+pub async fn handle(deps: &Deps, event: LambdaEvent<Payload>) -> Result<Answer, Error> {
+    let request_id = event.context.request_id;
+    let asked = payload::Asked::of(&event.payload);
+    let cors = deps.origins.headers(&asked.headers);
+    let response = match payload::request(event.payload, &request_id, &asked) {
+        // A router is always ready.
+        Ok(request) => match deps.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         },
+        Err(error) => routes::refusal(error),
     };
-    Ok(answer.unwrap_or_else(HttpError::into_response))
-}
-
-fn not_found(message: &'static str) -> HttpError {
-    HttpError::new(StatusCode::NOT_FOUND, "not_found", message)
-}
-
-async fn one(
-    deps: &Deps,
-    request_id: &str,
-    request: &Request,
-    id: &str,
-) -> Result<Response<Body>, HttpError> {
-    authorize(deps, request_id, request).await?;
-    let text = event::text(deps, request_id, request, id).await?;
+    let answer = answer::of(response, &asked, cors).await?;
     tracing::info!(
         request.id = request_id,
-        http.status = 200,
-        body_bytes = text.len(),
-        "An event was answered."
+        http.method = asked.method,
+        http.status = answer.status_code,
+        body_bytes = answer.body.len(),
+        "A request was answered."
     );
-    Ok(json(StatusCode::OK, text))
-}
-
-async fn list(
-    deps: &Deps,
-    request_id: &str,
-    request: &Request,
-) -> Result<Response<Body>, HttpError> {
-    authorize(deps, request_id, request).await?;
-    let query = history::Query::read(deps, request)?;
-    let page = history::page(deps, &query)
-        .await
-        .map_err(|error| HttpError::unavailable(request_id, &error))?;
-    tracing::info!(
-        request.id = request_id,
-        http.status = 200,
-        body_bytes = page.len(),
-        "A page of events was answered."
-    );
-    Ok(json(StatusCode::OK, page))
-}
-
-async fn authorize(deps: &Deps, request_id: &str, request: &Request) -> Result<(), HttpError> {
-    let header = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(|| unauthorized("a bearer token is missing"))?;
-    deps.secret
-        .find(|settings| mandrill::secrets_match(&settings.token, token).then_some(()))
-        .await
-        .map_err(|error| HttpError::unavailable(request_id, &error))?
-        .ok_or_else(|| unauthorized("the token is not valid"))
-}
-
-fn unauthorized(message: &'static str) -> HttpError {
-    HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    Ok(answer)
 }

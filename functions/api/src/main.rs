@@ -3,7 +3,7 @@
 // The SDK's calls are deeply nested futures.
 #![recursion_limit = "256"]
 
-use lambda_http::{Error, Request, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use platform::{Aws, clients, config, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,5 +12,8 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
     let deps = api::Deps::new(&aws, &config::process)?;
     deps.open().await;
-    run(service_fn(|request: Request| api::handle(&deps, request))).await
+    run(service_fn(|event: LambdaEvent<_>| {
+        api::handle(&deps, event)
+    }))
+    .await
 }

@@ -1,34 +1,26 @@
 //! Woken by a WebSocket's `$connect`, before the connection is open. Checks the ticket and the
-//! filter, and stores the connection, or refuses it.
+//! filter, and stores the connection with the ticket's rights, or refuses it.
 //!
 //! Nothing can be sent from here: API Gateway answers 410 until this function has answered. The
 //! client asks for what it missed with its first message.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use domain::{Filter, Redacted};
+use domain::Filter;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderValue, StatusCode};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
-use platform::secret::Secret;
 use platform::{
-    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
+    Aws, ConfigError, Lookup, Metrics, Permission, Resource, Tokens, clock, config, init, metrics,
 };
-use serde::Deserialize;
 use store::ConnectionRegister;
 
 /// What the function works with.
 #[derive(Debug)]
 pub struct Deps {
     connections: ConnectionRegister,
-    secret: Secret<Settings>,
+    tokens: Tokens,
     metrics: Metrics,
-}
-
-/// What the function needs of the secret.
-#[derive(Debug, Deserialize)]
-struct Settings {
-    token: Redacted<String>,
 }
 
 impl Deps {
@@ -40,7 +32,7 @@ impl Deps {
         let table = config::required(lookup, "CONNECTIONS_TABLE")?;
         Ok(Deps {
             connections: ConnectionRegister::new(aws.dynamodb(), table),
-            secret: Secret::new(aws.secrets_manager(), lookup)?,
+            tokens: Tokens::new(aws, lookup)?,
             metrics: Metrics::new(lookup)?,
         })
     }
@@ -48,7 +40,7 @@ impl Deps {
     /// Reads what init can read, and opens connections to AWS.
     pub async fn open(&self) {
         init::within_limit(async {
-            let _ = tokio::join!(self.secret.get(), self.connections.open());
+            let _ = tokio::join!(self.tokens.open(), self.connections.open());
         })
         .await;
     }
@@ -59,11 +51,11 @@ impl Deps {
 pub fn permissions() -> Vec<Permission> {
     vec![
         Permission::new(Resource::ConnectionsTable, ConnectionRegister::ACTIONS),
-        Permission::new(Resource::Secret, Secret::<Settings>::ACTIONS),
+        Permission::new(Resource::Secret, Tokens::ACTIONS),
     ]
 }
 
-/// Lets the connection in (200) or refuses it (400, 401).
+/// Lets the connection in (200) or refuses it (400, 401, 403).
 ///
 /// # Errors
 /// None: the answer says what failed.
@@ -101,7 +93,8 @@ async fn admit(
     let ticket = parameters
         .first("ticket")
         .ok_or_else(|| unauthorized("a ticket is missing"))?;
-    check_ticket(deps, request_id, ticket).await?;
+    let now = clock::now();
+    let rights = deps.tokens.ticket(ticket, now, request_id).await?.rights;
     let filter: Filter = parameters
         .first("filter")
         .unwrap_or_default()
@@ -109,8 +102,10 @@ async fn admit(
         .map_err(|error: domain::FilterError| {
             HttpError::new(StatusCode::BAD_REQUEST, "bad_filter", error.to_string())
         })?;
+    // Whether they may ask for it: the row keeps both filters, as the rights never change.
+    rights.narrow(&filter)?;
     deps.connections
-        .register(id, filter.to_string(), clock::now())
+        .register(id, &rights, filter.to_string(), now)
         .await
         .map_err(|error| HttpError::unavailable(request_id, &error))?;
     tracing::info!(
@@ -119,14 +114,6 @@ async fn admit(
         "A connection was accepted."
     );
     Ok(())
-}
-
-async fn check_ticket(deps: &Deps, request_id: &str, ticket: &str) -> Result<(), HttpError> {
-    deps.secret
-        .find(|settings| mandrill::secrets_match(&settings.token, ticket).then_some(()))
-        .await
-        .map_err(|error| HttpError::unavailable(request_id, &error))?
-        .ok_or_else(|| unauthorized("the ticket is not valid"))
 }
 
 fn unauthorized(message: &'static str) -> HttpError {

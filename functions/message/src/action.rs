@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{CursorError, FilterError};
+use domain::{CursorError, FilterError, PrivateField};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -60,6 +60,10 @@ impl Bad {
 
     pub(crate) fn filter(error: FilterError) -> Bad {
         Bad::new("bad_filter", error.to_string())
+    }
+
+    pub(crate) fn forbidden(error: PrivateField) -> Bad {
+        Bad::new("forbidden", error.to_string())
     }
 
     pub(crate) fn cursor(error: CursorError) -> Bad {

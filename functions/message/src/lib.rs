@@ -179,6 +179,11 @@ async fn act(client: &Client<'_>, action: Result<Action, Bad>) -> Result<Option<
         client.connections.close(client.id).await;
         return Err(Failure::Gone);
     };
+    if !row.rights.hold(clock::now()) {
+        // Its next ticket has newer rights, or is refused.
+        client.connections.close(client.id).await;
+        return Err(Failure::Gone);
+    }
     match action? {
         Action::Ping => Ok(Some(ping(client, &row))),
         Action::Unsubscribe => {
@@ -186,7 +191,7 @@ async fn act(client: &Client<'_>, action: Result<Action, Bad>) -> Result<Option<
             Ok(Some(Answer::Unsubscribed))
         }
         Action::Subscribe { filter, with_data } => {
-            subscribe(client, &filter, with_data).await.map(Some)
+            subscribe(client, &row, &filter, with_data).await.map(Some)
         }
         Action::Resume(from) => resume::resume(client, &row, from).await.map(Some),
     }
@@ -202,8 +207,14 @@ fn ping(client: &Client<'_>, row: &Connection) -> Answer {
     }
 }
 
-async fn subscribe(client: &Client<'_>, filter: &str, with_data: bool) -> Result<Answer, Failure> {
+async fn subscribe(
+    client: &Client<'_>,
+    row: &Connection,
+    filter: &str,
+    with_data: bool,
+) -> Result<Answer, Failure> {
     let filter: Filter = filter.parse().map_err(Bad::filter)?;
+    row.rights.narrow(&filter).map_err(Bad::forbidden)?;
     let filter = filter.to_string();
     client
         .deps

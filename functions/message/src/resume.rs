@@ -32,10 +32,11 @@ pub(crate) async fn resume(
     row: &Connection,
     from: From,
 ) -> Result<Answer, Failure> {
+    let own: Filter = row.filter.parse().map_err(Bad::filter)?;
     let replay = Replay {
         client,
         row,
-        filter: row.filter.parse().map_err(Bad::filter)?,
+        filter: row.rights.narrow(&own).map_err(Bad::forbidden)?,
         now: clock::now(),
     };
     match from {
@@ -54,6 +55,7 @@ pub(crate) async fn resume(
 struct Replay<'a> {
     client: &'a Client<'a>,
     row: &'a Connection,
+    /// What the client wants of what it may see.
     filter: Filter,
     /// When it began.
     now: Millis,
@@ -63,7 +65,7 @@ impl Replay<'_> {
     async fn after(&self, seen: Cursor) -> Result<Answer, Failure> {
         let reader = &self.client.deps.reader;
         let (start, recovered) = match seen.kind {
-            CursorKind::Seen => {
+            CursorKind::Seen | CursorKind::Polled { .. } => {
                 let is_kept = seen.position.received_at >= reader.kept_since(self.now);
                 (self.start(seen.position).await?, is_kept)
             }
@@ -74,7 +76,7 @@ impl Replay<'_> {
             return Ok(self.go_on(reached, recovered));
         }
         let begun = match seen.kind {
-            CursorKind::Seen => Some(start),
+            CursorKind::Seen | CursorKind::Polled { .. } => Some(start),
             CursorKind::Replayed { .. } => None,
         };
         let reached = reached.max(seen.position);
@@ -212,8 +214,9 @@ impl Replay<'_> {
 
     fn render(&self, event: &Event<'_>) -> Rendered {
         let feed = &self.client.deps.feed;
+        let shown = self.row.rights.show(event);
         Rendered {
-            json: event.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
+            json: shown.to_json_within(feed, self.row.with_data, frame::EVENT_BYTES),
             cursor: feed.cursor_at(event.position()),
         }
     }

@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::connections::Posted;
 use platform::telemetry::Chain;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Deps;
 use crate::directory::{Form, Listener};
@@ -37,12 +37,12 @@ pub(crate) struct Sent {
 }
 
 /// Sends the events to every listener whose filter lets some of them pass. Each event is rendered
-/// once, or twice if some want `data` and others do not; the messages of each form are made once,
+/// once for all who get it alike: with `data` or without, masked or not. The messages of each form are made once,
 /// when their turn comes, and dropped when they are sent.
-pub(crate) async fn broadcast(
+pub(crate) async fn broadcast<'l>(
     deps: &Deps,
     events: &[Event<'_>],
-    listeners: &[Listener],
+    listeners: impl Iterator<Item = &'l Listener>,
     oldest: Millis,
     deadline: Instant,
 ) -> Sent {
@@ -90,8 +90,8 @@ impl Sent {
 struct Rendering<'a> {
     deps: &'a Deps,
     events: &'a [Event<'a>],
-    with_data: OnceCell<Vec<Rendered>>,
-    without_data: OnceCell<Vec<Rendered>>,
+    /// Without and with `data`, then the same masked.
+    rendered: [OnceCell<Vec<Rendered>>; 4],
 }
 
 impl<'a> Rendering<'a> {
@@ -99,18 +99,13 @@ impl<'a> Rendering<'a> {
         Rendering {
             deps,
             events,
-            with_data: OnceCell::new(),
-            without_data: OnceCell::new(),
+            rendered: Default::default(),
         }
     }
 
     fn messages(&self, form: &Form) -> Vec<String> {
-        let cell = if form.with_data {
-            &self.with_data
-        } else {
-            &self.without_data
-        };
-        let rendered = cell.get_or_init(|| self.render(form.with_data));
+        let cell = &self.rendered[usize::from(form.with_data) + 2 * usize::from(form.mask)];
+        let rendered = cell.get_or_init(|| self.render(form));
         let wanted: Vec<_> = self
             .events
             .iter()
@@ -121,13 +116,27 @@ impl<'a> Rendering<'a> {
         frame::messages(&wanted, false)
     }
 
-    fn render(&self, with_data: bool) -> Vec<Rendered> {
+    fn render(&self, form: &Form) -> Vec<Rendered> {
         let feed = &self.deps.feed;
         let render = |event: &Event<'_>| Rendered {
-            json: event.to_json_within(feed, with_data, frame::EVENT_BYTES),
+            json: event.to_json_within(feed, form.with_data, frame::EVENT_BYTES),
             cursor: feed.cursor_at(event.position()),
         };
-        self.events.iter().map(render).collect()
+        let events = self.events.iter();
+        if form.mask {
+            return events.map(|event| render(&event.masked())).collect();
+        }
+        events.map(render).collect()
+    }
+}
+
+/// Closes connections whose rights have ended. They are asked again by the next batch that reads the
+/// list, if the gateway does not do it; `$disconnect` removes their rows.
+pub(crate) async fn close(deps: &Deps, ended: &[String], deadline: Instant) {
+    let closing = futures::stream::iter(ended)
+        .for_each_concurrent(CONCURRENCY, |id| deps.connections.close(id));
+    if timeout_at(deadline, closing).await.is_err() {
+        tracing::warn!("Not every connection whose rights have ended could be closed in time.");
     }
 }
 

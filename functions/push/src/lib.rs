@@ -101,6 +101,10 @@ pub fn permissions() -> Vec<Permission> {
             Resource::Connections { method: "POST" },
             Connections::ACTIONS,
         ),
+        Permission::new(
+            Resource::Connections { method: "DELETE" },
+            Connections::ACTIONS,
+        ),
     ]
 }
 
@@ -172,17 +176,19 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
             .note_late(oldest, now.plus(NOTE_MS), keep_until)
             .await?;
     }
-    let connections = deps.directory.connections(&deps.list, now).await?;
-    let sent = broadcast::broadcast(deps, &batch.events, &connections, oldest, deadline).await;
+    let known = deps.directory.connections(&deps.list, now).await?;
+    let listeners = known.listeners.iter().filter(|who| now < who.until);
+    let sent = broadcast::broadcast(deps, &batch.events, listeners, oldest, deadline).await;
     // Who lost its connection, and the mark with it, comes back with a cursor from the time until
     // which it got other events.
-    let now = clock::now();
-    if sent.given_up > 0 && now.plus(LISTED_MS) > oldest.plus(LOOK_BACK_MS) {
-        let keep_until = now.plus(deps.retention_ms);
+    let ended = clock::now();
+    if sent.given_up > 0 && ended.plus(LISTED_MS) > oldest.plus(LOOK_BACK_MS) {
+        let keep_until = ended.plus(deps.retention_ms);
         deps.list
-            .note_late(oldest, now.plus(NOTE_MS), keep_until)
+            .note_late(oldest, ended.plus(NOTE_MS), keep_until)
             .await?;
     }
+    broadcast::close(deps, &known.ended, deadline).await;
     // Nobody else would ever tell them.
     if sent.unmarked > 0 {
         return Err(Failure::Unmarked(sent));

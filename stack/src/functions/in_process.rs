@@ -47,10 +47,7 @@ impl Program {
                 let service = service_fn(|request: Request| webhook::handle(deps, request));
                 http(payload, context, service).await
             }
-            Program::Api(deps) => {
-                let service = service_fn(|request: Request| api::handle(deps, request));
-                http(payload, context, service).await
-            }
+            Program::Api(deps) => answer(api::handle(deps, event(payload, context)?).await),
             Program::Connect(deps) => answer(connect::handle(deps, event(payload, context)?).await),
             Program::Disconnect(deps) => {
                 answer(disconnect::handle(deps, event(payload, context)?).await)

@@ -11,18 +11,25 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::target::Secret;
+use super::tickets::Tickets;
 use socket::Connector;
 
 /// Events that may wait for a slow reader before the socket is left unread.
 const WAITING_ITEMS: usize = 1_024;
 
+/// What lets a connection in.
+#[derive(Debug, Clone)]
+pub enum Entrance {
+    /// The `ws://` or `wss://` address with a ticket, for as long as that is good.
+    Address(Secret),
+    /// A new ticket for each connection.
+    Tickets(Tickets),
+}
+
 /// What to follow and how.
 #[derive(Debug, Clone)]
 pub struct FeedOptions {
-    /// The `ws://` or `wss://` address, without a ticket.
-    pub url: String,
-    /// Ticket of the connection.
-    pub token: Secret,
+    pub entrance: Entrance,
     pub filter: Option<String>,
     /// Whether events come with what was received.
     pub data: bool,
@@ -36,10 +43,9 @@ pub struct FeedOptions {
 }
 
 impl FeedOptions {
-    pub fn new(url: impl Into<String>, token: Secret) -> Self {
+    pub fn new(entrance: Entrance) -> Self {
         Self {
-            url: url.into(),
-            token,
+            entrance,
             filter: None,
             data: false,
             last: 0,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use super::feed::{Feed, FeedError, FeedItem, FeedOptions};
+use super::feed::{Entrance, Feed, FeedError, FeedItem, FeedOptions};
 use super::target::{FeedArgs, without_query};
+use super::tickets::Tickets;
 use super::{ToolError, out};
 
 #[derive(Debug, clap::Args)]
@@ -40,12 +41,13 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), ToolError> {
     let target = args.target.resolve()?;
     let shown_url = without_query(&target.url);
+    let tickets = Tickets::new(&target.url, target.token)?;
     let options = FeedOptions {
         filter: args.filter.clone(),
         data: args.data,
         last: args.last,
         cursor: args.cursor,
-        ..FeedOptions::new(target.url, target.token)
+        ..FeedOptions::new(Entrance::Tickets(tickets))
     };
     let mut feed = Feed::connect(options)
         .await

@@ -1,5 +1,5 @@
 //! The command line tools of the `posthorn` binary: a Mandrill on a desk (`simulate`, `send`, `sign`, `verify`),
-//! the feed in a terminal (`listen`), and the bill foreseen (`cost`).
+//! the feed in a terminal (`listen`), tokens (`token`), and the bill foreseen (`cost`).
 //!
 //! Those that talk to a server do so over its public interfaces only, so they serve a deployed stack as well as the local one.
 //! Secrets never appear in what they print.
@@ -15,6 +15,8 @@ pub mod send;
 pub mod sign;
 pub mod simulate;
 pub mod target;
+pub mod tickets;
+pub mod token;
 
 use std::io;
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ pub enum Tool {
     Verify(sign::VerifyArgs),
     /// Follow the feed in the terminal
     Listen(listen::Args),
+    /// Mint a token for the HTTP API
+    Token(token::Args),
     /// Foresee what a workload costs on AWS in a month
     Cost(cost::Args),
 }
@@ -45,6 +49,7 @@ impl Tool {
             Self::Sign(args) => sign::sign(args),
             Self::Verify(args) => sign::verify(args),
             Self::Listen(args) => listen::run(args).await,
+            Self::Token(args) => token::run(&args),
             Self::Cost(args) => cost::run(&args),
         };
         match ended {

@@ -93,21 +93,21 @@ impl WebhookArgs {
     }
 }
 
-/// Where the tools that read the feed connect to.
+/// Whose feed is read.
 #[derive(Debug, clap::Args)]
 pub struct FeedArgs {
     /// Data directory of the local stack, for defaults
     #[arg(long, value_name = "DIR", default_value = ".posthorn")]
     pub data_dir: PathBuf,
-    /// `wss://` address of the feed, or the base `http(s)://` address of a local stack [default: the local stack's]
+    /// Address of the HTTP API, `ApiUrl` in the deployed stack's outputs [default: the local stack's]
     #[arg(long)]
     pub url: Option<String>,
-    /// Token or ticket [default: the local stack's]
+    /// Token with the scope `read` [default: the local stack's]
     #[arg(long)]
     pub token: Option<Secret>,
 }
 
-/// The address of a feed without its ticket, and the ticket.
+/// The address of an HTTP API, and a token for it.
 #[derive(Debug, Clone)]
 pub struct FeedTarget {
     pub url: String,
@@ -122,11 +122,10 @@ impl FeedArgs {
         } else {
             read_stack(&self.data_dir)?
         };
-        let url = match (&self.url, &stack) {
-            (Some(url), _) => websocket_url(url)?,
-            (None, Some(Stack { ws: Some(ws), .. })) => websocket_url(ws)?,
-            (None, _) => return Err(missing(&self.data_dir, "pass --url and --token")),
-        };
+        let own = stack.as_ref().and_then(|stack| stack.http.as_ref());
+        let url = self.url.as_ref().or(own).cloned();
+        let url = url.ok_or_else(|| missing(&self.data_dir, "pass --url and --token"))?;
+        parse(&url, &["http", "https"])?;
         if let Some(token) = &self.token {
             return Ok(FeedTarget {
                 url,
@@ -149,11 +148,11 @@ impl FeedArgs {
 #[derive(Debug, Deserialize)]
 pub(super) struct Stack {
     http: Option<String>,
-    ws: Option<String>,
     pub(super) webhook_url: Option<String>,
     #[serde(default)]
     pub(super) webhook_keys: Vec<Secret>,
     token: Option<Secret>,
+    pub(super) token_key: Option<Secret>,
 }
 
 impl Stack {
@@ -168,11 +167,8 @@ impl Stack {
         let Some(host) = authority(url) else {
             return false;
         };
-        let own = [&self.http, &self.ws]
-            .into_iter()
-            .flatten()
-            .filter_map(|url| authority(url));
-        is_loopback(&host) || own.into_iter().any(|own| own == host)
+        let own = self.http.as_ref().and_then(|url| authority(url));
+        is_loopback(&host) || own.is_some_and(|own| own == host)
     }
 }
 
@@ -221,23 +217,6 @@ pub(super) fn without_query(url: &str) -> String {
         }
         _ => shown.to_owned(),
     }
-}
-
-fn websocket_url(url: &str) -> Result<String, ToolError> {
-    let uri = parse(url, &["ws", "wss", "http", "https"])?;
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    Ok(match uri.scheme_str() {
-        Some("http" | "https") => {
-            let scheme = if uri.scheme_str() == Some("https") {
-                "wss"
-            } else {
-                "ws"
-            };
-            let path = if uri.path() == "/" { "/live" } else { "" };
-            format!("{scheme}://{}{path}", rest.trim_end_matches('/'))
-        }
-        _ => url.to_owned(),
-    })
 }
 
 fn parse(url: &str, schemes: &[&str]) -> Result<Uri, ToolError> {
@@ -329,7 +308,7 @@ mod tests {
         let found = feed(dir.path(), None).unwrap();
         assert_eq!(
             (found.url.as_str(), found.token.reveal()),
-            ("ws://localhost:8080/live", "tok")
+            ("http://localhost:8080", "tok")
         );
     }
 
@@ -383,11 +362,12 @@ mod tests {
     #[test]
     fn the_local_token_is_not_sent_to_another_server() {
         let dir = data_dir(Some(STACK));
-        assert!(feed(dir.path(), Some("wss://elsewhere.example/live?x=secret")).is_err());
+        assert!(feed(dir.path(), Some("https://elsewhere.example/?x=secret")).is_err());
         assert_eq!(
             feed(dir.path(), Some("http://127.0.0.1:9000")).unwrap().url,
-            "ws://127.0.0.1:9000/live"
+            "http://127.0.0.1:9000"
         );
+        assert!(feed(dir.path(), Some("ws://127.0.0.1:9000/live")).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use flows::{DEADLINE, Http, Mandrill, Socket};
+use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -124,6 +125,12 @@ impl Running {
         self.json[name].as_str().unwrap()
     }
 
+    /// All that it has told, but for the token, which is new with each start.
+    pub(super) fn told_without_token(&self) -> String {
+        let told = format!("{}{}", self.json, self.announcement);
+        told.replace(self.text("token"), "token")
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.text("http")
             .rsplit(':')
@@ -139,8 +146,12 @@ impl Running {
     }
 
     pub(super) async fn connect(&self) -> Socket {
-        let url = format!("{}?ticket={}", self.text("ws"), self.text("token"));
-        Socket::open(&url).await.unwrap()
+        let http = Http::new(self.text("http"));
+        let token = format!("Bearer {}", self.text("token"));
+        let headers = [("authorization", token.as_str())];
+        let ticket = http.request(Method::POST, "/v1/tickets", &headers, "");
+        let ticket = ticket.await.json();
+        Socket::open(ticket["url"].as_str().unwrap()).await.unwrap()
     }
 
     pub(super) async fn history(&self) -> Vec<Value> {

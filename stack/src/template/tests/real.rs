@@ -52,7 +52,7 @@ fn a_secret_is_generated_into_its_template() {
     let text: Value = serde_json::from_str(&generated.text("abc")).unwrap();
     assert_eq!(
         text,
-        json!({"webhook_keys": [], "webhook_urls": [], "token": "abc"})
+        json!({"webhook_keys": [], "webhook_urls": [], "retired_token_keys": [], "token_key": "abc"})
     );
 }
 
@@ -98,7 +98,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID"
+        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBSOCKET_URL"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
@@ -169,11 +169,11 @@ fn the_real_templates_routes_lead_to_its_functions() {
         .collect();
     routes.sort();
     assert!(
-        routes.contains(&"GET /healthz ApiFunction".to_owned()),
+        routes.contains(&"ANY /healthz ApiFunction".to_owned()),
         "{routes:?}"
     );
     assert!(
-        routes.contains(&"GET /v1/events ApiFunction".to_owned()),
+        routes.contains(&"ANY /v1/{proxy+} ApiFunction".to_owned()),
         "{routes:?}"
     );
     assert!(
@@ -211,8 +211,11 @@ fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
     );
     assert!(push.reports_batch_item_failures && push.bisects_on_error);
     assert!(push.max_retry_attempts.is_some() && push.max_record_age_seconds.is_some());
-    assert!(push.matches(&json!({"eventName": "INSERT"})));
-    assert!(!push.matches(&json!({"eventName": "MODIFY"})));
+    let of_event = json!({"NewImage": {"feed_at": {"S": "1795318553323#f3jm"}}});
+    let of_claim = json!({"NewImage": {"request": {"B": ""}}});
+    let matches = |name, image| push.matches(&json!({"eventName": name, "dynamodb": image}));
+    assert!(matches("INSERT", &of_event));
+    assert!(!matches("MODIFY", &of_event) && !matches("INSERT", &of_claim));
     assert!(
         template
             .bucket(push.on_failure_arn.as_deref().unwrap())

@@ -12,9 +12,11 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::session::{Session, Step};
-use super::{FeedError, FeedItem, FeedOptions, Pace};
+use super::{Entrance, FeedError, FeedItem, FeedOptions, Pace};
 use crate::tools::post::{explain, tls};
 use crate::tools::random::Random;
+use crate::tools::target::Secret;
+use crate::tools::tickets::NoTicket;
 
 /// A server that does not finish a handshake within this time is taken for dead.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -35,12 +37,10 @@ pub(super) enum Failure {
     Lost(String),
 }
 
-/// Makes connections to one address.
+/// Makes connections.
 #[derive(Clone)]
 pub(super) struct Connector {
-    /// With the ticket, without a filter.
-    url: String,
-    secret: String,
+    entrance: Entrance,
     tls: tokio_tungstenite::Connector,
 }
 
@@ -49,41 +49,63 @@ impl Connector {
         let tls = tls().map_err(|error| FeedError::Unreachable {
             reason: error.to_string(),
         })?;
-        let secret = percent_encoded(options.token.reveal());
-        let separator = if options.url.contains('?') { '&' } else { '?' };
         Ok(Self {
-            url: format!("{}{separator}ticket={secret}", options.url),
-            secret,
+            entrance: options.entrance.clone(),
             tls: tokio_tungstenite::Connector::Rustls(Arc::new(tls)),
         })
     }
 
     pub(super) async fn connect(&self, filter: Option<&str>) -> Result<Socket, Failure> {
-        let url = match filter {
-            Some(filter) => format!("{}&filter={}", self.url, percent_encoded(filter)),
-            None => self.url.clone(),
+        let address = match &self.entrance {
+            Entrance::Address(address) => address.clone(),
+            Entrance::Tickets(tickets) => tickets.socket_url().await.map_err(without_ticket)?,
         };
+        let mut url = address.reveal().to_owned();
+        if let Some(filter) = filter {
+            url.push_str("&filter=");
+            url.push_str(&percent_encoded(filter));
+        }
         let connecting = connect_async_tls_with_config(url, None, true, Some(self.tls.clone()));
         match timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Ok(Ok((socket, _))) => Ok(socket),
-            Ok(Err(error)) => Err(self.failure(&error)),
+            Ok(Err(error)) => Err(self.failure(&error, &address)),
             Err(_) => Err(Failure::Lost("the handshake took too long".to_owned())),
         }
     }
 
-    fn failure(&self, error: &tungstenite::Error) -> Failure {
-        match error {
-            tungstenite::Error::Http(answer) => match answer.status().as_u16() {
-                401 | 403 => Failure::Fatal(FeedError::Unauthorized),
-                status @ (408 | 429 | 500..) => {
-                    Failure::Lost(format!("the server answered {status}"))
+    fn failure(&self, error: &tungstenite::Error, address: &Secret) -> Failure {
+        match (error, &self.entrance) {
+            (tungstenite::Error::Http(answer), entrance) => {
+                match (answer.status().as_u16(), entrance) {
+                    // It was not good for long enough.
+                    (401, Entrance::Tickets(_)) => {
+                        Failure::Lost("the server does not accept the ticket".to_owned())
+                    }
+                    (401 | 403, _) => Failure::Fatal(FeedError::Unauthorized),
+                    (status @ (408 | 429 | 500..), _) => {
+                        Failure::Lost(format!("the server answered {status}"))
+                    }
+                    (status, _) => Failure::Fatal(FeedError::Refused { status }),
                 }
-                status => Failure::Fatal(FeedError::Refused { status }),
-            },
+            }
             // These texts may quote the address, and with it the ticket.
-            tungstenite::Error::Url(_) => Failure::Lost("no connection to that address".to_owned()),
-            other => Failure::Lost(explain(other).replace(&self.secret, "…")),
+            (tungstenite::Error::Url(_), _) => {
+                Failure::Lost("no connection to that address".to_owned())
+            }
+            (other, _) => {
+                let query = address.reveal().split_once('?');
+                let ticket = query.map_or(address.reveal(), |(_, query)| query);
+                Failure::Lost(explain(other).replace(ticket, "…"))
+            }
         }
+    }
+}
+
+fn without_ticket(error: NoTicket) -> Failure {
+    match error {
+        NoTicket::Unauthorized { .. } => Failure::Fatal(FeedError::Unauthorized),
+        NoTicket::Refused { status, .. } => Failure::Fatal(FeedError::Refused { status }),
+        NoTicket::Unanswered { reason } => Failure::Lost(reason),
     }
 }
 

@@ -27,7 +27,8 @@ impl Server {
     }
 
     fn options(&self) -> FeedOptions {
-        let url = format!("ws://{}/live", self.0.local_addr().unwrap());
+        let address = self.0.local_addr().unwrap();
+        let address = Secret::new(format!("ws://{address}/live?ticket=tick%26t"));
         let hour = Duration::from_secs(3_600);
         let pause = Duration::from_millis(1);
         let pace = Pace {
@@ -40,7 +41,7 @@ impl Server {
         FeedOptions {
             pace,
             last: 10,
-            ..FeedOptions::new(url, Secret::new("tick&t"))
+            ..FeedOptions::new(Entrance::Address(address))
         }
     }
 

@@ -1,8 +1,9 @@
 use super::*;
+use crate::tools::feed::Entrance;
 use crate::tools::target::Secret;
 
 fn session(cursor: Option<&str>, last: u32) -> Session {
-    let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+    let mut options = FeedOptions::new(Entrance::Address(Secret::new("ws://localhost/live")));
     (options.cursor, options.last) = (cursor.map(str::to_owned), last);
     Session::new(&options)
 }
@@ -188,7 +189,7 @@ fn the_text_of_an_event_is_kept_exactly() {
 
 #[test]
 fn a_resume_waits_until_the_subscription_is_in_force() {
-    let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+    let mut options = FeedOptions::new(Entrance::Address(Secret::new("ws://localhost/live")));
     (options.cursor, options.data) = (Some("c1".to_owned()), true);
     let mut session = Session::new(&options);
     let subscribe = say(r#"{"action":"subscribe","data":true,"filter":""}"#);

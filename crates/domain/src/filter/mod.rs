@@ -1,0 +1,189 @@
+//! Which events somebody wants.
+//!
+//! The language is that of `docs/API.md`, section "Filters". A filter is parsed once, into terms
+//! in a fixed order without repetitions; matching an event then allocates nothing.
+
+mod display;
+mod error;
+mod matching;
+mod metadata;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::str::FromStr;
+
+pub use error::FilterError;
+
+use crate::event::Content;
+
+/// The most terms that a filter may be written with. No search that a person types comes near it,
+/// and it bounds what one filter may cost for each event.
+pub const MAX_TERMS: usize = 50;
+/// The longest filter text, in bytes: it has to fit the URL of a WebSocket, which API Gateway
+/// bounds at 4,096 characters, beside a ticket.
+pub const MAX_BYTES: usize = 2_048;
+
+/// A parsed filter. The empty one matches everything.
+///
+/// Filters that are written with the same terms in another order, or with one of them twice, are
+/// equal. `Display` shows a text that parses to the same filter; equal filters show equal texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// All have to hold. Sorted, without repetitions.
+    terms: Vec<Term>,
+}
+
+/// Holds when one of its values is in the field, or, negated, when none is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Term {
+    field: Field,
+    negated: bool,
+    /// At least one. Sorted, without repetitions.
+    values: Vec<Pattern>,
+}
+
+/// Where a term looks. Terms are matched in this order: what is soon decided comes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Field {
+    Type,
+    Source,
+    Webhook,
+    Subaccount,
+    Template,
+    Message,
+    Tag,
+    Sender,
+    Recipient,
+    Url,
+    Subject,
+    /// Recipient, subject and tags: what a term without a field looks at.
+    Word,
+    /// A key of the metadata, folded.
+    Meta(String),
+}
+
+/// A text to find, folded, in which `open` ends stand for anything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Pattern {
+    text: String,
+    is_ascii: bool,
+    open_start: bool,
+    open_end: bool,
+}
+
+impl Filter {
+    /// Whether it lets everything pass.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Whether it lets this event pass. Allocates nothing.
+    #[must_use]
+    pub fn matches(&self, content: &Content<'_>) -> bool {
+        self.terms.iter().all(|term| term.matches(content))
+    }
+
+    /// The filter that lets pass what both let pass: of a token's filter and its holder's own, for
+    /// example. [`MAX_TERMS`] and [`MAX_BYTES`] do not bound it, so its text is read again with
+    /// [`Filter::read_stored`].
+    #[must_use]
+    pub fn and(&self, other: &Filter) -> Filter {
+        Filter::of(self.terms.iter().chain(&other.terms).cloned().collect())
+    }
+
+    /// The first thing in it that who sees masked events may not filter by, since it would tell
+    /// what is masked. `None` when there is none.
+    #[must_use]
+    pub fn private_field(&self) -> Option<&'static str> {
+        self.terms.iter().find_map(|term| match term.field {
+            Field::Type
+            | Field::Source
+            | Field::Webhook
+            | Field::Subaccount
+            | Field::Template
+            | Field::Message
+            | Field::Tag => None,
+            Field::Sender => Some("sender"),
+            Field::Recipient => Some("recipient"),
+            Field::Url => Some("url"),
+            Field::Subject => Some("subject"),
+            Field::Word => Some("words without a field"),
+            Field::Meta(_) => Some("meta"),
+        })
+    }
+
+    /// Reads what `Display` showed, of any length and with any number of terms. Not for what
+    /// somebody else has written.
+    ///
+    /// # Errors
+    /// When the text is not a filter.
+    pub fn read_stored(text: &str) -> Result<Filter, FilterError> {
+        Ok(Filter::of(parse::terms(text, usize::MAX)?))
+    }
+
+    fn of(mut terms: Vec<Term>) -> Filter {
+        terms.sort_unstable();
+        terms.dedup();
+        Filter { terms }
+    }
+}
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Filter, FilterError> {
+        if text.len() > MAX_BYTES {
+            return Err(FilterError::TooLong);
+        }
+        let filter = Filter::of(parse::terms(text, MAX_TERMS)?);
+        // A letter in lower case may have three bytes where the capital has two.
+        if text.len() > MAX_BYTES / 3 * 2 && filter.to_string().len() > MAX_BYTES {
+            return Err(FilterError::TooLong);
+        }
+        Ok(filter)
+    }
+}
+
+impl Term {
+    fn new(field: Field, negated: bool, mut values: Vec<Pattern>) -> Term {
+        values.sort_unstable();
+        values.dedup();
+        Term {
+            field,
+            negated,
+            values,
+        }
+    }
+}
+
+impl Field {
+    /// All but [`Field::Word`], which has no name, and [`Field::Meta`], whose name has a key.
+    const NAMED: [(&'static str, Field); 11] = [
+        ("type", Field::Type),
+        ("recipient", Field::Recipient),
+        ("sender", Field::Sender),
+        ("subject", Field::Subject),
+        ("tag", Field::Tag),
+        ("subaccount", Field::Subaccount),
+        ("template", Field::Template),
+        ("message", Field::Message),
+        ("source", Field::Source),
+        ("webhook", Field::Webhook),
+        ("url", Field::Url),
+    ];
+    /// Before the key of [`Field::Meta`].
+    const META: &'static str = "meta.";
+
+    /// Whether a value is found anywhere in it, and not only as the whole.
+    fn is_searched(&self) -> bool {
+        matches!(self, Field::Subject | Field::Word)
+    }
+}
+
+/// The text in lower case, letter by letter: `İ` becomes two, and a sigma does not depend on what
+/// follows. Folding twice is folding once.
+fn fold(text: &str) -> impl Iterator<Item = char> + Clone {
+    text.chars().flat_map(char::to_lowercase)
+}

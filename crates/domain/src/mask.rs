@@ -1,0 +1,99 @@
+//! Events as they are shown to who may not see whom they are about.
+//!
+//! What is masked: the local part of every address (`***@example.net`: its domain is left, since
+//! it says where mail goes and not to whom), every IP address whole (`***`), and all that may
+//! hold anything: `data`, `diag`, metadata, and a link's query, fragment and user. Where it is not
+//! certain whether something is an address, it is masked: a browser's version of four numbers is
+//! one more `***`.
+
+#[cfg(test)]
+mod tests;
+mod text;
+mod url;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::event::{Content, Detail, Event};
+use text::{masked, masked_address};
+
+/// What stands in the place of what is masked. It says nothing of its length.
+const MASK: &str = "***";
+
+impl Event<'_> {
+    /// The event without what tells whom it is about: addresses and IP addresses are masked in
+    /// every text, and there is no `data`, no `diag`, no metadata, of links neither query nor
+    /// fragment nor user, and of the location only the country. Masking twice is masking once.
+    #[must_use]
+    pub fn masked(&self) -> Event<'_> {
+        Event {
+            id: self.id,
+            received_at: self.received_at,
+            content: self.content.masked(),
+            data: None,
+        }
+    }
+}
+
+impl Content<'_> {
+    fn masked(&self) -> Content<'_> {
+        Content {
+            kind: masked(&self.kind),
+            source: self.source,
+            webhook: text(self.webhook.as_ref()),
+            ts: self.ts,
+            message_id: text(self.message_id.as_ref()),
+            recipient: self.recipient.as_deref().map(masked_address),
+            sender: self.sender.as_deref().map(masked_address),
+            subject: text(self.subject.as_ref()),
+            tags: self.tags.iter().map(|tag| masked(tag)).collect(),
+            subaccount: text(self.subaccount.as_ref()),
+            template: text(self.template.as_ref()),
+            metadata: None,
+            detail: self.detail.masked(),
+            truncated: self.truncated,
+        }
+    }
+}
+
+impl Detail<'_> {
+    fn masked(&self) -> Detail<'_> {
+        Detail {
+            url: self.url.as_deref().map(url::masked),
+            ip: self.ip.as_ref().map(|_| Cow::Borrowed(MASK)),
+            user_agent: text(self.user_agent.as_ref()),
+            location: self.location.as_deref().and_then(country),
+            diag: None,
+            bounce_description: text(self.bounce_description.as_ref()),
+            reason: text(self.reason.as_ref()),
+        }
+    }
+}
+
+fn text<'t>(text: Option<&'t Cow<'_, str>>) -> Option<Cow<'t, str>> {
+    text.map(|text| masked(text))
+}
+
+/// What is left of a location.
+#[derive(Serialize, Deserialize)]
+struct Country<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    country_short: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    country: Option<Cow<'a, str>>,
+}
+
+/// None when there is no country, or one that is no text.
+fn country(location: &RawValue) -> Option<Cow<'static, RawValue>> {
+    let found: Country<'_> = serde_json::from_str(location.get()).ok()?;
+    let left = Country {
+        country_short: text(found.country_short.as_ref()),
+        country: text(found.country.as_ref()),
+    };
+    if left.country_short.is_none() && left.country.is_none() {
+        return None;
+    }
+    to_raw_value(&left).ok().map(Cow::Owned)
+}

@@ -1,0 +1,210 @@
+//! What the holder of a token may do, and what they may see.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::event::{Content, Event};
+use crate::filter::Filter;
+use crate::time::Millis;
+
+/// Something that a token may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// To read events, live or later.
+    Read,
+    /// To publish events.
+    Write,
+    /// To subscribe endpoints, and to see what is owed to them.
+    Endpoints,
+}
+
+impl Scope {
+    const ALL: [Scope; 3] = [Scope::Read, Scope::Write, Scope::Endpoints];
+
+    /// Its word in a token.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Write => "write",
+            Scope::Endpoints => "endpoints",
+        }
+    }
+}
+
+/// A set of scopes. Its text is the words of the scopes with spaces between them, as in the claim
+/// `scope` of RFC 8693, section 4.2; commas are read as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scopes([bool; Scope::ALL.len()]);
+
+impl Scopes {
+    /// These.
+    #[must_use]
+    pub fn of(scopes: &[Scope]) -> Scopes {
+        let mut set = Scopes::default();
+        for scope in scopes {
+            set.0[*scope as usize] = true;
+        }
+        set
+    }
+
+    /// Every scope that there is.
+    #[must_use]
+    pub fn all() -> Scopes {
+        Scopes::of(&Scope::ALL)
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub fn has(self, scope: Scope) -> bool {
+        self.0[scope as usize]
+    }
+}
+
+/// A word that is no scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the scopes are read, write and endpoints")]
+pub struct UnknownScope;
+
+impl FromStr for Scopes {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Scopes, UnknownScope> {
+        let mut set = Scopes::default();
+        let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+        for word in words {
+            let scope = Scope::ALL.into_iter().find(|scope| scope.name() == word);
+            set.0[scope.ok_or(UnknownScope)? as usize] = true;
+        }
+        Ok(set)
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = Scope::ALL.into_iter().filter(|scope| self.has(*scope));
+        for (index, scope) in held.enumerate() {
+            let space = if index > 0 { " " } else { "" };
+            write!(f, "{space}{}", scope.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a token, or the ticket and the connection made with it, allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// What may be done.
+    pub scopes: Scopes,
+    /// Which events may be seen; the holder can only narrow it.
+    pub filter: Filter,
+    /// Whether people are to be unrecognisable in what is seen.
+    pub mask: bool,
+    /// When all of it ends.
+    pub until: Millis,
+}
+
+/// A masked holder asked for events by something that is hidden from them: the answer would tell
+/// it. Names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("who sees masked events may not filter by {0}")]
+pub struct PrivateField(pub &'static str);
+
+impl Rights {
+    /// Whether this may be done. A holder who may not see every event as it is gets nothing of
+    /// endpoints, which are sent whole events.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        let sees_everything = self.filter.is_empty() && !self.mask;
+        self.scopes.has(scope) && (scope != Scope::Endpoints || sees_everything)
+    }
+
+    /// Whether they have not ended.
+    #[must_use]
+    pub fn hold(&self, now: Millis) -> bool {
+        now < self.until
+    }
+
+    /// Whether the holder may see this event.
+    #[must_use]
+    pub fn sees(&self, content: &Content<'_>) -> bool {
+        self.filter.matches(content)
+    }
+
+    /// An event as the holder may see it, if they may.
+    #[must_use]
+    pub fn show<'e>(&self, event: &'e Event<'_>) -> Cow<'e, Event<'e>> {
+        if self.mask {
+            Cow::Owned(event.masked())
+        } else {
+            Cow::Borrowed(event)
+        }
+    }
+
+    /// What the holder asked for, of what they may see.
+    ///
+    /// # Errors
+    /// When a masked holder asks by a field that is hidden from them.
+    pub fn narrow(&self, asked: &Filter) -> Result<Filter, PrivateField> {
+        match asked.private_field() {
+            Some(field) if self.mask => Err(PrivateField(field)),
+            _ => Ok(self.filter.and(asked)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Source;
+
+    fn rights(filter: &str, mask: bool) -> Rights {
+        Rights {
+            scopes: Scopes::all(),
+            filter: filter.parse().unwrap(),
+            mask,
+            until: Millis(1_000),
+        }
+    }
+
+    #[test]
+    fn scopes_are_words_with_spaces_or_commas() {
+        let scopes: Scopes = "write,read".parse().unwrap();
+        assert_eq!(scopes.to_string(), "read write");
+        assert!(scopes.has(Scope::Read) && !scopes.has(Scope::Endpoints));
+        assert_eq!("".parse(), Ok(Scopes::default()));
+        assert_eq!("read admin".parse::<Scopes>(), Err(UnknownScope));
+        assert_eq!(Scopes::all().to_string(), "read write endpoints");
+    }
+
+    #[test]
+    fn who_does_not_see_everything_gets_no_endpoints() {
+        assert!(rights("", false).allows(Scope::Endpoints));
+        assert!(!rights("type:open", false).allows(Scope::Endpoints));
+        assert!(!rights("", true).allows(Scope::Endpoints));
+        assert!(rights("type:open", true).allows(Scope::Write));
+    }
+
+    #[test]
+    fn a_holder_cannot_widen_what_they_may_see() {
+        let narrowed = |asked: &str| {
+            let filter: Filter = asked.parse().unwrap();
+            rights("type:open,click", false).narrow(&filter).unwrap()
+        };
+        let matches = |asked: &str, kind: &str| {
+            narrowed(asked).matches(&Content::new(kind, Source::Mandrill))
+        };
+        assert!(matches("", "open") && !matches("", "send"));
+        assert!(matches("type:open", "open") && !matches("type:open", "click"));
+        for asked in ["type:send", "type:*", "-type:open", "type:send,open"] {
+            assert!(!matches(asked, "send"), "{asked}");
+        }
+    }
+
+    #[test]
+    fn rights_end_at_their_moment() {
+        let rights = rights("", false);
+        assert!(rights.hold(Millis(999)) && !rights.hold(Millis(1_000)));
+    }
+}

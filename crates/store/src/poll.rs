@@ -1,0 +1,193 @@
+//! Reading the feed from a cursor on, again and again, without missing anything and with as few
+//! repeats as can be.
+//!
+//! The index lags behind the table, and not every event as long as the other: what was stored first
+//! may be seen last. So who has read up to an event may not simply go on behind it. What was stored
+//! [`LOOK_BACK_MS`](domain::cursor::LOOK_BACK_MS) ago or longer is settled: all of it can be seen. Of what is younger, the
+//! positions that were looked at are remembered: in memory, as long as one invocation follows the
+//! feed, and as a digest in the cursor that a client takes to the next. If the digest still fits
+//! the window, nothing new has appeared in it. If not, the window is read once more from its start,
+//! and the ids of its events tell which are repeats.
+
+mod window;
+
+use std::time::Duration;
+
+use domain::{Cursor, CursorKind, Event, Millis, Position};
+use tokio::time::Instant;
+
+use crate::error::StoreError;
+use crate::feed::{FeedReader, FeedScan};
+use window::Window;
+
+/// How many new events one read looks at, and for how long it begins to look at more. The window
+/// comes on top: at most what can be stored in 15 s.
+const MAX_EVENTS: usize = 10_000;
+const TIME_LIMIT: Duration = Duration::from_secs(8);
+/// How many positions are read at once, and of how many the events are got at once: a hundred of
+/// the largest fit a function's memory.
+const POSITIONS: usize = 1_000;
+const EVENTS: usize = 100;
+
+/// What the caller says to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It was looked at, whether it was wanted or not; the next, please.
+    Next,
+    /// There is no room for it: the page ends before it.
+    Stop,
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Where to go on: at once, if there is more, or later.
+    pub next: Cursor,
+    /// Whether there is more to be looked at right now.
+    pub more: bool,
+    /// Whether everything after the cursor that was given is still kept.
+    pub recovered: bool,
+}
+
+/// Follows the feed from a cursor on.
+#[derive(Debug)]
+pub struct Follow {
+    reader: FeedReader,
+    window: Window,
+}
+
+impl FeedReader {
+    /// Follows the feed from a cursor on. A cursor from elsewhere, such as of a pushed event, is
+    /// followed from [`LOOK_BACK_MS`](domain::cursor::LOOK_BACK_MS) before it; if `late_since` tells that events were pushed late
+    /// when it was given ([`crate::LateNotes`]), from there.
+    #[must_use]
+    pub fn follow(&self, cursor: Cursor, late_since: Option<Millis>) -> Follow {
+        Follow {
+            reader: self.clone(),
+            window: Window::of(cursor, late_since),
+        }
+    }
+
+    /// Whether everything after a cursor is still kept.
+    #[must_use]
+    pub fn keeps_all_after(&self, cursor: Cursor, now: Millis) -> bool {
+        match cursor.kind {
+            CursorKind::Seen | CursorKind::Polled { .. } => {
+                cursor.position.received_at >= self.kept_since(now)
+            }
+            CursorKind::Replayed { recovered } => recovered,
+        }
+    }
+
+    /// One read of the feed from a cursor on, as [`FeedReader::follow`] begins: each event that was
+    /// stored after it is given to `look`, oldest first, until there are no more, `look` stops, or
+    /// enough was looked at. Those that the page's cursor has behind it are not given again by a
+    /// read from there, unless more has appeared among the newest of them.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer. Some events may have been looked at before.
+    pub async fn poll(
+        &self,
+        cursor: Cursor,
+        late_since: Option<Millis>,
+        now: Millis,
+        look: impl FnMut(&Event<'_>) -> Look,
+    ) -> Result<Page, StoreError> {
+        let mut follow = self.follow(cursor, late_since);
+        let more = follow.read(now, look).await?;
+        Ok(Page {
+            next: follow.cursor(),
+            more,
+            recovered: self.keeps_all_after(cursor, now),
+        })
+    }
+}
+
+impl Follow {
+    /// Gives each event that was not yet looked at to `look`, oldest first, as
+    /// [`FeedReader::poll`] does; answers whether there is more.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer. What was looked at until then stays so.
+    pub async fn read(
+        &mut self,
+        now: Millis,
+        mut look: impl FnMut(&Event<'_>) -> Look,
+    ) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        let mut scan = self.reader.after(self.window.start(), now);
+        let mut ready = compare(&mut self.window, &mut scan).await?;
+        let mut looked_at = 0;
+        loop {
+            if ready.is_empty() {
+                ready = scan.positions(POSITIONS).await?;
+            }
+            if ready.is_empty() {
+                self.window.settle(now, None);
+                return Ok(false);
+            }
+            for positions in ready.chunks(EVENTS) {
+                let new = self.window.new_among(positions);
+                let events = self.reader.events(&new, now).await?;
+                let mut stop = look_at(&mut self.window, &new, &events, &mut look);
+                looked_at += new.len();
+                if looked_at >= MAX_EVENTS || begun.elapsed() >= TIME_LIMIT {
+                    stop = stop.or(positions.last().copied());
+                }
+                if stop.is_some() {
+                    self.window.settle(now, stop);
+                    return Ok(true);
+                }
+            }
+            ready.clear();
+        }
+    }
+
+    /// Where a client goes on that was given everything so far.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.window.cursor()
+    }
+}
+
+/// Reads the window of the cursor that was brought, if it has to be compared. Answers the positions
+/// that were read.
+async fn compare(
+    window: &mut Window,
+    scan: &mut FeedScan<'_>,
+) -> Result<Vec<Position>, StoreError> {
+    let mut ready = Vec::new();
+    let Some(end) = window.to_compare() else {
+        return Ok(ready);
+    };
+    loop {
+        let positions = scan.positions(POSITIONS).await?;
+        let is_over = positions.last().is_none_or(|last| *last > end);
+        ready.extend(positions);
+        if is_over {
+            break;
+        }
+    }
+    window.compare(&ready);
+    Ok(ready)
+}
+
+/// Gives the events at these positions to `look`; answers the position of the one at which it
+/// stopped.
+fn look_at(
+    window: &mut Window,
+    positions: &[Position],
+    events: &[Event<'_>],
+    look: &mut impl FnMut(&Event<'_>) -> Look,
+) -> Option<Position> {
+    let mut events = events.iter().peekable();
+    for position in positions {
+        // An event that is gone meanwhile has a position all the same.
+        let event = events.next_if(|event| event.position() == *position);
+        if event.is_some_and(|event| look(event) == Look::Stop) {
+            return Some(*position);
+        }
+        window.add(*position);
+    }
+    None
+}

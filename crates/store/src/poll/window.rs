@@ -1,0 +1,285 @@
+//! What of the feed's newest part was looked at.
+
+use std::collections::BTreeSet;
+
+use domain::cursor::{Digest, LOOK_BACK_MS};
+use domain::{Cursor, CursorKind, Millis, Position};
+
+/// Up to where the feed was looked at, and what exactly of its end, which is not settled yet.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// The furthest position that was looked at.
+    reached: Position,
+    /// What was stored before it is settled: up to `reached`, all of it was looked at.
+    floor: Millis,
+    /// The positions from `floor` on that were looked at.
+    seen: BTreeSet<Position>,
+    /// What is said to have been looked at from `floor` to `reached`, until it was compared.
+    claim: Option<Digest>,
+}
+
+impl Window {
+    /// What a client with this cursor has looked at.
+    pub(super) fn of(cursor: Cursor, late_since: Option<Millis>) -> Window {
+        let at = cursor.position.received_at;
+        let (reached, floor, claim) = match cursor.kind {
+            CursorKind::Polled {
+                window_ms: 0,
+                digest: _,
+            } => (cursor.position, at.plus(1), None),
+            CursorKind::Polled { window_ms, digest } => {
+                let floor = at.plus(1).minus(u64::from(window_ms));
+                (cursor.position, floor, Some(digest))
+            }
+            CursorKind::Seen | CursorKind::Replayed { .. } => {
+                let floor = at.minus(LOOK_BACK_MS);
+                let floor = late_since.map_or(floor, |late| late.min(floor));
+                (Position::start_of(floor), floor, None)
+            }
+        };
+        Window {
+            reached,
+            floor,
+            seen: BTreeSet::new(),
+            claim,
+        }
+    }
+
+    /// The cursor of a client that was given everything so far.
+    pub(super) fn cursor(&self) -> Cursor {
+        let (window_ms, digest) = match self.reached.received_at.0.checked_sub(self.floor.0) {
+            Some(before) => (
+                u32::try_from(before + 1).unwrap_or(u32::MAX),
+                self.claim
+                    .unwrap_or_else(|| self.seen.iter().copied().collect()),
+            ),
+            None => (0, Digest::default()),
+        };
+        Cursor {
+            position: self.reached,
+            kind: CursorKind::Polled { window_ms, digest },
+        }
+    }
+
+    /// After which position the next read begins.
+    pub(super) fn start(&self) -> Position {
+        self.reached.min(Position::start_of(self.floor))
+    }
+
+    /// Up to where the feed has to be read before anything else, to be compared with what is said
+    /// to have been looked at.
+    pub(super) fn to_compare(&self) -> Option<Position> {
+        self.claim.map(|_| self.reached)
+    }
+
+    /// Compares what the feed holds from [`Window::start`] on with what is said to have been looked
+    /// at: all of it up to `reached`, or nothing.
+    pub(super) fn compare(&mut self, feed: &[Position]) {
+        let feed = feed.iter().copied();
+        let seen: BTreeSet<_> = feed.take_while(|at| *at <= self.reached).collect();
+        if self.claim.take() == Some(seen.iter().copied().collect()) {
+            self.seen = seen;
+        } else {
+            self.reached = Position::start_of(self.floor);
+        }
+    }
+
+    /// Those that were not looked at yet.
+    pub(super) fn new_among(&self, positions: &[Position]) -> Vec<Position> {
+        let positions = positions.iter().copied();
+        positions.filter(|at| !self.seen.contains(at)).collect()
+    }
+
+    /// This one was looked at, and before it everything that the read has come across.
+    pub(super) fn add(&mut self, position: Position) {
+        self.seen.insert(position);
+        self.reached = self.reached.max(position);
+    }
+
+    /// Forgets what is settled. The feed was read at `now`, up to its end, or only up to `stop`.
+    pub(super) fn settle(&mut self, now: Millis, stop: Option<Position>) {
+        let settled = now.minus(LOOK_BACK_MS);
+        let floor = match stop {
+            None => {
+                // A quiet feed is not read from its last event each time, which may be days ago.
+                self.reached = self.reached.max(Position::start_of(settled));
+                settled
+            }
+            // What is between the two has appeared, and was not looked at.
+            Some(stop) if stop < self.reached => settled.min(stop.received_at),
+            Some(_) => settled,
+        };
+        self.floor = self.floor.max(floor);
+        self.seen = self.seen.split_off(&Position::start_of(self.floor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::{EventId, Feed};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: u64 = 1_795_300_000_000;
+
+    /// An event of a made-up feed: when it was stored, and how much later it can be seen.
+    #[derive(Debug, Clone)]
+    struct Stored {
+        at: u64,
+        lag: u64,
+    }
+
+    /// A poll: how much later than the last, how many events it takes, and what its client does
+    /// next.
+    #[derive(Debug, Clone)]
+    struct Poll {
+        after: u64,
+        limit: usize,
+        next: Next,
+    }
+
+    #[derive(Debug, Clone)]
+    enum Next {
+        /// The same invocation reads on.
+        Follow,
+        /// Another invocation, with the cursor.
+        Return,
+        /// The answer is lost.
+        Again,
+    }
+
+    fn stored(lag: impl Strategy<Value = u64>) -> impl Strategy<Value = Vec<Stored>> {
+        let stored = (0..60_000u64, lag).prop_map(|(at, lag)| Stored { at, lag });
+        prop::collection::vec(stored, 0..60)
+    }
+
+    fn polls() -> impl Strategy<Value = Vec<Poll>> {
+        let next = prop_oneof![Just(Next::Follow), Just(Next::Return), Just(Next::Again)];
+        let poll = (0..6_000u64, 1..10usize, next);
+        let poll = poll.prop_map(|(after, limit, next)| Poll { after, limit, next });
+        prop::collection::vec(poll, 0..40)
+    }
+
+    fn position(index: usize, stored: &Stored) -> Position {
+        Position {
+            received_at: Millis(START + stored.at),
+            id: EventId::of_content(&[b"m"], 1, &[&index.to_be_bytes()], 0),
+        }
+    }
+
+    /// What `Follow::read` does, on the made-up feed.
+    fn read(
+        window: &mut Window,
+        feed: &[(Position, u64)],
+        now: u64,
+        limit: usize,
+    ) -> Vec<Position> {
+        let visible = feed
+            .iter()
+            .filter(|(at, lag)| at.received_at.0 + lag <= now);
+        let mut ready: Vec<_> = visible.map(|(at, _)| *at).collect();
+        ready.retain(|at| *at > window.start());
+        if window.to_compare().is_some() {
+            window.compare(&ready);
+        }
+        let mut given = Vec::new();
+        for position in window.new_among(&ready) {
+            if given.len() == limit {
+                window.settle(Millis(now), Some(position));
+                return given;
+            }
+            window.add(position);
+            given.push(position);
+        }
+        window.settle(Millis(now), None);
+        given
+    }
+
+    fn returned(window: &Window, kind: Option<CursorKind>) -> Window {
+        let feed = Feed::new("one");
+        let mut cursor = window.cursor();
+        cursor.kind = kind.unwrap_or(cursor.kind);
+        Window::of(feed.decode(&feed.encode(cursor)).unwrap(), None)
+    }
+
+    /// How often each event was given, when everything could be seen at last.
+    fn follow(stored: &[Stored], polls: &[Poll]) -> BTreeMap<Position, usize> {
+        let events = stored.iter().enumerate();
+        let mut feed: Vec<_> = events
+            .map(|(index, it)| (position(index, it), it.lag))
+            .collect();
+        feed.sort();
+        let mut given: BTreeMap<_, _> = feed.iter().map(|(at, _)| (*at, 0)).collect();
+        let begin = Cursor {
+            position: Position::start_of(Millis(START - 1)),
+            kind: CursorKind::Seen,
+        };
+        let mut window = Window::of(begin, None);
+        let mut now = START;
+        for Poll { after, limit, next } in polls {
+            now += after;
+            let before = returned(&window, None);
+            for position in read(&mut window, &feed, now, *limit) {
+                *given.get_mut(&position).unwrap() += usize::from(!matches!(next, Next::Again));
+            }
+            match next {
+                Next::Follow => {}
+                Next::Return => window = returned(&window, None),
+                Next::Again => window = before,
+            }
+        }
+        for position in (0..100).flat_map(|_| read(&mut window, &feed, now + 100_000, 10)) {
+            *given.get_mut(&position).unwrap() += 1;
+        }
+        given
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_is_given_although_the_index_lags(stored in stored(0..=LOOK_BACK_MS), polls in polls()) {
+            let given = follow(&stored, &polls);
+            prop_assert!(given.values().all(|times| *times >= 1), "{given:?}");
+        }
+
+        #[test]
+        fn no_event_is_given_twice_when_nothing_lags(stored in stored(Just(0)), polls in polls()) {
+            let given = follow(&stored, &polls);
+            prop_assert!(given.values().all(|times| *times == 1), "{given:?}");
+        }
+
+        #[test]
+        fn who_follows_in_one_go_is_given_each_event_once_whatever_lags(stored in stored(0..=LOOK_BACK_MS), polls in polls()) {
+            let follows = |poll: &Poll| Poll { next: Next::Follow, ..poll.clone() };
+            let given = follow(&stored, &polls.iter().map(follows).collect::<Vec<_>>());
+            prop_assert!(given.values().all(|times| *times == 1), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_a_pushed_event_looks_back_and_further_when_pushes_were_late() {
+        let cursor = Cursor {
+            position: Position::start_of(Millis(START)),
+            kind: CursorKind::Seen,
+        };
+        let start = Window::of(cursor, None).start();
+        assert_eq!(start, Position::start_of(Millis(START - LOOK_BACK_MS)));
+        let start = Window::of(cursor, Some(Millis(START - 90_000))).start();
+        assert_eq!(start, Position::start_of(Millis(START - 90_000)));
+    }
+
+    #[test]
+    fn a_quiet_feed_is_not_read_from_its_last_event() {
+        let cursor = Cursor {
+            position: Position::start_of(Millis(START)),
+            kind: CursorKind::Seen,
+        };
+        let mut window = Window::of(cursor, None);
+        let days = 5 * 24 * 60 * 60 * 1_000;
+        read(&mut window, &[], START + days, 10);
+        let settled = Position::start_of(Millis(START + days - LOOK_BACK_MS));
+        assert_eq!(returned(&window, None).start(), settled);
+    }
+}

@@ -1,0 +1,49 @@
+//! Who asks, and what they may do and see.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use domain::{Millis, Scope};
+use http::HeaderMap;
+use http::request::Parts;
+use platform::http::HttpError;
+use platform::tokens::{self, Holder};
+
+use crate::State;
+
+/// What was asked, besides the path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Call {
+    pub(crate) request_id: String,
+    pub(crate) headers: Arc<HeaderMap>,
+    /// As it came, without the question mark.
+    pub(crate) query: String,
+    pub(crate) body: Arc<Vec<u8>>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Call, Infallible> {
+        Ok(parts.extensions.remove().unwrap_or_default())
+    }
+}
+
+/// Who sends this request, if they may do this.
+///
+/// # Errors
+/// 401 when nobody is known by the token, 403 when they may not, 503 when the secret cannot be read.
+pub(crate) async fn holder(
+    state: &State,
+    call: &Call,
+    scope: Scope,
+    now: Millis,
+) -> Result<Holder, HttpError> {
+    let holder = state
+        .tokens
+        .bearer(&call.headers, now, &call.request_id)
+        .await?;
+    tokens::require(&holder, scope)?;
+    Ok(holder)
+}

@@ -1,0 +1,105 @@
+//! What happened to one message.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use domain::{EventId, Filter, Millis, Position, Scope};
+use platform::clock;
+use platform::http::HttpError;
+use store::StoreError;
+
+use crate::caller::{Call, holder};
+use crate::page::{CHUNK, Page};
+use crate::parameters::{Parameters, bad};
+use crate::routes::{Refusal, Shared, json, not_found};
+use crate::schema::{History, Refusals};
+
+/// The events of one message in the order in which they happened.
+///
+/// A message that nobody knows has no events: the page is empty.
+#[utoipa::path(
+    get,
+    path = "/v1/messages/{message_id}/events",
+    operation_id = "list_events_of_message",
+    tag = "events",
+    params(
+        ("message_id" = String, Path, description = "The `message_id` of the events", example = "8854ad35e1b54a1cb1f0c5a4d2f4f0aa"),
+        ("after" = Option<String>, Query, description = "Only what happened after this cursor: the `next` of the page before, or the `cursor` of any event of the message"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most events of the page; 50 when absent"),
+    ),
+    responses((status = 200, description = "A page", body = History), Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn list(
+    State(state): State<Shared>,
+    message: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let now = clock::now();
+    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let parameters = Parameters::read(&call.query, &["after", "limit"])?;
+    let Ok(Path(message)) = message else {
+        return Err(not_found("there is no such message").into());
+    };
+    let partition = EventId::partition_of(&mandrill::message_key(&message));
+    let after = parameters.cursor("after", &state.feed)?;
+    let after = after.map(|cursor| cursor.position.id);
+    if after.is_some_and(|id| id.partition() != partition) {
+        return Err(bad("bad_cursor", "after: the cursor is not of this message").into());
+    }
+    let filter = holder
+        .rights
+        .narrow(&Filter::default())
+        .map_err(HttpError::from)?;
+    let mut page = Page::new(&state.feed, &holder.rights, filter, parameters.limit()?);
+    let wanted = Wanted {
+        message: &message,
+        partition: &partition,
+        now,
+    };
+    let next = wanted
+        .fill(&state, after, &mut page)
+        .await
+        .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
+    let next = next.map(|position| state.feed.cursor_at(position));
+    Ok(json(page.finish(next.as_deref(), next.is_some(), None)))
+}
+
+struct Wanted<'a> {
+    message: &'a str,
+    partition: &'a str,
+    now: Millis,
+}
+
+impl Wanted<'_> {
+    /// Fills the page; answers where the next one goes on, if there is one.
+    async fn fill(
+        &self,
+        state: &crate::State,
+        after: Option<EventId>,
+        page: &mut Page<'_>,
+    ) -> Result<Option<Position>, StoreError> {
+        let (mut after, mut last) = (after, None);
+        let read = |after, limit| state.messages.page(self.partition, after, limit, self.now);
+        loop {
+            let read_ = read(after, CHUNK.min(page.room())).await?;
+            for event in &read_.events {
+                let is_of_it = event.content.message_id.as_deref() == Some(self.message);
+                if is_of_it && !page.add(event) {
+                    return Ok(last);
+                }
+                last = Some(event.position());
+            }
+            let Some(next) = read_.next else {
+                return Ok(None);
+            };
+            (after, last) = (Some(next.id), Some(next));
+            if page.room() == 0 {
+                // DynamoDB says that there is more when it has not looked.
+                let rest = read(after, 1).await?;
+                let is_end = rest.events.is_empty() && rest.next.is_none();
+                return Ok(last.filter(|_| !is_end));
+            }
+        }
+    }
+}

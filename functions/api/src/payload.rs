@@ -1,0 +1,192 @@
+//! The payload of format 2.0 that API Gateway makes of a request, and the request made of it again.
+//! ("Working with AWS Lambda proxy integrations for HTTP APIs".)
+//!
+//! It is read here instead of by `lambda_http`, which panics on a header or a query that no URL can
+//! hold, and strangers send such.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use platform::http::HttpError;
+use serde::Deserialize;
+
+use crate::caller::Call;
+
+/// What stays as it is in a path: the unreserved characters of RFC 3986, section 2.3, and slashes.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+const SEGMENT: &AsciiSet = &PATH.add(b'/');
+
+/// The request as API Gateway hands it over.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payload {
+    /// Decoded.
+    raw_path: String,
+    #[serde(default)]
+    raw_query_string: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    request_context: Context,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Context {
+    http: HttpContext,
+}
+
+#[derive(Debug, Deserialize)]
+struct HttpContext {
+    method: String,
+}
+
+/// What is known of a request, whether or not there is anything at its path.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) headers: Arc<HeaderMap>,
+}
+
+impl Asked {
+    pub(crate) fn of(payload: &Payload) -> Asked {
+        let mut headers = HeaderMap::with_capacity(payload.headers.len());
+        for (name, value) in &payload.headers {
+            // One that is damaged is left out: nothing can be meant by it.
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_bytes(value.as_bytes()),
+            ) {
+                headers.insert(name, value);
+            }
+        }
+        Asked {
+            method: payload.request_context.http.method.clone(),
+            headers: Arc::new(headers),
+        }
+    }
+}
+
+/// The request for the router. What the routes read besides the path is in its [`Call`].
+pub(crate) fn request(
+    payload: Payload,
+    request_id: &str,
+    asked: &Asked,
+) -> Result<Request<Body>, HttpError> {
+    let unreadable =
+        |message: &'static str| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", message);
+    let method = Method::from_bytes(asked.method.as_bytes())
+        .map_err(|_| unreadable("the method cannot be read"))?;
+    let uri = Uri::try_from(path(&payload.raw_path))
+        .map_err(|_| unreadable("the path cannot be read"))?;
+    let body = payload.body.unwrap_or_default();
+    let body = if payload.is_base64_encoded {
+        STANDARD
+            .decode(body)
+            .map_err(|_| unreadable("the body cannot be read"))?
+    } else {
+        body.into_bytes()
+    };
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(Call {
+        request_id: request_id.to_owned(),
+        headers: asked.headers.clone(),
+        query: payload.raw_query_string,
+        body: Arc::new(body),
+    });
+    Ok(request)
+}
+
+/// The path as a URL has it. API Gateway decodes it; what is encoded all the same stays so.
+fn path(raw: &str) -> String {
+    // An id may have a slash in it, which is no separator.
+    let message = raw
+        .strip_prefix("/v1/messages/")
+        .and_then(|rest| rest.strip_suffix("/events"))
+        .filter(|id| id.contains('/'));
+    match message {
+        Some(id) => format!("/v1/messages/{}/events", encoded(id, SEGMENT)),
+        None => encoded(raw, PATH),
+    }
+}
+
+fn encoded(text: &str, keep: &'static AsciiSet) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    let mut parts = text.split('%');
+    encoded.extend(
+        parts
+            .next()
+            .map(|part| utf8_percent_encode(part, keep).to_string()),
+    );
+    for part in parts {
+        let is_escape = part.len() >= 2 && part.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+        let percent = if is_escape { "%" } else { "%25" };
+        encoded.push_str(percent);
+        encoded.extend(Cow::from(utf8_percent_encode(part, keep)).chars());
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_whether_or_not_it_was_decoded() {
+        for (raw, wanted) in [
+            ("/v1/events", "/v1/events"),
+            ("/v1/messages/ä b/events", "/v1/messages/%C3%A4%20b/events"),
+            ("/v1/messages/%C3%A4/events", "/v1/messages/%C3%A4/events"),
+            ("/v1/messages/a/b/events", "/v1/messages/a%2Fb/events"),
+            ("/v1/messages/100%/events", "/v1/messages/100%25/events"),
+            ("/a?b#c<d>\u{0}", "/a%3Fb%23c%3Cd%3E%00"),
+            ("/%", "/%25"),
+        ] {
+            assert_eq!(path(raw), wanted);
+            assert!(Uri::try_from(path(raw)).is_ok(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_refused_or_left_out_without_a_panic() {
+        let payload = |method: &str, path: &str, body: &str| -> Payload {
+            serde_json::from_value(serde_json::json!({
+                "rawPath": path,
+                "rawQueryString": "a=<&b=\u{1}",
+                "headers": { "host": "a\nb", "x-forwarded-proto": "<", "accept": "*/*", "b d": "" },
+                "requestContext": { "http": { "method": method } },
+                "body": body,
+                "isBase64Encoded": true,
+            }))
+            .unwrap()
+        };
+        for (method, path, body, is_accepted) in [
+            ("GET", "/", "", true),
+            ("GET", "/", "*", false),
+            ("G T", "/", "", false),
+            ("GET", "", "", false),
+            ("GET", "no-slash", "", false),
+        ] {
+            let payload = payload(method, path, body);
+            let asked = Asked::of(&payload);
+            assert_eq!(asked.headers.len(), 2, "{:?}", asked.headers);
+            let request = request(payload, "r", &asked);
+            assert_eq!(request.is_ok(), is_accepted, "{method} {path} {body}");
+        }
+    }
+}

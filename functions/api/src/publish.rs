@@ -1,0 +1,388 @@
+//! Events that somebody publishes.
+
+use std::borrow::Cow;
+
+use axum::extract::State;
+use axum::response::Response;
+use domain::{Content, EventId, Millis, Scope, Source};
+use http::StatusCode;
+use platform::clock;
+use platform::http::HttpError;
+use serde_json::value::RawValue;
+use store::{Claim, NewEvent, Published, StoreError};
+
+use crate::body::{Fields, bad_field, has_length};
+use crate::caller::{Call, holder};
+use crate::parameters::{Parameters, bad};
+use crate::routes::{Refusal, Shared, object};
+use crate::schema::{self, Accepted, BodyRefusals, Conflict, Refusals};
+
+/// What is larger belongs elsewhere, with its address in the event. Far below what Lambda takes, so
+/// that every reader gets it whole.
+const BODY_BYTES: usize = 1024 * 1024;
+const FIELDS: [&str; 11] = [
+    "type",
+    "data",
+    "message_id",
+    "recipient",
+    "sender",
+    "subject",
+    "tags",
+    "subaccount",
+    "template",
+    "metadata",
+    "occurred_at",
+];
+const TYPE_CHARACTERS: usize = 64;
+/// A line of mail has at most 998. (RFC 5322, section 2.1.1.)
+const TEXT_CHARACTERS: usize = 1_000;
+const TAGS: usize = 100;
+const TAG_CHARACTERS: usize = 100;
+const KEY_BYTES: usize = 255;
+/// Types that start so are Mandrill's or ours.
+const RESERVED: [&str; 6] = [
+    "allowlist_",
+    "blacklist_",
+    "delivery.",
+    "denylist_",
+    "endpoint.",
+    "whitelist_",
+];
+
+/// Publishes an event, which every reader gets like those of Mandrill.
+///
+/// With a header `Idempotency-Key` it is stored once, however often it is sent. `data` is kept byte
+/// for byte.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    operation_id = "publish_event",
+    tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body stores one event; with another body it is refused. Kept as long as events are", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    request_body = schema::NewEvent,
+    responses((status = 202, description = "It is stored", body = Accepted), Conflict, BodyRefusals, Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
+    let now = clock::now();
+    let holder = holder(&state, &call, Scope::Write, now).await?;
+    Parameters::read(&call.query, &[])?;
+    let key = idempotency_key(&call)?;
+    let fields = Fields::read(&call, &FIELDS, BODY_BYTES)?;
+    let content = content(&fields)?;
+    let ids = Ids::new(&holder.subject.0, key, &call)?;
+    let event = NewEvent {
+        id: ids.event(&content),
+        data: Cow::Borrowed(fields.json("data").map_or("null", RawValue::get)),
+        content,
+    };
+    let claim = ids.claim().map(|id| Claim {
+        id,
+        request: &call.body,
+    });
+    let published = state.publisher.publish(&event, claim, clock::now).await;
+    match published.map_err(|error| failed(&call, &error))? {
+        Published::Stored | Published::Repeated => {
+            let id = event.id.to_string();
+            let mut answer = object(&Accepted { id });
+            *answer.status_mut() = StatusCode::ACCEPTED;
+            Ok(answer)
+        }
+        Published::Conflict => Err(HttpError::new(
+            StatusCode::CONFLICT,
+            "idempotency_conflict",
+            "this Idempotency-Key was sent with another body",
+        )
+        .into()),
+    }
+}
+
+fn failed(call: &Call, error: &StoreError) -> HttpError {
+    match error {
+        StoreError::Throttled { .. } | StoreError::Unavailable { .. } => {
+            HttpError::unavailable(&call.request_id, error)
+        }
+        StoreError::Refused { .. } | StoreError::Corrupt(_) => {
+            HttpError::internal(&call.request_id, error)
+        }
+    }
+}
+
+fn idempotency_key(call: &Call) -> Result<Option<&[u8]>, HttpError> {
+    let Some(key) = call.headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = key.as_bytes();
+    if key.len() > KEY_BYTES || key.is_empty() || !key.iter().all(u8::is_ascii_graphic) {
+        let message =
+            format!("Idempotency-Key is 1 to {KEY_BYTES} letters, digits and signs of ASCII");
+        return Err(bad("bad_idempotency_key", message));
+    }
+    Ok(Some(key))
+}
+
+/// What the ids of an event are made from, besides its message.
+enum Ids<'a> {
+    Key { subject: &'a [u8], key: &'a [u8] },
+    Random([u8; 16]),
+}
+
+impl<'a> Ids<'a> {
+    fn new(subject: &'a str, key: Option<&'a [u8]>, call: &Call) -> Result<Ids<'a>, HttpError> {
+        if let Some(key) = key {
+            let subject = subject.as_bytes();
+            return Ok(Ids::Key { subject, key });
+        }
+        let mut random = [0; 16];
+        getrandom::fill(&mut random)
+            .map_err(|error| HttpError::internal(&call.request_id, &error))?;
+        Ok(Ids::Random(random))
+    }
+
+    /// What tells the event from every other; the first part says what it is.
+    fn parts(&self) -> [&[u8]; 3] {
+        match self {
+            Ids::Key { subject, key } => [b"key", subject, key],
+            Ids::Random(random) => [b"random", random, b""],
+        }
+    }
+
+    /// The event's id: with the others of its message, if it has one.
+    fn event(&self, content: &Content<'_>) -> EventId {
+        let parts = self.parts();
+        let ts = content.ts.unwrap_or(0);
+        match &content.message_id {
+            Some(id) => EventId::of_content(&mandrill::message_key(id), ts, &parts, 0),
+            None => EventId::of_content(&parts, ts, &parts, 0),
+        }
+    }
+
+    /// The id of the claim, which depends on nothing in the body.
+    fn claim(&self) -> Option<EventId> {
+        match self {
+            Ids::Key { .. } => Some(EventId::of_content(&self.parts(), 0, &self.parts(), 0)),
+            Ids::Random(_) => None,
+        }
+    }
+}
+
+fn content(fields: &Fields<'_>) -> Result<Content<'static>, HttpError> {
+    let text = |name| Ok::<_, HttpError>(fields.text(name, TEXT_CHARACTERS)?.map(Cow::Owned));
+    Ok(Content {
+        ts: occurred_at(fields)?,
+        message_id: text("message_id")?,
+        recipient: text("recipient")?,
+        sender: text("sender")?,
+        subject: text("subject")?,
+        tags: tags(fields)?,
+        subaccount: text("subaccount")?,
+        template: text("template")?,
+        metadata: metadata(fields)?,
+        ..Content::new(kind(fields)?, Source::Api)
+    })
+}
+
+fn kind(fields: &Fields<'_>) -> Result<String, HttpError> {
+    let what = "1 to 64 letters, digits, dots, dashes and underscores, and starts with none of \
+                the signs but the underscore";
+    let kind: Option<String> = fields.value("type", what)?;
+    let kind = kind.ok_or_else(|| bad("missing_field", "type is missing"))?;
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_valid = has_length(&kind, TYPE_CHARACTERS)
+        && kind
+            .bytes()
+            .all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
+        && kind.bytes().next().is_some_and(is_word);
+    if !is_valid {
+        return Err(bad_field("type", what));
+    }
+    // Filters know no case.
+    let lower = kind.to_ascii_lowercase();
+    let is_reserved = mandrill::KINDS.contains(&lower.as_str())
+        || lower == mandrill::UNKNOWN
+        || RESERVED.iter().any(|start| lower.starts_with(start));
+    if is_reserved {
+        let message = format!("the type {kind} is not for published events");
+        return Err(bad("reserved_type", message));
+    }
+    Ok(kind)
+}
+
+fn tags(fields: &Fields<'_>) -> Result<Vec<Cow<'static, str>>, HttpError> {
+    let what = "a list of at most 100 texts of 1 to 100 characters";
+    let tags: Vec<String> = fields.value("tags", what)?.unwrap_or_default();
+    if tags.len() > TAGS || !tags.iter().all(|tag| has_length(tag, TAG_CHARACTERS)) {
+        return Err(bad_field("tags", what));
+    }
+    Ok(tags.into_iter().map(Cow::Owned).collect())
+}
+
+/// As it came; none when there is nothing in it.
+fn metadata(fields: &Fields<'_>) -> Result<Option<Cow<'static, RawValue>>, HttpError> {
+    let Some(object) = fields.json("metadata") else {
+        return Ok(None);
+    };
+    let inner = object
+        .get()
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    let inner = inner.ok_or_else(|| bad_field("metadata", "an object"))?;
+    let is_empty = inner.trim().is_empty();
+    Ok((!is_empty).then(|| Cow::Owned(object.to_owned())))
+}
+
+/// Whole seconds, as Mandrill's times are.
+fn occurred_at(fields: &Fields<'_>) -> Result<Option<u32>, HttpError> {
+    let what = "a time from 1970 to 2105, such as 2026-11-22T01:02:03Z";
+    let Some(text) = fields.value::<Cow<'_, str>>("occurred_at", what)? else {
+        return Ok(None);
+    };
+    let years = "1970".."2106";
+    let is_near = text.get(..4).is_some_and(|year| years.contains(&year));
+    let time = Millis::from_rfc3339(&text).filter(|_| is_near);
+    let seconds = time.and_then(|time| u32::try_from(time.as_secs()).ok());
+    seconds
+        .map(Some)
+        .ok_or_else(|| bad_field("occurred_at", what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Content<'static>, HttpError> {
+        let call = Call {
+            body: body.as_bytes().to_vec().into(),
+            ..Call::default()
+        };
+        content(&Fields::read(&call, &FIELDS, BODY_BYTES)?)
+    }
+
+    #[test]
+    fn the_types_of_others_are_refused_in_any_case() {
+        for kind in mandrill::KINDS.iter().chain(&[
+            "unknown",
+            "Open",
+            "HARD_BOUNCE",
+            "denylist_add",
+            "allowlist_remove",
+            "blacklist_whatever",
+            "endpoint.disabled",
+            "Delivery.exhausted",
+        ]) {
+            let error = read(&format!(r#"{{"type":"{kind}"}}"#)).unwrap_err();
+            assert_eq!((error.status.as_u16(), error.code), (400, "reserved_type"));
+            assert!(error.message.contains(kind), "{}", error.message);
+        }
+        for kind in [
+            "order.created",
+            "opened",
+            "endpoints",
+            "a",
+            "_x-1",
+            &"k".repeat(64),
+        ] {
+            assert_eq!(read(&format!(r#"{{"type":"{kind}"}}"#)).unwrap().kind, kind);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_field_is_said_by_its_name() {
+        let long = "x".repeat(TEXT_CHARACTERS + 1);
+        for (body, code, name) in [
+            ("{}", "missing_field", "type"),
+            (r#"{"type":null}"#, "missing_field", "type"),
+            (r#"{"type":7}"#, "bad_field", "type"),
+            (r#"{"type":"two words"}"#, "bad_field", "type"),
+            (r#"{"type":".x"}"#, "bad_field", "type"),
+            (r#"{"type":"größe"}"#, "bad_field", "type"),
+            (r#"{"type":""}"#, "bad_field", "type"),
+            (
+                &format!(r#"{{"type":"{}"}}"#, "x".repeat(65)),
+                "bad_field",
+                "type",
+            ),
+            (r#"{"type":"a","colour":1}"#, "unknown_field", "colour"),
+            (r#"{"type":"a","type":"a"}"#, "repeated_field", "type"),
+            (r#"{"type":"a","subject":""}"#, "bad_field", "subject"),
+            (
+                &format!(r#"{{"type":"a","sender":"{long}"}}"#),
+                "bad_field",
+                "sender",
+            ),
+            (
+                r#"{"type":"a","recipient":["x"]}"#,
+                "bad_field",
+                "recipient",
+            ),
+            (r#"{"type":"a","tags":"x"}"#, "bad_field", "tags"),
+            (r#"{"type":"a","tags":[""]}"#, "bad_field", "tags"),
+            (
+                &format!(r#"{{"type":"a","tags":[{}"x"]}}"#, r#""x","#.repeat(100)),
+                "bad_field",
+                "tags",
+            ),
+            (r#"{"type":"a","metadata":[]}"#, "bad_field", "metadata"),
+            (r#"{"type":"a","metadata":"{}"}"#, "bad_field", "metadata"),
+            (
+                r#"{"type":"a","occurred_at":1}"#,
+                "bad_field",
+                "occurred_at",
+            ),
+            (
+                r#"{"type":"a","occurred_at":"1969-12-31T23:59:59Z"}"#,
+                "bad_field",
+                "occurred_at",
+            ),
+            (
+                r#"{"type":"a","occurred_at":"2106-01-01T00:00:00Z"}"#,
+                "bad_field",
+                "occurred_at",
+            ),
+            ("[]", "bad_json", "object"),
+            ("nonsense", "bad_json", "object"),
+            (r#"{"type":"a"} x"#, "bad_json", "object"),
+        ] {
+            let error = read(body).unwrap_err();
+            assert_eq!((error.status.as_u16(), error.code), (400, code), "{body}");
+            assert!(error.message.contains(name), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn what_is_at_its_limit_is_taken() {
+        let text = "ü".repeat(TEXT_CHARACTERS);
+        let tags = vec![format!("\"{}\"", "ü".repeat(TAG_CHARACTERS)); TAGS].join(",");
+        let body = format!(
+            r#"{{"type":"a","subject":"{text}","sender":null,"tags":[{tags}],"metadata":{{ "b": 1.50 }},"occurred_at":"1970-01-01T00:00:07.9Z"}}"#
+        );
+        let content = read(&body).unwrap();
+        assert_eq!(content.subject.unwrap(), text);
+        assert_eq!((content.tags.len(), content.ts), (TAGS, Some(7)));
+        assert_eq!(content.metadata.unwrap().get(), r#"{ "b": 1.50 }"#);
+        assert!(
+            read(r#"{"type":"a","metadata":{ }}"#)
+                .unwrap()
+                .metadata
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_key_stands_for_one_event_of_one_publisher() {
+        let call = Call::default();
+        let content = read(r#"{"type":"a","message_id":"m"}"#).unwrap();
+        let event = |subject, key| {
+            let ids = Ids::new(subject, Some(key), &call).unwrap();
+            (ids.event(&content), ids.claim().unwrap())
+        };
+        assert_eq!(event("s", b"k"), event("s", b"k"));
+        assert_ne!(event("s", b"k").0, event("other", b"k").0);
+        assert_ne!(event("s", b"k").1, event("s", b"other").1);
+        assert_ne!(event("sk", b"k").1, event("s", b"kk").1);
+        let random = || Ids::new("s", None, &call).unwrap().event(&content);
+        assert_ne!(random(), random());
+        let partition = EventId::partition_of(&mandrill::message_key("m"));
+        assert_eq!(random().partition(), partition);
+    }
+}

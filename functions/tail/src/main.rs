@@ -1,0 +1,18 @@
+//! The Lambda binary of `tail`.
+
+// The SDK's calls are deeply nested futures.
+#![recursion_limit = "256"]
+
+use std::sync::Arc;
+
+use lambda_http::{Error, Request, run_with_streaming_response, service_fn};
+use platform::{Aws, clients, config, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
+    let deps = Arc::new(tail::Deps::new(&aws, &config::process)?);
+    deps.open().await;
+    run_with_streaming_response(service_fn(|request: Request| tail::handle(&deps, request))).await
+}

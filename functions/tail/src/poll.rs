@@ -1,0 +1,102 @@
+//! A page of what is new, or of nothing when nothing came in time.
+
+use std::fmt::Write;
+
+use domain::{Event, Millis};
+use http::StatusCode;
+use lambda_http::Response;
+use platform::clock;
+use platform::http::{HttpError, json};
+use store::{Look, StoreError};
+
+use crate::ask::Ask;
+use crate::{Body, Deps, Pace, present, shown, whole};
+
+/// A page ends here, as one of `api`, which has to stay below Lambda's limit for an answer. An event
+/// that is larger by itself is in it without `data`.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Answers as soon as there is an event, or when the reader has waited long enough.
+pub(crate) async fn answer(
+    deps: &Deps,
+    request_id: &str,
+    ask: Ask,
+    ends_at: Millis,
+) -> Result<Response<Body>, HttpError> {
+    let page = page(deps, &ask, ends_at)
+        .await
+        .map_err(|error| HttpError::unavailable(request_id, &error))?;
+    tracing::info!(
+        request.id = request_id,
+        http.status = 200,
+        body_bytes = page.len(),
+        "A reader was answered."
+    );
+    Ok(whole(json(StatusCode::OK, page)))
+}
+
+async fn page(deps: &Deps, ask: &Ask, ends_at: Millis) -> Result<String, StoreError> {
+    let began = clock::now();
+    let cursor = ask.after.unwrap_or_else(|| present(began));
+    let until = began.plus(ask.wait_seconds * 1_000);
+    let until = until.min(ends_at).min(ask.rights.until);
+    let recovered = deps.reader.keeps_all_after(cursor, began);
+    let mut follow = deps.follow(cursor).await?;
+    let mut page = Page::new();
+    let mut pace = Pace::new();
+    let more = loop {
+        let now = clock::now();
+        let more = follow
+            .read(now, |event| page.look(deps, ask, event))
+            .await?;
+        if page.count > 0 || now >= until {
+            break more;
+        }
+        // With a filter that little passes, there may be much to look through.
+        if !more {
+            tokio::time::sleep(pace.pause(until)).await;
+        }
+    };
+    let next = deps.feed.encode(follow.cursor());
+    let mut body = page.body;
+    // Writing to a text cannot fail.
+    let _ = write!(
+        body,
+        r#"],"next":"{next}","more":{more},"recovered":{recovered}}}"#
+    );
+    Ok(body)
+}
+
+/// A page being written.
+struct Page {
+    body: String,
+    count: usize,
+}
+
+impl Page {
+    fn new() -> Page {
+        Page {
+            body: String::from(r#"{"events":["#),
+            count: 0,
+        }
+    }
+
+    fn look(&mut self, deps: &Deps, ask: &Ask, event: &Event<'_>) -> Look {
+        if !ask.filter.matches(&event.content) {
+            return Look::Next;
+        }
+        if self.count == ask.limit {
+            return Look::Stop;
+        }
+        let text = shown(&ask.rights, event, &deps.feed, true, PAGE_BYTES);
+        if self.count > 0 {
+            if self.body.len() + text.len() > PAGE_BYTES {
+                return Look::Stop;
+            }
+            self.body.push(',');
+        }
+        self.body.push_str(&text);
+        self.count += 1;
+        Look::Next
+    }
+}

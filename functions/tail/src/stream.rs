@@ -1,0 +1,298 @@
+//! A stream of Server-Sent Events: what was missed, then what comes, until Lambda's time is over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::frame::{self, Rendered};
+use domain::{Cursor, CursorKind, Event, Millis, Position};
+use futures::stream;
+use http::{HeaderValue, StatusCode, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use lambda_http::Response;
+use platform::clock;
+use platform::http::HttpError;
+use platform::telemetry::Chain;
+use store::{Follow, Look, StoreError};
+
+use crate::ask::Ask;
+use crate::{Body, Deps, Pace, present, shown, sse};
+
+/// How much is read before it is sent.
+const EVENTS_AT_ONCE: usize = 500;
+const BYTES_AT_ONCE: usize = 1024 * 1024;
+/// Lambda streams 200 MB in an answer ("Lambda quotas"): the reader is sent away before.
+const STREAM_BYTES: usize = 180 * 1024 * 1024;
+/// How many of the newest events are looked at to find the last that a filter lets through.
+const MAX_EVENTS: usize = 10_000;
+const PAGE: usize = 100;
+
+/// Begins the stream.
+pub(crate) async fn answer(
+    deps: &Arc<Deps>,
+    request_id: &str,
+    ask: Ask,
+    ends_at: Millis,
+) -> Result<Response<Body>, HttpError> {
+    let now = clock::now();
+    let begun = Reader::begin(deps.clone(), ask, now, ends_at).await;
+    let mut reader = begun.map_err(|error| HttpError::unavailable(request_id, &error))?;
+    request_id.clone_into(&mut reader.request_id);
+    let pieces = stream::unfold(reader, |mut reader| async move {
+        let piece = reader.next().await?;
+        Some((Ok(Frame::data(piece)), reader))
+    });
+    let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// Somebody who reads a stream.
+struct Reader {
+    deps: Arc<Deps>,
+    request_id: String,
+    ask: Ask,
+    follow: Follow,
+    /// Whether nothing of what was missed is lost.
+    recovered: bool,
+    /// Whether it has all that was missed.
+    is_live: bool,
+    /// When it is sent away at the latest.
+    ends_at: Millis,
+    began: Millis,
+    pace: Pace,
+    /// When the last piece was sent.
+    sent_at: Millis,
+    sent_bytes: usize,
+    sent_events: usize,
+    /// What is ready to be sent.
+    ready: VecDeque<Bytes>,
+    has_ended: bool,
+}
+
+impl Reader {
+    async fn begin(
+        deps: Arc<Deps>,
+        ask: Ask,
+        now: Millis,
+        ends_at: Millis,
+    ) -> Result<Reader, StoreError> {
+        let cursor = match ask.after {
+            Some(cursor) => cursor,
+            // What is stored may not be seen yet, so that the newest are looked for as well.
+            None if ask.last > 0 => Cursor {
+                position: Position::start_of(now),
+                kind: CursorKind::Seen,
+            },
+            None => present(now),
+        };
+        let follow = deps.follow(cursor).await?;
+        let mut reader = Reader {
+            recovered: deps.reader.keeps_all_after(cursor, now),
+            request_id: String::new(),
+            follow,
+            is_live: false,
+            ends_at,
+            began: now,
+            pace: Pace::new(),
+            sent_at: now,
+            sent_bytes: 0,
+            sent_events: 0,
+            ready: VecDeque::from([sse::beginning()]),
+            has_ended: false,
+            deps,
+            ask,
+        };
+        if reader.ask.after.is_none() && reader.ask.last > 0 {
+            reader.read_last(now).await?;
+        }
+        Ok(reader)
+    }
+
+    /// The next piece of the stream, none at its end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                self.sent_at = clock::now();
+                self.sent_bytes += piece.len();
+                return Some(piece);
+            }
+            if self.has_ended {
+                tracing::info!(
+                    request.id = self.request_id,
+                    http.status = 200,
+                    body_bytes = self.sent_bytes,
+                    events = self.sent_events,
+                    duration_ms = clock::now().0.saturating_sub(self.began.0),
+                    "A reader's stream has ended."
+                );
+                return None;
+            }
+            self.go_on().await;
+        }
+    }
+
+    /// Makes something ready, waits, or ends.
+    async fn go_on(&mut self) {
+        let now = clock::now();
+        if !self.ask.rights.hold(now) {
+            self.expire();
+            return;
+        }
+        if now >= self.ends_at || self.sent_bytes >= STREAM_BYTES {
+            self.hand_over();
+            return;
+        }
+        match self.read(now).await {
+            Ok(true) => self.pace.is_busy(),
+            Ok(false) => self.wait(now).await,
+            // The client comes back, to another invocation perhaps, and has missed nothing.
+            Err(error) => {
+                tracing::error!(
+                    request.id = self.request_id,
+                    error = %Chain(&error),
+                    "The feed could not be read for a stream."
+                );
+                self.hand_over();
+            }
+        }
+    }
+
+    /// Reads what is new; answers whether there was anything, or is more.
+    async fn read(&mut self, now: Millis) -> Result<bool, StoreError> {
+        let (deps, ask) = (&self.deps, &self.ask);
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        let more = self.follow.read(now, |event| {
+            if events.len() >= EVENTS_AT_ONCE || bytes >= BYTES_AT_ONCE {
+                return Look::Stop;
+            }
+            if ask.filter.matches(&event.content) {
+                let rendered = render(deps, ask, event);
+                bytes += rendered.json.len();
+                events.push(rendered);
+            }
+            Look::Next
+        });
+        let more = more.await?;
+        let is_new = !events.is_empty();
+        self.send(&events);
+        if !self.is_live && !more {
+            self.say_live();
+        }
+        Ok(is_new || more)
+    }
+
+    /// Makes the newest events ready, as many as were asked for, and is live from then on.
+    async fn read_last(&mut self, now: Millis) -> Result<(), StoreError> {
+        let (deps, ask) = (&self.deps, &self.ask);
+        let mut newest = VecDeque::new();
+        loop {
+            let more = self.follow.read(now, |event| {
+                if ask.filter.matches(&event.content) {
+                    newest.push_back(render(deps, ask, event));
+                    if newest.len() > ask.last {
+                        newest.pop_front();
+                    }
+                }
+                Look::Next
+            });
+            if !more.await? {
+                break;
+            }
+        }
+        let start = Position::start_of(now.minus(domain::cursor::LOOK_BACK_MS));
+        let mut scan = deps.reader.before(start, now);
+        let mut looked_at = 0;
+        while newest.len() < ask.last && looked_at < MAX_EVENTS {
+            let Some((events, _)) = scan.next(PAGE).await? else {
+                break;
+            };
+            let wanted = events
+                .iter()
+                .filter(|event| ask.filter.matches(&event.content));
+            for event in wanted.take(ask.last - newest.len()) {
+                newest.push_front(render(deps, ask, event));
+            }
+            looked_at += PAGE;
+        }
+        let newest = Vec::from(newest);
+        self.send(&newest);
+        self.say_live();
+        Ok(())
+    }
+
+    fn send(&mut self, events: &[Rendered]) {
+        self.sent_events += events.len();
+        let cursor = self.cursor();
+        for (message, cursor) in frame::messages_until(events, !self.is_live, &cursor) {
+            self.ready
+                .push_back(sse::event("events", Some(&cursor), &message));
+        }
+    }
+
+    fn say_live(&mut self) {
+        self.is_live = true;
+        let (recovered, cursor) = (self.recovered, self.cursor());
+        let live = format!(r#"{{"type":"live","recovered":{recovered},"cursor":"{cursor}"}}"#);
+        self.ready
+            .push_back(sse::event("live", Some(&cursor), &live));
+    }
+
+    /// Tells the client to come back, and where to go on.
+    fn hand_over(&mut self) {
+        let cursor = self.cursor();
+        let reconnect = format!(r#"{{"type":"reconnect","cursor":"{cursor}"}}"#);
+        self.ready
+            .push_back(sse::event("reconnect", Some(&cursor), &reconnect));
+        self.has_ended = true;
+    }
+
+    /// Tells the client that it has to come back with another ticket.
+    fn expire(&mut self) {
+        let cursor = self.cursor();
+        let error = format!(
+            r#"{{"type":"error","code":"expired","message":"the token has expired","cursor":"{cursor}"}}"#
+        );
+        self.ready
+            .push_back(sse::event("error", Some(&cursor), &error));
+        self.has_ended = true;
+    }
+
+    fn cursor(&self) -> String {
+        self.deps.feed.encode(self.follow.cursor())
+    }
+
+    /// Waits until the feed is read again, or something else has to be done.
+    async fn wait(&mut self, now: Millis) {
+        let heartbeat = u64::try_from(self.deps.heartbeat.as_millis()).unwrap_or(u64::MAX);
+        let beats_at = self.sent_at.plus(heartbeat);
+        if now >= beats_at {
+            self.ready.push_back(sse::heartbeat());
+            return;
+        }
+        let until = self.ends_at.min(self.ask.rights.until).min(beats_at);
+        tokio::time::sleep(self.pace.pause(until)).await;
+    }
+}
+
+fn render(deps: &Deps, ask: &Ask, event: &Event<'_>) -> Rendered {
+    Rendered {
+        json: shown(
+            &ask.rights,
+            event,
+            &deps.feed,
+            ask.with_data,
+            frame::EVENT_BYTES,
+        ),
+        cursor: deps.feed.cursor_at(event.position()),
+    }
+}

@@ -1,0 +1,104 @@
+//! `posthorn token`: mints a token, from the local stack's key or from a deployed stack's secret.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::{Filter, Millis, Rights, Scopes};
+use jiff::{Span, SpanRelativeTo};
+use platform::clock;
+use platform::tokens::TokenKeys;
+use serde_json::json;
+
+use super::send::read;
+use super::target::{missing, read_stack};
+use super::{ToolError, out};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Data directory of the local stack whose key signs
+    #[arg(long, value_name = "DIR", default_value = ".posthorn")]
+    data_dir: PathBuf,
+    /// The JSON of a deployed stack's secret, in place of the local stack's key; `-` reads stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    secret: Option<String>,
+    /// What it allows: read, write, endpoints, with commas between them
+    #[arg(long, default_value = "read")]
+    scope: Scopes,
+    /// The events that its holder may see [default: all]
+    #[arg(long, default_value = "")]
+    filter: Filter,
+    /// Show its holder no address, no IP and nothing of what was received
+    #[arg(long)]
+    mask: bool,
+    /// How long it is good for: 90s, 15m, 1h, 30d
+    #[arg(long, default_value = "1h", value_parser = lifetime)]
+    ttl: Duration,
+    /// Who holds it: the same name with the same `Idempotency-Key` is the same event
+    #[arg(long, value_name = "NAME", default_value = "")]
+    subject: String,
+}
+
+/// At least a second, since a token counts whole ones.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let span: Span = text.parse().map_err(|_| "write 90s, 15m, 1h or 30d")?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
+    let positive = duration
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok());
+    positive
+        .filter(|duration| duration.as_secs() > 0)
+        .ok_or_else(|| "write 90s, 15m, 1h or 30d".to_owned())
+}
+
+/// Prints a token, and nothing else.
+pub fn run(args: &Args) -> Result<(), ToolError> {
+    let token = mint(args, clock::now())?;
+    out::line(&token)
+}
+
+fn mint(args: &Args, now: Millis) -> Result<String, ToolError> {
+    let ttl_ms = u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX);
+    let rights = Rights {
+        scopes: args.scope,
+        filter: args.filter.clone(),
+        mask: args.mask,
+        until: now.plus(ttl_ms),
+    };
+    let token = keys(args)?.mint(&args.subject, &rights, now);
+    token
+        .map(|token| token.0)
+        .map_err(|error| ToolError::Usage(error.to_string()))
+}
+
+/// The parser's own message could quote a key.
+fn keys(args: &Args) -> Result<TokenKeys, ToolError> {
+    if let Some(secret) = &args.secret {
+        return serde_json::from_str(&read(secret)?).map_err(|_| {
+            ToolError::Usage(
+                "the secret is not JSON with a token_key of at least 32 bytes".to_owned(),
+            )
+        });
+    }
+    let stack = read_stack(&args.data_dir)?;
+    let key = stack.and_then(|stack| stack.token_key);
+    let key = key.ok_or_else(|| missing(&args.data_dir, "pass --secret"))?;
+    serde_json::from_value(json!({ "token_key": key.reveal() }))
+        .map_err(|_| ToolError::Usage("the local stack's key is too short".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_has_a_unit_and_is_not_nothing() {
+        let seconds = |text| lifetime(text).map(|duration| duration.as_secs()).ok();
+        assert_eq!(seconds("90s"), Some(90));
+        assert_eq!(seconds("15m"), Some(900));
+        assert_eq!(seconds("1h"), Some(3_600));
+        assert_eq!(seconds("30d"), Some(30 * 86_400));
+        for wrong in ["", "1", "h", "-1h", "0s", "10ms", "soon", "1mo"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+}

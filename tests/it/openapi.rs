@@ -1,0 +1,104 @@
+//! `GET /openapi.json` and `GET /docs`.
+
+use std::collections::BTreeSet;
+
+use flows::TestStack;
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_describes_every_route() {
+    let stack = TestStack::start().await;
+    let answer = stack
+        .http()
+        .request(Method::GET, "/openapi.json", &[], "")
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("content-type")),
+        (200, "application/json")
+    );
+    let document = answer.json();
+    assert!(
+        document["openapi"].as_str().unwrap().starts_with("3.1."),
+        "{}",
+        document["openapi"]
+    );
+    let operations: BTreeSet<String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| format!("{method} {path}"))
+        })
+        .collect();
+    let expected = [
+        "get /healthz",
+        "get /v1/event-types",
+        "get /v1/events",
+        "get /v1/events/{id}",
+        "get /v1/messages/{message_id}/events",
+        "post /v1/events",
+        "post /v1/tickets",
+    ];
+    assert_eq!(operations, expected.map(str::to_owned).into());
+    let schemas = &document["components"]["schemas"];
+    for closed in ["NewEvent", "NewTicket"] {
+        assert_eq!(
+            schemas[closed]["additionalProperties"],
+            json!(false),
+            "{closed}"
+        );
+    }
+    let parameters = document["paths"]["/v1/events"]["get"]["parameters"]
+        .as_array()
+        .unwrap();
+    let named: BTreeSet<_> = parameters
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        named,
+        ["after", "before", "filter", "from", "limit", "to"].into()
+    );
+    assert_eq!(
+        document["components"]["securitySchemes"]["token"]["scheme"],
+        "bearer"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_to_try_it_needs_nothing_from_elsewhere() {
+    let stack = TestStack::start().await;
+    let get = async |path: &str, encoding| {
+        let headers = [("accept-encoding", encoding)];
+        let answer = stack.http().request(Method::GET, path, &headers, "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        answer
+    };
+    let page = get("/docs", "identity").await;
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(
+        page.header("content-security-policy")
+            .contains("script-src 'self'")
+    );
+    assert!(!page.body.contains("://"), "{}", page.body);
+    let files: Vec<_> = page
+        .body
+        .split('"')
+        .filter(|part| part.starts_with("docs/"))
+        .collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        let plain = get(&format!("/{file}"), "identity").await;
+        assert_eq!(plain.header("content-encoding"), "");
+        assert!(
+            !plain.body.is_empty() && !plain.body.contains("sourceMappingURL="),
+            "{file}"
+        );
+    }
+    let packed = get("/docs/swagger-ui-bundle.js", "gzip").await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let plain = get("/docs/swagger-ui-bundle.js", "identity").await;
+    assert!(plain.body.contains("SwaggerUIBundle"));
+}
