@@ -192,6 +192,7 @@ impl Services {
         logical_id: &str,
         payload: String,
     ) -> Result<String, InvokeError> {
+        let _held = self.faults.running().await;
         let running = self.bill.invocation(logical_id);
         let answer = self.functions.invoke(logical_id, payload).await;
         if let Err(InvokeError::TooLarge | InvokeError::Throttled) = answer {
