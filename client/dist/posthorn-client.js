@@ -107,29 +107,6 @@ var Queue = class {
 
 // src/feed.ts
 var IDS = 1e4;
-var Seen = class {
-  #limit;
-  #young = /* @__PURE__ */ new Set();
-  #old = /* @__PURE__ */ new Set();
-  constructor(limit = IDS) {
-    this.#limit = limit;
-  }
-  /** Whether the id is new. */
-  add(id) {
-    if (this.#young.has(id)) return false;
-    const isNew = !this.#old.has(id);
-    if (this.#young.size >= this.#limit) {
-      this.#old = this.#young;
-      this.#young = /* @__PURE__ */ new Set();
-    }
-    this.#young.add(id);
-    return isNew;
-  }
-  clear() {
-    this.#young.clear();
-    this.#old.clear();
-  }
-};
 var Feed = class {
   /** Everything up to here was received. Null until the server told a position. */
   cursor;
@@ -138,7 +115,8 @@ var Feed = class {
   /** For `for await`; none where there is a callback. */
   queue;
   #onEvents;
-  #seen = new Seen();
+  #young = /* @__PURE__ */ new Set();
+  #old = /* @__PURE__ */ new Set();
   constructor(cursor, last, onEvents, queue) {
     this.cursor = cursor;
     this.last = last;
@@ -156,7 +134,7 @@ var Feed = class {
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
   take(events = []) {
     const all = Array.isArray(events) ? events : [];
-    const fresh = all.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
+    const fresh = all.filter((event) => typeof event?.id === "string" && this.#isNew(event.id));
     if (this.queue) this.queue.put(fresh, this.cursor);
     else if (fresh.length) this.#onEvents?.(fresh);
   }
@@ -164,8 +142,20 @@ var Feed = class {
   reset(last) {
     this.cursor = null;
     this.last = last;
-    this.#seen.clear();
+    this.#young = /* @__PURE__ */ new Set();
+    this.#old = /* @__PURE__ */ new Set();
     this.queue?.clear();
+  }
+  /** Remembers the newest 10,000 ids at least, and 20,000 at most. */
+  #isNew(id) {
+    if (this.#young.has(id)) return false;
+    const isNew = !this.#old.has(id);
+    if (this.#young.size >= IDS) {
+      this.#old = this.#young;
+      this.#young = /* @__PURE__ */ new Set();
+    }
+    this.#young.add(id);
+    return isNew;
   }
 };
 
@@ -380,7 +370,7 @@ var PONG_AFTER_WAKING_MS = 4e3;
 var SILENCE_MS2 = 3e4;
 var LOOKS_AFTER_MS = [2e3, 12e3];
 var PATIENCE_MS = 1e3;
-var DENIALS = ["bad_filter", "forbidden", "bad_request"];
+var DENIALS = /^(bad_filter|forbidden|bad_request)$/;
 function earlier(a, b) {
   return a && a < b ? a : b;
 }
@@ -543,7 +533,7 @@ var SocketLink = class {
   }
   #failed(code, message) {
     const sent = this.#sent;
-    if (sent && DENIALS.includes(code)) {
+    if (sent && DENIALS.test(code)) {
       this.#sent = null;
       this.#timers.cancel("subscribe");
       this.#host.denied(sent, new PosthornError(code, message));
@@ -637,7 +627,8 @@ var Client = class {
     const cursor = options.cursor ?? null;
     const queue = options.onEvents ? null : new Queue(cursor, options.buffer ?? 1e4, () => this.#pause("full"), () => this.#hasRoom());
     this.feed = new Feed(cursor, options.last ?? 100, options.onEvents, queue);
-    if (options.filter || options.data) this.wish = { filter: options.filter ?? "", data: options.data ?? false, last: void 0 };
+    const { filter = "", data = false } = options;
+    if (filter || data) this.wish = { filter, data, last: void 0 };
     queueMicrotask(() => this.#begin());
   }
   get state() {
@@ -658,8 +649,7 @@ var Client = class {
     this.#pause("asked");
   }
   start() {
-    const { name } = this.#state;
-    if (name !== "paused" && name !== "waiting" && name !== "refused") return;
+    if (!/^(paused|waiting|refused)/.test(this.#state.name)) return;
     this.#attempt = 0;
     this.#connect();
   }
@@ -735,9 +725,9 @@ var Client = class {
     return await response.json();
   }
   #noTicket(error) {
-    const { status } = error;
+    const { status, code = "unauthorized", message } = error;
     if (status !== 401 && status !== 403) return this.#wait(error);
-    this.refused(error instanceof PosthornError ? error : new PosthornError("unauthorized", error.message, status));
+    this.refused(new PosthornError(code, message, status));
   }
   opened(link) {
     if (link !== this.#probe) return;
@@ -765,14 +755,9 @@ var Client = class {
     if (link === this.#link) this.#connect(this.#state.name === "live" ? "live" : "connecting");
   }
   lost(link, error) {
-    if (link === this.#probe) {
-      link.close();
-      this.#probe = null;
-      return;
-    }
-    if (link !== this.#link) return;
-    if (error && !(error instanceof PosthornError)) this.#noTicket(error);
-    else this.#wait(error);
+    if (link === this.#link) return this.#wait(error);
+    link.close();
+    this.#probe = null;
   }
   #wait(error) {
     this.#release();
@@ -786,13 +771,15 @@ var Client = class {
     this.feed.queue?.end(error);
   }
   #pause(why) {
-    const { name } = this.#state;
-    if (name === "stopped" || name === "refused") return;
+    if (/^(stopped|refused)/.test(this.#state.name) || this.#isPaused("asked")) return;
     this.#release();
     this.enter("paused", { why });
   }
+  #isPaused(why) {
+    return this.#state.name === "paused" && this.#state.why === why;
+  }
   #hasRoom() {
-    if (this.#state.name === "paused" && this.#state.why === "full") this.start();
+    if (this.#isPaused("full")) this.start();
   }
   granted(wish, filter) {
     this.filter = filter;
@@ -830,9 +817,9 @@ var Client = class {
     for (const link of [this.#link, this.#probe]) link?.close();
     this.#link = this.#probe = null;
   }
-  enter(name, more = {}) {
+  enter(name, more) {
     const before = this.#state;
-    if (before.name === name && before.transport === this.#transport && !Object.keys(more)[0]) return;
+    if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more };
     this.#options.onState?.(this.#state);
   }
@@ -857,7 +844,7 @@ var Client = class {
       return;
     }
     this.#timers.cancel("hidden");
-    if (this.#state.name === "paused" && this.#state.why === "hidden") this.start();
+    if (this.#isPaused("hidden")) this.start();
     else if (document) this.#wake(false);
   };
   /** The network changed, a frozen page goes on, or one comes back from the history. */
