@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 
 use crate::dynamodb::SHARDS;
 
@@ -27,6 +27,8 @@ pub struct Faults {
     paused: watch::Sender<[bool; SHARDS]>,
     replays_records: AtomicBool,
     s3_fails: AtomicBool,
+    /// Read by each invocation while it runs.
+    functions: Arc<RwLock<()>>,
 }
 
 impl Default for Faults {
@@ -37,6 +39,7 @@ impl Default for Faults {
             paused: watch::Sender::new([false; SHARDS]),
             replays_records: AtomicBool::new(false),
             s3_fails: AtomicBool::new(false),
+            functions: Arc::default(),
         }
     }
 }
@@ -50,6 +53,13 @@ impl Faults {
             None => posts.remove(connection_id),
         };
         self.has_posts.store(!posts.is_empty(), Ordering::Release);
+    }
+
+    /// Ends what happens to posts, to all connections.
+    pub fn heal_posts(&self) {
+        let mut posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        posts.clear();
+        self.has_posts.store(false, Ordering::Release);
     }
 
     pub(crate) fn post(&self, connection_id: &str) -> Option<PostFault> {
@@ -89,5 +99,15 @@ impl Faults {
 
     pub(crate) fn s3_fails(&self) -> bool {
         self.s3_fails.load(Ordering::Acquire)
+    }
+
+    /// Waits until no function runs. None begins before the answer is dropped: a moment in which the
+    /// clock can be moved without that an invocation seems to have taken so long.
+    pub async fn hold_functions(&self) -> OwnedRwLockWriteGuard<()> {
+        self.functions.clone().write_owned().await
+    }
+
+    pub(crate) async fn running(&self) -> OwnedRwLockReadGuard<()> {
+        self.functions.clone().read_owned().await
     }
 }

@@ -18,7 +18,7 @@ pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
-use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError};
+use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
 use crate::queues::Queues;
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
@@ -192,12 +192,19 @@ impl Services {
         logical_id: &str,
         payload: String,
     ) -> Result<String, InvokeError> {
+        let _held = self.faults.running().await;
         let running = self.bill.invocation(logical_id);
         let answer = self.functions.invoke(logical_id, payload).await;
         if let Err(InvokeError::TooLarge | InvokeError::Throttled) = answer {
             running.refused();
         }
         answer
+    }
+
+    /// Invokes a function whose answer may come piece by piece, on the bill.
+    pub(crate) fn stream(&self, logical_id: &str, payload: String) -> Result<Pieces, InvokeError> {
+        let running = self.bill.invocation(logical_id);
+        self.functions.stream(logical_id, payload, running)
     }
 
     /// The bill so far.

@@ -148,3 +148,19 @@ async fn an_unanswered_message_is_a_gap_and_the_shard_goes_on() {
     stack.mandrill().deliver(sends(30..40)).await;
     well.hear_events(10).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_answered_is_closed_and_does_not_wait_for_ever() {
+    let stack = TestStack::start().await;
+    for fault in [PostFault::Throttle, PostFault::Fail] {
+        for message in [
+            json!({ "action": "subscribe", "filter": "type:open" }),
+            json!({ "action": "resume", "last": 1 }),
+        ] {
+            let mut socket = stack.connect().await;
+            stack.faults().set_post(socket.id(), Some(fault));
+            socket.say(message).await;
+            assert_eq!(socket.closed().await, 1000);
+        }
+    }
+}

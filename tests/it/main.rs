@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod attacks;
 mod bill;
 mod captured;
 mod fixtures;
@@ -30,10 +31,8 @@ mod rights;
 mod sockets;
 mod storing;
 mod stream;
+mod tail;
 mod template;
-<<<<<<< Updated upstream
-mod types;
-=======
 mod tokens;
->>>>>>> Stashed changes
+mod types;
 mod volume;

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Filter, Rights};
 use platform::clock;
 use platform::tokens::{Audience, TokenKeys};
 use posthorn::dynamodb::SHARDS;
-use posthorn::tools::feed::{Feed, FeedItem, FeedOptions};
+use posthorn::tools::feed::{Entrance, Feed, FeedItem, FeedOptions};
 use posthorn::tools::target::Secret;
+use posthorn::tools::tickets::Tickets;
 use posthorn::{Options, Stack};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -128,6 +130,16 @@ impl TestStack {
         ticket.expect("a ticket").text.0
     }
 
+    /// Where a client that comes back gets its tickets.
+    ///
+    /// # Panics
+    /// When there can be no HTTP client.
+    #[must_use]
+    pub fn tickets(&self) -> Tickets {
+        let token = Secret::new(self.urls().token.clone());
+        Tickets::new(&self.urls().http, token).expect("an HTTP client")
+    }
+
     /// A token with these rights.
     ///
     /// # Panics
@@ -172,7 +184,7 @@ impl TestStack {
     /// # Panics
     /// When it is refused.
     pub async fn feed(&self, configure: impl FnOnce(&mut FeedOptions)) -> FeedReader {
-        let mut options = FeedOptions::new(self.urls().ws.clone(), Secret::new(self.ticket()));
+        let mut options = FeedOptions::new(Entrance::Tickets(self.tickets()));
         configure(&mut options);
         let feed = Feed::connect(options).await.expect("a feed");
         FeedReader {
@@ -280,30 +292,40 @@ impl TestStack {
         }
     }
 
-    /// The names of all records in the stream of the events table: `INSERT`, …
+    /// All records in the stream of the events table, as Lambda gets them.
     ///
     /// # Panics
-    /// When it cannot be read.
-    pub async fn record_names(&self) -> Vec<String> {
+    /// When they cannot be read.
+    pub async fn records(&self) -> Vec<Value> {
         let table = self.table("EventsTable");
-        let mut names = Vec::new();
+        let mut records = Vec::new();
         for shard in 0..SHARDS {
             let mut after = 0;
             loop {
                 let page = self.dynamodb().read_records(&table, shard, after, 1_000);
                 let page = page.await.expect("a page of records");
-                let name = |json: &str| {
-                    let record: Value = serde_json::from_str(json).expect("JSON");
-                    record["eventName"].as_str().expect("a name").to_owned()
-                };
-                names.extend(page.records.iter().map(|record| name(&record.json)));
+                let texts = page.records.iter().map(|record| &record.json);
+                records.extend(texts.map(|text| {
+                    let record: Value = serde_json::from_str(text).expect("JSON");
+                    record
+                }));
                 if !page.more {
                     break;
                 }
                 after = page.position;
             }
         }
-        names
+        records
+    }
+
+    /// The names of those records: `INSERT`, …
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    pub async fn record_names(&self) -> Vec<String> {
+        let records = self.records().await;
+        let name = |record: &Value| record["eventName"].as_str().expect("a name").to_owned();
+        records.iter().map(name).collect()
     }
 
     /// The connections that have a row.
@@ -336,6 +358,19 @@ impl TestStack {
             Ok(())
         })
         .await;
+    }
+
+    /// Lets time pass at once, between two invocations of functions. The clock of the process moves
+    /// with it, so this is for tests in a process of their own (`tests/time`), and for functions that
+    /// run in it.
+    pub async fn pass(&self, time: Duration) {
+        let _held = self.faults().hold_functions().await;
+        // No index lags for minutes.
+        self.dynamodb().faults().set_index_lag(Duration::ZERO);
+        let tables = self.dynamodb().call("ListTables", Bytes::from("{}"));
+        // One that fails on purpose has caught up as well.
+        let _ = tables.await;
+        platform::clock::advance(time);
     }
 
     /// Stops or goes on reading every shard of the stream.

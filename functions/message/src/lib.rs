@@ -149,10 +149,7 @@ pub async fn handle(
     };
     count(&client, is_resume, answer.as_ref());
     if let Some(answer) = answer {
-        client
-            .connections
-            .post(id, answer.to_json().as_bytes())
-            .await;
+        client.answer(&answer).await;
     }
     tracing::info!(
         request.id = request_id,
@@ -232,8 +229,26 @@ async fn subscribe(
 }
 
 impl Client<'_> {
-    /// Sends a part of a replay. A client that cannot take it is closed: it would wait for the
-    /// rest for ever, and resumes when it comes back.
+    async fn answer(&self, answer: &Answer) {
+        match answer {
+            // The next ping asks again, and who does not hear that leaves by itself.
+            Answer::Pong | Answer::Gap { .. } => {
+                let text = answer.to_json();
+                self.connections.post(self.id, text.as_bytes()).await;
+            }
+            Answer::Subscribed { .. }
+            | Answer::Unsubscribed
+            | Answer::Continue { .. }
+            | Answer::Live { .. }
+            | Answer::Error(_) => {
+                // It is closed then.
+                let _ = self.send(&answer.to_json()).await;
+            }
+        }
+    }
+
+    /// Sends a part of a replay, or what a client waits for. One that cannot take it is closed: it
+    /// would wait for the rest for ever, and resumes when it comes back.
     async fn send(&self, message: &str) -> Result<(), Failure> {
         match self.connections.post(self.id, message.as_bytes()).await {
             Posted::Sent => Ok(()),

@@ -1,7 +1,7 @@
 //! Sending a client what it missed. Why nothing is missed stands in ARCHITECTURE.md.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::cursor::LOOK_BACK_MS;
 use domain::frame::{self, Rendered};
@@ -18,7 +18,7 @@ const PAGE: usize = 100;
 /// How many events one invocation looks at, and for how long: API Gateway waits 29 s. A longer
 /// replay goes on with the client's next message.
 const MAX_EVENTS: usize = 10_000;
-const TIME_LIMIT: Duration = Duration::from_secs(15);
+const TIME_LIMIT_MS: u64 = 15_000;
 /// How far ahead of ours the clock of the function that stored an event may be.
 const CLOCK_SKEW_MS: u64 = 60_000;
 
@@ -38,44 +38,17 @@ pub(crate) async fn resume(
         row,
         filter: row.rights.narrow(&own).map_err(Bad::forbidden)?,
         now: clock::now(),
-        started: Instant::now(),
     };
     match from {
-        From::Last(last) => {
-            replay.clear_missed().await?;
-            replay.newest(last).await
-        }
+        From::Last(last) => replay.newest(last).await,
         From::Cursor(text) => {
             let cursor = client.deps.feed.decode(&text).map_err(Bad::cursor)?;
             if cursor.position.received_at > replay.now.plus(CLOCK_SKEW_MS) {
                 return Err(Bad::future().into());
             }
-            let start = start(client, row, cursor).await?;
-            replay.clear_missed().await?;
-            replay.after(cursor, start).await
+            replay.after(cursor).await
         }
     }
-}
-
-/// From where to read for a client with this cursor.
-async fn start(client: &Client<'_>, row: &Connection, cursor: Cursor) -> Result<Position, Failure> {
-    let seen = cursor.position.received_at;
-    let mut start = cursor.position;
-    let looks_back = match cursor.kind {
-        CursorKind::Seen | CursorKind::Polled { .. } => true,
-        CursorKind::Replayed { .. } => false,
-    };
-    if looks_back {
-        let mut from = seen.minus(LOOK_BACK_MS);
-        if let Some(late) = client.deps.session.late_since(seen).await? {
-            from = from.min(late);
-        }
-        start = start.min(Position::start_of(from));
-    }
-    Ok(match row.missed_since {
-        Some(missed) => start.min(Position::start_of(missed)),
-        None => start,
-    })
 }
 
 /// One replay to one client.
@@ -84,50 +57,87 @@ struct Replay<'a> {
     row: &'a Connection,
     /// What the client wants of what it may see.
     filter: Filter,
+    /// When it began.
     now: Millis,
-    started: Instant,
 }
 
 impl Replay<'_> {
-    /// From now on live events flow again: what is stored until they do is in the replay.
-    async fn clear_missed(&self) -> Result<(), Failure> {
-        if let Some(missed) = self.row.missed_since {
-            self.client
-                .deps
-                .session
-                .clear_missed(self.client.id, missed)
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn after(&self, seen: Cursor, start: Position) -> Result<Answer, Failure> {
+    async fn after(&self, seen: Cursor) -> Result<Answer, Failure> {
         let reader = &self.client.deps.reader;
-        let recovered = match seen.kind {
+        let (start, recovered) = match seen.kind {
             CursorKind::Seen | CursorKind::Polled { .. } => {
-                seen.position.received_at >= reader.kept_since(self.now)
+                let is_kept = seen.position.received_at >= reader.kept_since(self.now);
+                (self.start(seen.position).await?, is_kept)
             }
-            CursorKind::Replayed { recovered } => recovered,
+            CursorKind::Replayed { recovered } => (seen.position, recovered),
         };
-        let (mut reached, is_end) = self.send_after(start).await?;
+        let (reached, is_end) = self.send_after(start).await?;
         if !is_end {
             return Ok(self.go_on(reached, recovered));
         }
-        if self.row.missed_since.is_some() {
-            // What was stored since the mark was cleared may have been passed over.
-            tokio::time::sleep(LIST_AGE.saturating_sub(self.started.elapsed())).await;
-            let (further, is_end) = self
-                .send_after(Position::start_of(self.now.minus(CLOCK_SKEW_MS)))
-                .await?;
-            reached = reached.max(further);
-            if !is_end {
-                return Ok(self.go_on(further, recovered));
-            }
+        let begun = match seen.kind {
+            CursorKind::Seen | CursorKind::Polled { .. } => Some(start),
+            CursorKind::Replayed { .. } => None,
+        };
+        let reached = reached.max(seen.position);
+        match self.row.missed_since {
+            Some(missed) => self.again(missed, reached, begun, recovered).await,
+            None => Ok(self.live(reached, recovered)),
         }
-        let cursor = self
-            .client
-            .cursor(reached.max(seen.position), CursorKind::Seen);
-        Ok(Answer::Live { recovered, cursor })
+    }
+
+    /// From where to read for a client that has seen an event at this position.
+    async fn start(&self, seen: Position) -> Result<Position, Failure> {
+        let mut from = seen.received_at.minus(LOOK_BACK_MS);
+        let late = self.client.deps.session.late_since(seen.received_at);
+        if let Some(late) = late.await? {
+            from = from.min(late);
+        }
+        if let Some(missed) = self.row.missed_since {
+            from = from.min(missed);
+        }
+        Ok(Position::start_of(from).min(seen))
+    }
+
+    /// The end of a replay to a client that missed something. `begun` is where it began, if that is
+    /// known: a replay in several parts may have begun before the mark was made.
+    async fn again(
+        &self,
+        missed: Millis,
+        reached: Position,
+        begun: Option<Position>,
+        recovered: bool,
+    ) -> Result<Answer, Failure> {
+        self.hear_again(missed).await?;
+        // Late records were pushed past the client, too.
+        let late = self.client.deps.session.late_since(missed).await?;
+        let owed = late.map_or(missed, |late| late.min(missed));
+        let mut from = self.now.minus(CLOCK_SKEW_MS);
+        if begun.is_none_or(|begun| Position::start_of(owed) < begun) {
+            from = from.min(owed);
+        }
+        let (further, is_end) = self.send_after(Position::start_of(from)).await?;
+        if !is_end {
+            return Ok(self.go_on(further, recovered));
+        }
+        Ok(self.live(reached.max(further), recovered))
+    }
+
+    /// Lets live events flow again, and waits until they do: what is stored meanwhile may be pushed
+    /// past the client. Not before everything was sent that it missed: if that fails, it has to stay
+    /// marked.
+    async fn hear_again(&self, missed: Millis) -> Result<(), Failure> {
+        let session = &self.client.deps.session;
+        session.clear_missed(self.client.id, missed).await?;
+        tokio::time::sleep(LIST_AGE).await;
+        Ok(())
+    }
+
+    fn live(&self, reached: Position, recovered: bool) -> Answer {
+        Answer::Live {
+            recovered,
+            cursor: self.client.cursor(reached, CursorKind::Seen),
+        }
     }
 
     fn go_on(&self, reached: Position, recovered: bool) -> Answer {
@@ -142,18 +152,22 @@ impl Replay<'_> {
         let mut scan = self.client.deps.reader.after(start, clock::now());
         let mut reached = start;
         let mut looked_at = 0;
-        while let Some((events, last)) = scan.next(PAGE).await? {
+        let mut page = scan.next(PAGE).await?;
+        while let Some((events, last)) = page {
             let rendered: Vec<_> = self
                 .wanted(&events)
                 .map(|event| self.render(event))
                 .collect();
             drop(events);
-            self.send(&rendered).await?;
-            reached = last;
             looked_at += PAGE;
-            if looked_at >= MAX_EVENTS || self.started.elapsed() >= TIME_LIMIT {
-                return Ok((reached, false));
+            if looked_at >= MAX_EVENTS || self.is_out_of_time() {
+                self.send(&rendered).await?;
+                return Ok((last, false));
             }
+            let (sent, next) = tokio::join!(self.send(&rendered), scan.next(PAGE));
+            sent?;
+            reached = last;
+            page = next?;
         }
         Ok((reached, true))
     }
@@ -165,8 +179,7 @@ impl Replay<'_> {
         let mut newest: Vec<Rendered> = Vec::with_capacity(wanted);
         let mut reached = None;
         let mut looked_at = 0;
-        while newest.len() < wanted && looked_at < MAX_EVENTS && self.started.elapsed() < TIME_LIMIT
-        {
+        while newest.len() < wanted && looked_at < MAX_EVENTS && !self.is_out_of_time() {
             let Some((events, _)) = scan.next(PAGE).await? else {
                 break;
             };
@@ -178,10 +191,19 @@ impl Replay<'_> {
         newest.reverse();
         self.send(&newest).await?;
         let reached = reached.unwrap_or(Position::start_of(self.now));
-        Ok(Answer::Live {
-            recovered: true,
-            cursor: self.client.cursor(reached, CursorKind::Seen),
-        })
+        if let Some(missed) = self.row.missed_since {
+            self.hear_again(missed).await?;
+            let (further, is_end) = self.send_after(reached).await?;
+            if !is_end {
+                return Ok(self.go_on(further, true));
+            }
+            return Ok(self.live(further, true));
+        }
+        Ok(self.live(reached, true))
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        clock::now() >= self.now.plus(TIME_LIMIT_MS)
     }
 
     fn wanted<'e>(&self, events: &'e [Event<'static>]) -> impl Iterator<Item = &'e Event<'static>> {

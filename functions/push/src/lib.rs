@@ -40,6 +40,9 @@ const LATE_MS: u64 = LOOK_BACK_MS - TIME_LIMIT.as_secs() * 1_000;
 /// Until when a note on late records holds: until the push has ended, and every other one has seen
 /// the connections that this one saw.
 const NOTE_MS: u64 = 30_000;
+/// How long after it was marked a connection may still get other events: the lists of connections
+/// are a second old at most.
+const LISTED_MS: u64 = 2_000;
 /// For marking who missed something, after the time is up.
 const GRACE: Duration = Duration::from_secs(20);
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -174,8 +177,17 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
             .await?;
     }
     let known = deps.directory.connections(&deps.list, now).await?;
-    let listeners = known.listeners.iter().filter(|who| now < who.until);
-    let sent = broadcast::broadcast(deps, &batch.events, listeners, oldest, deadline).await;
+    let (events, audiences) = (&batch.events, &known.audiences);
+    let sent = broadcast::broadcast(deps, events, audiences, (now, oldest), deadline).await;
+    // Who lost its connection, and the mark with it, comes back with a cursor from the time until
+    // which it got other events.
+    let ended = clock::now();
+    if sent.given_up > 0 && ended.plus(LISTED_MS) > oldest.plus(LOOK_BACK_MS) {
+        let keep_until = ended.plus(deps.retention_ms);
+        deps.list
+            .note_late(oldest, ended.plus(NOTE_MS), keep_until)
+            .await?;
+    }
     broadcast::close(deps, &known.ended, deadline).await;
     // Nobody else would ever tell them.
     if sent.unmarked > 0 {

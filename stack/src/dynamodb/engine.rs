@@ -92,7 +92,10 @@ impl Engine {
         }
         match self.faults.index_lag() {
             Some(lag) => self.lag(operation, body, answer?, lag),
-            None => answer,
+            None => {
+                self.recent.forget();
+                answer
+            }
         }
     }
 

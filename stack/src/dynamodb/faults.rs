@@ -1,7 +1,7 @@
 //! What a test can make this DynamoDB do that the real one does now and then. All off by default.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,6 +17,19 @@ pub struct Faults {
     throttle_share: AtomicU64,
     /// The share summed over calls; each time it passes one call, that call is throttled.
     throttle_sum: AtomicU64,
+    fail_share: AtomicU64,
+    fail_sum: AtomicU64,
+    fails_after: AtomicBool,
+    latency_ms: AtomicU64,
+}
+
+/// When a call fails that is to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nothing was done.
+    Before,
+    /// All was done, and the answer is lost.
+    After,
 }
 
 impl Faults {
@@ -38,8 +51,38 @@ impl Faults {
 
     /// Throttles this share (0 to 1) of the same calls, evenly: 0.25 is every fourth.
     pub fn throttle_share(&self, share: f64) {
-        let millionths = (share.clamp(0.0, 1.0) * ONE_CALL as f64) as u64;
-        self.throttle_share.store(millionths, Relaxed);
+        self.throttle_share.store(millionths(share), Relaxed);
+    }
+
+    /// Fails this share (0 to 1) of all calls with `InternalServerError`, evenly, and of those every other one only
+    /// after it was done.
+    pub fn fail_share(&self, share: f64) {
+        self.fail_share.store(millionths(share), Relaxed);
+    }
+
+    /// Lets each call wait so long before it is done.
+    pub fn set_latency(&self, latency: Duration) {
+        let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+        self.latency_ms.store(latency_ms, Relaxed);
+    }
+
+    pub(super) fn latency(&self) -> Option<Duration> {
+        match self.latency_ms.load(Relaxed) {
+            0 => None,
+            latency_ms => Some(Duration::from_millis(latency_ms)),
+        }
+    }
+
+    pub(super) fn failure_of_this_call(&self) -> Option<Failure> {
+        if !passes_a_call(&self.fail_share, &self.fail_sum) {
+            return None;
+        }
+        let is_after = self.fails_after.fetch_not(Relaxed);
+        Some(if is_after {
+            Failure::After
+        } else {
+            Failure::Before
+        })
     }
 
     pub(super) fn index_lag(&self) -> Option<Duration> {
@@ -56,13 +99,22 @@ impl Faults {
                 .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
             return taken.is_ok();
         }
-        let share = self.throttle_share.load(Relaxed);
-        if share == 0 {
-            return false;
-        }
-        let before = self.throttle_sum.fetch_add(share, Relaxed);
-        before / ONE_CALL != (before + share) / ONE_CALL
+        passes_a_call(&self.throttle_share, &self.throttle_sum)
     }
+}
+
+fn millionths(share: f64) -> u64 {
+    (share.clamp(0.0, 1.0) * ONE_CALL as f64) as u64
+}
+
+/// Adds a share to its sum, and says whether that has passed a whole call.
+fn passes_a_call(share: &AtomicU64, sum: &AtomicU64) -> bool {
+    let share = share.load(Relaxed);
+    if share == 0 {
+        return false;
+    }
+    let before = sum.fetch_add(share, Relaxed);
+    before / ONE_CALL != (before + share) / ONE_CALL
 }
 
 /// The items written lately, kept only while an index lag is set.
@@ -83,6 +135,11 @@ impl RecentWrites {
         if self.written.len() < Self::TIDY_AT {
             self.written.insert(item, Instant::now());
         }
+    }
+
+    /// The index has caught up.
+    pub(super) fn forget(&mut self) {
+        self.written.clear();
     }
 
     fn hides(&self, item: &str, lag: Duration) -> bool {

@@ -36,6 +36,7 @@ use operation::{Operation, check_size};
 use positions::Positions;
 use stream::StreamReader;
 
+use faults::Failure;
 pub use faults::Faults;
 pub use maintenance::Maintenance;
 pub use meter::Consumed;
@@ -126,11 +127,23 @@ impl DynamoDb {
     pub async fn call(&self, operation: &str, body: Bytes) -> Result<Vec<u8>, DynamoError> {
         let operation = Operation::parse(operation).ok_or_else(DynamoError::unknown_operation)?;
         check_size(&body)?;
-        self.inner
+        if let Some(latency) = self.inner.faults.latency() {
+            tokio::time::sleep(latency).await;
+        }
+        let failure = self.inner.faults.failure_of_this_call();
+        if failure == Some(Failure::Before) {
+            return Err(engine::internal("as a test wants it"));
+        }
+        let answer = self
+            .inner
             .calls
             .run(move |engine| engine.call(operation, &body))
             .await
-            .unwrap_or_else(|stopped| Err(engine::internal(stopped)))
+            .unwrap_or_else(|stopped| Err(engine::internal(stopped)));
+        match failure {
+            Some(_) => Err(engine::internal("as a test wants it")),
+            None => answer,
+        }
     }
 
     /// Makes a table of the template, or checks that the existing one is the same. The request is that of

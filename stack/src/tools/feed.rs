@@ -7,22 +7,29 @@ mod socket;
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::target::Secret;
+use super::tickets::Tickets;
 use socket::Connector;
 
 /// Events that may wait for a slow reader before the socket is left unread.
 const WAITING_ITEMS: usize = 1_024;
 
+/// What lets a connection in.
+#[derive(Debug, Clone)]
+pub enum Entrance {
+    /// The `ws://` or `wss://` address with a ticket, for as long as that is good.
+    Address(Secret),
+    /// A new ticket for each connection.
+    Tickets(Tickets),
+}
+
 /// What to follow and how.
 #[derive(Debug, Clone)]
 pub struct FeedOptions {
-    /// The `ws://` or `wss://` address, without a ticket.
-    pub url: String,
-    /// Ticket of the connection.
-    pub token: Secret,
+    pub entrance: Entrance,
     pub filter: Option<String>,
     /// Whether events come with what was received.
     pub data: bool,
@@ -36,10 +43,9 @@ pub struct FeedOptions {
 }
 
 impl FeedOptions {
-    pub fn new(url: impl Into<String>, token: Secret) -> Self {
+    pub fn new(entrance: Entrance) -> Self {
         Self {
-            url: url.into(),
-            token,
+            entrance,
             filter: None,
             data: false,
             last: 0,
@@ -53,11 +59,11 @@ impl FeedOptions {
 /// The times of a feed.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// From connecting to each further resume. The first covers the server's list of connections (1 s old at most),
-    /// the last an index that lags.
-    pub looks: [Duration; 2],
+    /// From connecting, or subscribing, to each further resume. The first covers the server's list of connections (1 s
+    /// old at most), the last an index that lags.
+    pub looks: [Duration; session::LOOKS],
     pub ping: Duration,
-    /// How long after a ping the server may stay silent.
+    /// How long the server may stay silent after a ping, and in the middle of a replay.
     pub pong: Duration,
     /// Bounds of the pause before reconnecting.
     pub shortest_pause: Duration,
@@ -90,6 +96,13 @@ pub enum FeedItem {
     },
     /// Everything stored so far was told. `recovered` is false if something before it is not kept any more.
     Live { recovered: bool },
+    /// What a later feed has to begin with (`FeedOptions::cursor`) so as to miss nothing but what was told until here.
+    Place { cursor: String },
+    /// From here on it is this filter that decides, for everything after the cursor.
+    Filtered {
+        filter: String,
+        from: Option<String>,
+    },
     /// The connection was lost; the feed goes on by itself.
     Reconnecting { reason: String },
 }
@@ -114,6 +127,7 @@ pub enum FeedError {
 #[derive(Debug)]
 pub struct Feed {
     items: mpsc::Receiver<Result<FeedItem, FeedError>>,
+    filter: watch::Sender<Option<String>>,
     follower: JoinHandle<()>,
 }
 
@@ -121,13 +135,31 @@ impl Feed {
     /// Connects once; from then on the feed keeps itself connected.
     pub async fn connect(options: FeedOptions) -> Result<Self, FeedError> {
         let connector = Connector::new(&options)?;
-        let first = connector.connect().await.map_err(|failure| match failure {
-            socket::Failure::Fatal(error) => error,
-            socket::Failure::Lost(reason) => FeedError::Unreachable { reason },
-        })?;
+        let filter = options.filter.as_deref();
+        let first = connector
+            .connect(filter)
+            .await
+            .map_err(|failure| match failure {
+                socket::Failure::Fatal(error) => error,
+                socket::Failure::Lost(reason) => FeedError::Unreachable { reason },
+            })?;
         let (sender, items) = mpsc::channel(WAITING_ITEMS);
-        let follower = tokio::spawn(socket::follow(connector, first, options, sender));
-        Ok(Self { items, follower })
+        let (filter, filters) = watch::channel(None);
+        let ends = socket::Ends {
+            items: sender,
+            filters,
+        };
+        let follower = tokio::spawn(socket::follow(connector, first, options, ends));
+        Ok(Self {
+            items,
+            filter,
+            follower,
+        })
+    }
+
+    /// Replaces the filter. [`FeedItem::Filtered`] says from where on it holds.
+    pub fn set_filter(&self, filter: impl Into<String>) {
+        self.filter.send_replace(Some(filter.into()));
     }
 
     /// The next item. May be cancelled without losing one. After an error the feed has ended.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use super::feed::{Feed, FeedError, FeedItem, FeedOptions};
-use super::target::{FeedArgs, Secret, without_query};
-use super::tickets::{NoTicket, Tickets};
+use super::feed::{Entrance, Feed, FeedError, FeedItem, FeedOptions};
+use super::target::{FeedArgs, without_query};
+use super::tickets::Tickets;
 use super::{ToolError, out};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,9 @@ pub struct Args {
     /// Begin with so many stored events
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     last: u32,
+    /// Begin where an earlier one ended, which has said so
+    #[arg(long, conflicts_with = "last")]
+    cursor: Option<String>,
     /// Only what matches, for example `type:open,click`
     #[arg(long)]
     filter: Option<String>,
@@ -39,17 +42,12 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
     let target = args.target.resolve()?;
     let shown_url = without_query(&target.url);
     let tickets = Tickets::new(&target.url, target.token)?;
-    let socket_url = tickets.socket_url().await;
-    let socket_url = socket_url.map_err(|error| no_ticket(&error, &shown_url))?;
-    let (url, ticket) = socket_url
-        .reveal()
-        .split_once("?ticket=")
-        .unwrap_or_default();
     let options = FeedOptions {
         filter: args.filter.clone(),
         data: args.data,
         last: args.last,
-        ..FeedOptions::new(url, Secret::new(ticket))
+        cursor: args.cursor,
+        ..FeedOptions::new(Entrance::Tickets(tickets))
     };
     let mut feed = Feed::connect(options)
         .await
@@ -58,12 +56,16 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
     let mut idle_since = Instant::now();
     let mut told = 0;
     let mut is_connected = false;
-    while args.count.is_none_or(|count| told < count) {
+    let mut place = None;
+    let ended = loop {
+        if args.count.is_some_and(|count| told >= count) {
+            break Ok(());
+        }
         let idle_end = idle.map(|idle| idle_since + idle);
         let item = tokio::select! {
             item = feed.next() => item.map_err(|error| explain(error, &shown_url))?,
-            () = reached(idle_end) => return quiet(told, args.count),
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = reached(idle_end) => break quiet(told, args.count),
+            _ = tokio::signal::ctrl_c() => break Ok(()),
         };
         match item {
             FeedItem::Event { text, .. } => {
@@ -90,9 +92,17 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
                 is_connected = false;
                 out::note(&format!("-- reconnecting: {}", out::printable(&reason)));
             }
+            FeedItem::Place { cursor } => place = Some(cursor),
+            FeedItem::Filtered { .. } => {}
         }
+    };
+    if let Some(place) = place {
+        out::note(&format!(
+            "-- to go on from here: --cursor {}",
+            out::printable(&place)
+        ));
     }
-    Ok(())
+    ended
 }
 
 async fn reached(time: Option<Instant>) {
@@ -108,15 +118,6 @@ fn quiet(told: u64, wanted: Option<u64>) -> Result<(), ToolError> {
             "only {told} of {wanted} events came"
         ))),
         None => Ok(()),
-    }
-}
-
-fn no_ticket(error: &NoTicket, url: &str) -> ToolError {
-    let text = format!("{url}: {}", out::printable(&error.to_string()));
-    match error {
-        NoTicket::Unauthorized { .. } => ToolError::Usage(format!("{text} (see --token)")),
-        NoTicket::Refused { .. } => ToolError::Usage(format!("{text} (see --url and --filter)")),
-        NoTicket::Unanswered { .. } => ToolError::Failed(text),
     }
 }
 

@@ -11,6 +11,8 @@ use super::{FeedError, FeedItem, FeedOptions};
 
 /// The most that may be asked for without a cursor.
 const MAX_LAST: u32 = 1_000;
+/// How often everything is looked at once more after connecting.
+pub(super) const LOOKS: usize = 2;
 
 /// The state of a feed over all its connections.
 #[derive(Debug)]
@@ -20,14 +22,21 @@ pub(super) struct Session {
     last: u32,
     cursor: Option<String>,
     phase: Phase,
+    /// How many resumes are still to come before live events can be relied on.
+    looks_left: usize,
     /// A cursor was refused, so events may be missing although a resume succeeds.
     has_lost_its_place: bool,
-    /// The first resume of the connection waits for the answer to the subscription.
+    /// The filter of the subscription whose answer has not come yet.
+    subscribing: Option<Option<String>>,
+    /// A subscription is in force, and a resume has to follow.
     has_to_resume: bool,
+    /// The filter was changed, and no resume has gone by it yet.
+    is_filter_new: bool,
     /// A gap that was reported while a replay ran; it is filled afterwards, or on the next connection.
     gap: Option<String>,
-    /// A gap was reported and the caller was not told yet.
-    has_gap: bool,
+    /// All looks begin anew, and the caller was not told yet.
+    has_restarted: bool,
+    has_progressed: bool,
     /// Replayed events are not told before the first `live` if none were asked for.
     is_quiet: bool,
     /// Where the feed begins when it was asked for the last few events: a later resume reads further back.
@@ -37,13 +46,18 @@ pub(super) struct Session {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// A subscription has to be in force before the first resume.
+    Opening,
     /// A resume is running: only replay messages advance the cursor.
     Replaying,
+    /// A resume has ended, and another one will look for what it could not find yet: only that advances the cursor.
+    Looking,
+    /// Live messages advance the cursor.
     Live,
 }
 
 /// What follows from a message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Tell(FeedItem),
     Send(String),
@@ -79,69 +93,156 @@ impl Session {
             data: options.data,
             last: options.last.min(MAX_LAST),
             cursor: options.cursor.clone(),
-            phase: Phase::Replaying,
+            phase: Phase::Opening,
+            looks_left: LOOKS,
             has_lost_its_place: false,
             is_quiet: options.cursor.is_none() && options.last == 0,
+            subscribing: None,
             has_to_resume: false,
+            is_filter_new: false,
             gap: None,
-            has_gap: false,
+            has_restarted: false,
+            has_progressed: false,
             beginning: Beginning::new(options),
             seen: Seen::new(options.remembered_ids),
         }
     }
 
-    /// What to send on a new connection.
-    pub(super) fn open(&mut self) -> String {
-        if let (Some(gap), Some(cursor)) = (self.gap.take(), &mut self.cursor)
-            && gap < *cursor
-        {
-            *cursor = gap;
-        }
-        self.phase = Phase::Replaying;
-        self.has_to_resume = self.data;
+    /// What to do on a new connection, which has the filter in its address.
+    pub(super) fn open(&mut self) -> Vec<Step> {
+        self.cursor = self.place().map(str::to_owned);
+        self.gap = None;
+        self.phase = Phase::Opening;
+        self.looks_left = LOOKS;
+        (self.subscribing, self.has_to_resume) = (None, false);
         if self.data {
-            // The filter stands in the address already, but a subscription replaces it.
-            let filter = self.filter.as_deref().unwrap_or_default();
-            return json!({"action": "subscribe", "filter": filter, "data": true}).to_string();
+            return vec![self.subscribe()];
         }
-        self.resume()
+        let mut steps = self.announce_filter();
+        steps.push(self.resume());
+        steps
     }
 
-    /// The server serves several messages at once: a resume sent together with a subscription may overtake it.
+    pub(super) fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
+    /// Replaces the filter. Messages are served side by side, so there is never more than one subscription under way.
+    pub(super) fn set_filter(&mut self, filter: &str) -> Vec<Step> {
+        self.filter = Some(filter.to_owned());
+        self.is_filter_new = true;
+        match self.subscribing {
+            None => vec![self.subscribe()],
+            Some(_) => vec![],
+        }
+    }
+
+    fn subscribe(&mut self) -> Step {
+        self.subscribing = Some(self.filter.clone());
+        let filter = self.filter.as_deref().unwrap_or_default();
+        Step::Send(json!({"action": "subscribe", "filter": filter, "data": self.data}).to_string())
+    }
+
+    /// A resume that was sent together with the subscription might overtake it, and one that runs already does not know
+    /// of it.
     fn subscribed(&mut self) -> Vec<Step> {
-        if !std::mem::take(&mut self.has_to_resume) {
+        let Some(asked) = self.subscribing.take() else {
+            return vec![];
+        };
+        if asked != self.filter {
+            return vec![self.subscribe()];
+        }
+        self.has_to_resume = true;
+        match self.phase {
+            Phase::Replaying => vec![],
+            Phase::Opening | Phase::Looking | Phase::Live => self.start_again(),
+        }
+    }
+
+    /// Resumes with all its looks: after something was missed, or by another filter.
+    fn start_again(&mut self) -> Vec<Step> {
+        self.cursor = self.place().map(str::to_owned);
+        self.gap = None;
+        self.looks_left = LOOKS;
+        self.has_restarted = true;
+        let mut steps = vec![];
+        if std::mem::take(&mut self.has_to_resume) {
+            steps.extend(self.announce_filter());
+        }
+        steps.push(self.resume());
+        steps
+    }
+
+    fn announce_filter(&mut self) -> Vec<Step> {
+        if !std::mem::take(&mut self.is_filter_new) {
             return vec![];
         }
-        vec![Step::Send(self.resume())]
+        vec![Step::Tell(FeedItem::Filtered {
+            filter: self.filter.clone().unwrap_or_default(),
+            from: self.cursor.clone(),
+        })]
     }
 
     /// Asks for everything after the cursor.
-    pub(super) fn resume(&mut self) -> String {
+    fn resume(&mut self) -> Step {
         self.phase = Phase::Replaying;
-        match &self.cursor {
-            Some(cursor) => json!({"action": "resume", "cursor": cursor}).to_string(),
+        let resume = match &self.cursor {
+            Some(cursor) => json!({"action": "resume", "cursor": cursor}),
             // At least one is asked for: the answer's cursor is what a later resume starts from.
-            None => json!({"action": "resume", "last": self.last.max(1)}).to_string(),
+            None => json!({"action": "resume", "last": self.last.max(1)}),
+        };
+        Step::Send(resume.to_string())
+    }
+
+    /// Looks once more for what the resume before could not find yet.
+    pub(super) fn look(&mut self) -> Step {
+        self.looks_left = self.looks_left.saturating_sub(1);
+        self.resume()
+    }
+
+    pub(super) fn ping() -> Step {
+        Step::Send(json!({"action": "ping"}).to_string())
+    }
+
+    /// Whether all looks have to be done anew since this was last asked.
+    pub(super) fn take_restart(&mut self) -> bool {
+        std::mem::take(&mut self.has_restarted)
+    }
+
+    /// Whether no resume is running.
+    pub(super) fn may_look(&self) -> bool {
+        matches!(self.phase, Phase::Looking | Phase::Live)
+    }
+
+    /// Whether an answer other than to a ping is awaited.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.may_look() || self.subscribing.is_some()
+    }
+
+    /// Whether the last message was one that we wait for: a replay may stop while live messages come.
+    pub(super) fn has_progressed(&self) -> bool {
+        !self.is_waiting() || self.has_progressed
+    }
+
+    /// Where a later feed may go on without missing anything.
+    pub(super) fn place(&self) -> Option<&str> {
+        let gap = self.gap.as_deref();
+        match self.cursor.as_deref() {
+            // Something before it is missing.
+            Some(cursor) => Some(gap.map_or(cursor, |gap| gap.min(cursor))),
+            None => gap,
         }
-    }
-
-    pub(super) fn ping() -> String {
-        json!({"action": "ping"}).to_string()
-    }
-
-    /// Whether a gap was reported since this was last asked.
-    pub(super) fn take_gap(&mut self) -> bool {
-        std::mem::take(&mut self.has_gap)
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        self.phase == Phase::Live
     }
 
     /// Takes a text message of the server.
     pub(super) fn receive(&mut self, text: &str) -> Vec<Step> {
         let Ok(message) = serde_json::from_str::<Message<'_>>(text) else {
             return self.receive_foreign(text);
+        };
+        self.has_progressed = match message.kind.as_str() {
+            "events" => message.replay,
+            "pong" => false,
+            _ => true,
         };
         match message.kind.as_str() {
             "events" => self.events(&message),
@@ -188,7 +289,7 @@ impl Session {
                 }));
             }
         }
-        // While a resume runs, a live message may be ahead of what is still to be replayed.
+        // A live message may be ahead of what is still to be replayed, or to be found.
         if message.replay || self.phase == Phase::Live {
             self.advance(message.cursor.as_deref());
         }
@@ -197,14 +298,17 @@ impl Session {
 
     fn live(&mut self, message: &Message<'_>) -> Vec<Step> {
         self.advance(message.cursor.as_deref());
-        self.phase = Phase::Live;
+        self.phase = match self.looks_left {
+            0 => Phase::Live,
+            _ => Phase::Looking,
+        };
         self.is_quiet = false;
         self.beginning.fix();
         let recovered =
             message.recovered.unwrap_or(true) && !std::mem::take(&mut self.has_lost_its_place);
         let mut steps = vec![Step::Tell(FeedItem::Live { recovered })];
-        if self.gap.is_some() {
-            steps.extend(self.fill_gap());
+        if self.gap.is_some() || self.has_to_resume {
+            steps.extend(self.start_again());
         }
         steps
     }
@@ -213,31 +317,20 @@ impl Session {
     /// and it is only good for going on now.
     fn go_on(&mut self, cursor: Option<String>) -> Vec<Step> {
         self.phase = Phase::Replaying;
-        let resume = match cursor {
-            Some(cursor) => json!({"action": "resume", "cursor": cursor}).to_string(),
+        vec![match cursor {
+            Some(cursor) => Step::Send(json!({"action": "resume", "cursor": cursor}).to_string()),
             None => self.resume(),
-        };
-        vec![Step::Send(resume)]
+        }]
     }
 
     /// Something was not sent to us: the place to resume from may lie before our cursor, also for a later connection.
     fn gap(&mut self, from: Option<String>) -> Vec<Step> {
         self.gap = [self.gap.take(), from].into_iter().flatten().min();
         match self.phase {
-            Phase::Live => self.fill_gap(),
+            Phase::Looking | Phase::Live => self.start_again(),
             // The end of the running replay would take the cursor forward again.
-            Phase::Replaying => vec![],
+            Phase::Opening | Phase::Replaying => vec![],
         }
-    }
-
-    fn fill_gap(&mut self) -> Vec<Step> {
-        if let Some(from) = self.gap.take()
-            && self.cursor.as_ref().is_none_or(|cursor| from < *cursor)
-        {
-            self.cursor = Some(from);
-        }
-        self.has_gap = true;
-        vec![Step::Send(self.resume())]
     }
 
     fn error(&mut self, message: Message<'_>) -> Vec<Step> {
@@ -248,7 +341,7 @@ impl Session {
                 // The cursor of another stack: what it stood for cannot be found, so begin anew.
                 self.cursor = None;
                 self.has_lost_its_place = true;
-                vec![Step::Send(self.resume())]
+                vec![self.resume()]
             }
             "internal" => vec![Step::Reconnect(format!("the server failed: {text}"))],
             _ => vec![Step::Fail(FeedError::Rejected {

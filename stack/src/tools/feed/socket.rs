@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::session::{Session, Step};
-use super::{FeedError, FeedItem, FeedOptions, Pace};
+use super::{Entrance, FeedError, FeedItem, FeedOptions, Pace};
 use crate::tools::post::{explain, tls};
 use crate::tools::random::Random;
+use crate::tools::target::Secret;
+use crate::tools::tickets::NoTicket;
 
 /// A server that does not finish a handshake within this time is taken for dead.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,6 +27,7 @@ const MAX_DOUBLINGS: u32 = 16;
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 type Items = mpsc::Sender<Result<FeedItem, FeedError>>;
+type Filters = watch::Receiver<Option<String>>;
 
 /// Why there is no connection (any more).
 #[derive(Debug)]
@@ -34,11 +37,10 @@ pub(super) enum Failure {
     Lost(String),
 }
 
-/// Makes connections to one address.
+/// Makes connections.
 #[derive(Clone)]
 pub(super) struct Connector {
-    url: String,
-    secret: String,
+    entrance: Entrance,
     tls: tokio_tungstenite::Connector,
 }
 
@@ -47,44 +49,70 @@ impl Connector {
         let tls = tls().map_err(|error| FeedError::Unreachable {
             reason: error.to_string(),
         })?;
-        let secret = percent_encoded(options.token.reveal());
-        let separator = if options.url.contains('?') { '&' } else { '?' };
-        let mut url = format!("{}{separator}ticket={secret}", options.url);
-        if let Some(filter) = &options.filter {
-            url.push_str("&filter=");
-            url.push_str(&percent_encoded(filter));
-        }
         Ok(Self {
-            url,
-            secret,
+            entrance: options.entrance.clone(),
             tls: tokio_tungstenite::Connector::Rustls(Arc::new(tls)),
         })
     }
 
-    pub(super) async fn connect(&self) -> Result<Socket, Failure> {
-        let connecting =
-            connect_async_tls_with_config(&self.url, None, true, Some(self.tls.clone()));
+    pub(super) async fn connect(&self, filter: Option<&str>) -> Result<Socket, Failure> {
+        let address = match &self.entrance {
+            Entrance::Address(address) => address.clone(),
+            Entrance::Tickets(tickets) => tickets.socket_url().await.map_err(without_ticket)?,
+        };
+        let mut url = address.reveal().to_owned();
+        if let Some(filter) = filter {
+            url.push_str("&filter=");
+            url.push_str(&percent_encoded(filter));
+        }
+        let connecting = connect_async_tls_with_config(url, None, true, Some(self.tls.clone()));
         match timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Ok(Ok((socket, _))) => Ok(socket),
-            Ok(Err(error)) => Err(self.failure(&error)),
+            Ok(Err(error)) => Err(self.failure(&error, &address)),
             Err(_) => Err(Failure::Lost("the handshake took too long".to_owned())),
         }
     }
 
-    fn failure(&self, error: &tungstenite::Error) -> Failure {
-        match error {
-            tungstenite::Error::Http(answer) => match answer.status().as_u16() {
-                401 | 403 => Failure::Fatal(FeedError::Unauthorized),
-                status @ (408 | 429 | 500..) => {
-                    Failure::Lost(format!("the server answered {status}"))
+    fn failure(&self, error: &tungstenite::Error, address: &Secret) -> Failure {
+        match (error, &self.entrance) {
+            (tungstenite::Error::Http(answer), entrance) => {
+                match (answer.status().as_u16(), entrance) {
+                    // It was not good for long enough.
+                    (401, Entrance::Tickets(_)) => {
+                        Failure::Lost("the server does not accept the ticket".to_owned())
+                    }
+                    (401 | 403, _) => Failure::Fatal(FeedError::Unauthorized),
+                    (status @ (408 | 429 | 500..), _) => {
+                        Failure::Lost(format!("the server answered {status}"))
+                    }
+                    (status, _) => Failure::Fatal(FeedError::Refused { status }),
                 }
-                status => Failure::Fatal(FeedError::Refused { status }),
-            },
+            }
             // These texts may quote the address, and with it the ticket.
-            tungstenite::Error::Url(_) => Failure::Lost("no connection to that address".to_owned()),
-            other => Failure::Lost(explain(other).replace(&self.secret, "…")),
+            (tungstenite::Error::Url(_), _) => {
+                Failure::Lost("no connection to that address".to_owned())
+            }
+            (other, _) => {
+                let query = address.reveal().split_once('?');
+                let ticket = query.map_or(address.reveal(), |(_, query)| query);
+                Failure::Lost(explain(other).replace(ticket, "…"))
+            }
         }
     }
+}
+
+fn without_ticket(error: NoTicket) -> Failure {
+    match error {
+        NoTicket::Unauthorized { .. } => Failure::Fatal(FeedError::Unauthorized),
+        NoTicket::Refused { status, .. } => Failure::Fatal(FeedError::Refused { status }),
+        NoTicket::Unanswered { reason } => Failure::Lost(reason),
+    }
+}
+
+/// What a feed talks with beside its server.
+pub(super) struct Ends {
+    pub(super) items: Items,
+    pub(super) filters: Filters,
 }
 
 /// Keeps a feed going until its reader is gone or an error is final.
@@ -92,7 +120,7 @@ pub(super) async fn follow(
     connector: Connector,
     first: Socket,
     options: FeedOptions,
-    items: Items,
+    mut ends: Ends,
 ) {
     let mut session = Session::new(&options);
     let mut random = Random::seeded(Random::fresh_seed());
@@ -101,7 +129,8 @@ pub(super) async fn follow(
     loop {
         let failure = match connection {
             Ok(socket) => {
-                converse(socket, &mut session, &options.pace, &items, &mut failures).await
+                let mut conversation = Conversation::new(socket, &mut session, &options.pace);
+                conversation.run(&mut ends, &mut failures).await
             }
             Err(failure) => failure,
         };
@@ -110,90 +139,140 @@ pub(super) async fn follow(
             Failure::Lost(reason) => Ok(FeedItem::Reconnecting { reason }),
         };
         let is_final = item.is_err();
-        if items.send(item).await.is_err() || is_final {
+        if ends.items.send(item).await.is_err() || is_final {
             return;
         }
         sleep(pause(&options.pace, failures, random.fraction())).await;
         failures += 1;
-        connection = connector.connect().await;
+        if let Some(filter) = changed(&mut ends.filters) {
+            // The connection will begin with it.
+            session.set_filter(&filter);
+        }
+        connection = connector.connect(session.filter()).await;
     }
+}
+
+/// The filter that is wanted from now on, if it is another one than before.
+fn changed(filters: &mut Filters) -> Option<String> {
+    if !filters.has_changed().unwrap_or(false) {
+        return None;
+    }
+    filters.borrow_and_update().clone()
 }
 
 /// One connection from its first message to its end.
-async fn converse(
-    mut socket: Socket,
-    session: &mut Session,
-    pace: &Pace,
-    items: &Items,
-    failures: &mut u32,
-) -> Failure {
-    if let Err(failure) = say(&mut socket, session.open()).await {
-        return failure;
+struct Conversation<'f> {
+    socket: Socket,
+    session: &'f mut Session,
+    pace: &'f Pace,
+    /// When to look once more.
+    looks: VecDeque<Instant>,
+    /// Set while an answer is awaited.
+    silence: Option<Instant>,
+    /// The place that the reader was told last.
+    place: Option<String>,
+}
+
+impl<'f> Conversation<'f> {
+    fn new(socket: Socket, session: &'f mut Session, pace: &'f Pace) -> Self {
+        Self {
+            socket,
+            place: session.place().map(str::to_owned),
+            session,
+            pace,
+            looks: VecDeque::new(),
+            silence: None,
+        }
     }
-    let connected = Instant::now();
-    let mut looks: VecDeque<_> = pace.looks.map(|look| connected + look).into();
-    let mut ping = connected + pace.ping;
-    // Set while an answer is awaited; any message is one.
-    let mut silence = Some(connected + pace.pong);
-    loop {
-        let resume = looks.front().copied().filter(|_| session.is_live());
-        let to_say = tokio::select! {
-            received = socket.next() => {
-                silence = None;
-                match text(received) {
+
+    async fn run(&mut self, ends: &mut Ends, failures: &mut u32) -> Failure {
+        let opening = self.session.open();
+        self.look_from_now();
+        if let Err(failure) = self.act(opening, ends, failures).await {
+            return failure;
+        }
+        let mut ping = Instant::now() + self.pace.ping;
+        loop {
+            let look = self.looks.front().copied();
+            let look = look.filter(|_| self.session.may_look());
+            let steps = tokio::select! {
+                received = self.socket.next() => match text(received) {
                     Ok(text) => {
-                        if let Err(failure) = act(session.receive(&text), &mut socket, items, failures).await {
-                            return failure;
+                        let steps = self.session.receive(&text);
+                        if self.session.has_progressed() {
+                            self.silence = None;
                         }
-                        if session.take_gap() {
-                            // The server counts us in again as slowly as after connecting.
-                            let now = Instant::now();
-                            looks = pace.looks.map(|look| now + look).into();
-                        }
-                        continue;
+                        steps
                     }
                     Err(Some(failure)) => return failure,
                     Err(None) => continue,
+                },
+                () = until(look) => {
+                    self.looks.pop_front();
+                    vec![self.session.look()]
                 }
+                Ok(()) = ends.filters.changed() => match ends.filters.borrow_and_update().clone() {
+                    Some(filter) => self.session.set_filter(&filter),
+                    None => continue,
+                },
+                () = sleep_until(ping) => {
+                    ping = Instant::now() + self.pace.ping;
+                    vec![Session::ping()]
+                }
+                () = until(self.silence) => return Failure::Lost("the server is silent".to_owned()),
+            };
+            if let Err(failure) = self.act(steps, ends, failures).await {
+                return failure;
             }
-            () = until(resume) => {
-                looks.pop_front();
-                session.resume()
-            }
-            () = sleep_until(ping) => {
-                ping = Instant::now() + pace.ping;
-                Session::ping()
-            }
-            () = until(silence) => return Failure::Lost("the server is silent".to_owned()),
-        };
-        silence = Some(Instant::now() + pace.pong);
-        if let Err(failure) = say(&mut socket, to_say).await {
-            return failure;
         }
     }
-}
 
-async fn act(
-    steps: Vec<Step>,
-    socket: &mut Socket,
-    items: &Items,
-    failures: &mut u32,
-) -> Result<(), Failure> {
-    for step in steps {
-        match step {
-            Step::Tell(item) => {
-                if matches!(item, FeedItem::Live { .. }) {
-                    *failures = 0;
-                }
-                let told = items.send(Ok(item)).await;
-                told.map_err(|_| Failure::Lost("nobody reads the feed".to_owned()))?;
-            }
-            Step::Send(message) => say(socket, message).await?,
-            Step::Reconnect(reason) => return Err(Failure::Lost(reason)),
-            Step::Fail(error) => return Err(Failure::Fatal(error)),
-        }
+    /// The server knows of a connection, or of its new filter, after a moment.
+    fn look_from_now(&mut self) {
+        let now = Instant::now();
+        self.looks = self.pace.looks.map(|look| now + look).into();
     }
-    Ok(())
+
+    async fn act(
+        &mut self,
+        steps: Vec<Step>,
+        ends: &mut Ends,
+        failures: &mut u32,
+    ) -> Result<(), Failure> {
+        let nobody = |_| Failure::Lost("nobody reads the feed".to_owned());
+        for step in steps {
+            match step {
+                Step::Tell(item) => {
+                    if matches!(item, FeedItem::Live { .. }) {
+                        *failures = 0;
+                    }
+                    ends.items.send(Ok(item)).await.map_err(nobody)?;
+                }
+                Step::Send(message) => {
+                    let sent = self.socket.send(Message::text(message)).await;
+                    sent.map_err(|error| Failure::Lost(explain(&error)))?;
+                    self.silence = Some(Instant::now() + self.pace.pong);
+                }
+                Step::Reconnect(reason) => return Err(Failure::Lost(reason)),
+                Step::Fail(error) => return Err(Failure::Fatal(error)),
+            }
+        }
+        if self.session.take_restart() {
+            self.look_from_now();
+        }
+        // A replay has to go on.
+        if self.silence.is_none() && self.session.is_waiting() {
+            self.silence = Some(Instant::now() + self.pace.pong);
+        }
+        if self.place.as_deref() != self.session.place() {
+            self.place = self.session.place().map(str::to_owned);
+            if let Some(cursor) = self.place.clone() {
+                let place = FeedItem::Place { cursor };
+                ends.items.send(Ok(place)).await.map_err(nobody)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `Err(None)` for frames that say nothing.
@@ -214,13 +293,6 @@ fn text(received: Option<Result<Message, tungstenite::Error>>) -> Result<String,
         Some(Ok(_)) => Err(None),
         Some(Err(error)) => Err(Some(Failure::Lost(explain(&error)))),
     }
-}
-
-async fn say(socket: &mut Socket, message: String) -> Result<(), Failure> {
-    socket
-        .send(Message::text(message))
-        .await
-        .map_err(|error| Failure::Lost(explain(&error)))
 }
 
 async fn until(time: Option<Instant>) {

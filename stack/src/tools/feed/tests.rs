@@ -27,7 +27,8 @@ impl Server {
     }
 
     fn options(&self) -> FeedOptions {
-        let url = format!("ws://{}/live", self.0.local_addr().unwrap());
+        let address = self.0.local_addr().unwrap();
+        let address = Secret::new(format!("ws://{address}/live?ticket=tick%26t"));
         let hour = Duration::from_secs(3_600);
         let pause = Duration::from_millis(1);
         let pace = Pace {
@@ -40,7 +41,7 @@ impl Server {
         FeedOptions {
             pace,
             last: 10,
-            ..FeedOptions::new(url, Secret::new("tick&t"))
+            ..FeedOptions::new(Entrance::Address(address))
         }
     }
 
@@ -109,16 +110,26 @@ impl Peer {
     }
 }
 
+/// The next item that is not a place.
 async fn told(feed: &mut Feed) -> String {
-    match timeout(DEADLINE, feed.next())
-        .await
-        .expect("an item in time")
-    {
+    loop {
+        let item = timeout(DEADLINE, feed.next()).await;
+        let item = item.expect("an item in time");
+        if !matches!(item, Ok(FeedItem::Place { .. })) {
+            return text(item);
+        }
+    }
+}
+
+fn text(item: Result<FeedItem, FeedError>) -> String {
+    match item {
         Ok(FeedItem::Event { id, replay, .. }) => {
             format!("{id}{}", if replay { " replayed" } else { "" })
         }
         Ok(FeedItem::Live { recovered }) => format!("live {recovered}"),
         Ok(FeedItem::Reconnecting { .. }) => "reconnecting".to_owned(),
+        Ok(FeedItem::Place { cursor }) => format!("place {cursor}"),
+        Ok(FeedItem::Filtered { filter, from }) => format!("{filter} from {from:?}"),
         Err(error) => error.to_string(),
     }
 }
@@ -126,7 +137,9 @@ async fn told(feed: &mut Feed) -> String {
 #[tokio::test]
 async fn a_lost_connection_is_resumed_from_what_was_replayed_and_not_from_what_was_pushed() {
     let server = Server::start().await;
-    let (mut feed, mut peer) = server.connect(server.options()).await;
+    let mut options = server.options();
+    options.pace.looks = [Duration::ZERO; 2];
+    let (mut feed, mut peer) = server.connect(options).await;
     peer.hears(json!({"action": "resume", "last": 10})).await;
     peer.pushes("c1", true).await;
     peer.pushes("c9", false).await;
@@ -143,7 +156,17 @@ async fn a_lost_connection_is_resumed_from_what_was_replayed_and_not_from_what_w
     peer.says_live("c9").await;
     assert_eq!(told(&mut feed).await, "c2 replayed");
     assert_eq!(told(&mut feed).await, "live true", "c9 was told before");
+    for _ in 0..2 {
+        peer.hears(json!({"action": "resume", "cursor": "c9"}))
+            .await;
+        // Nor is it resumed from what comes before the last look.
+        peer.pushes("c95", false).await;
+        peer.says_live("c9").await;
+    }
     peer.pushes("d1", false).await;
+    assert_eq!(told(&mut feed).await, "c95");
+    assert_eq!(told(&mut feed).await, "live true");
+    assert_eq!(told(&mut feed).await, "live true");
     assert_eq!(told(&mut feed).await, "d1");
     drop(peer);
     assert_eq!(told(&mut feed).await, "reconnecting");
@@ -220,6 +243,55 @@ async fn the_ticket_and_the_filter_stand_in_the_address_and_data_is_subscribed_t
     peer.says(json!({"type": "subscribed", "filter": "type:open", "cursor": "c1"}))
         .await;
     peer.hears(json!({"action": "resume", "last": 10})).await;
+}
+
+#[tokio::test]
+async fn a_replay_that_stops_is_left_although_live_messages_come() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    options.pace.pong = Duration::from_millis(200);
+    let (mut feed, mut peer) = server.connect(options).await;
+    peer.pushes("c1", true).await;
+    assert_eq!(told(&mut feed).await, "c1 replayed");
+    let push =
+        |n: usize| json!({"type": "events", "events": [{"id": n.to_string()}], "cursor": "c9"});
+    let pushing = async {
+        for n in 0.. {
+            // It may be gone already.
+            let _ = peer.socket.send(Message::text(push(n).to_string())).await;
+            if told(&mut feed).await == "reconnecting" {
+                break;
+            }
+        }
+    };
+    let left = timeout(DEADLINE, pushing).await;
+    left.expect("a feed that does not wait for ever");
+    let mut peer = server.accept().await;
+    peer.hears(json!({"action": "resume", "cursor": "c1"}))
+        .await;
+}
+
+#[tokio::test]
+async fn a_new_filter_is_subscribed_to_and_then_resumed_by_and_stays_for_later_connections() {
+    let server = Server::start().await;
+    let (mut feed, mut peer) = server.connect(server.options()).await;
+    peer.hears(json!({"action": "resume", "last": 10})).await;
+    peer.says_live("c1").await;
+    assert_eq!(told(&mut feed).await, "live true");
+    feed.set_filter("type:open");
+    peer.hears(json!({"action": "subscribe", "filter": "type:open", "data": false}))
+        .await;
+    peer.says(json!({"type": "subscribed", "filter": "type:open", "cursor": "c7"}))
+        .await;
+    peer.hears(json!({"action": "resume", "cursor": "c1"}))
+        .await;
+    assert_eq!(told(&mut feed).await, r#"type:open from Some("c1")"#);
+    drop(peer);
+    assert_eq!(told(&mut feed).await, "reconnecting");
+    let mut peer = server.accept().await;
+    assert_eq!(peer.query, "ticket=tick%26t&filter=type%3Aopen");
+    peer.hears(json!({"action": "resume", "cursor": "c1"}))
+        .await;
 }
 
 #[tokio::test]

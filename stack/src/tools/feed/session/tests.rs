@@ -1,8 +1,9 @@
 use super::*;
+use crate::tools::feed::Entrance;
 use crate::tools::target::Secret;
 
 fn session(cursor: Option<&str>, last: u32) -> Session {
-    let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+    let mut options = FeedOptions::new(Entrance::Address(Secret::new("ws://localhost/live")));
     (options.cursor, options.last) = (cursor.map(str::to_owned), last);
     Session::new(&options)
 }
@@ -27,8 +28,20 @@ fn told(steps: &[Step]) -> Vec<&str> {
     steps.iter().filter_map(id).collect()
 }
 
+fn say(message: &str) -> Step {
+    Step::Send(message.to_owned())
+}
+
+/// Both looks, at the end of which the cursor is this.
+fn look(session: &mut Session, cursor: &str) {
+    for _ in 0..LOOKS {
+        session.look();
+        session.receive(&live(cursor));
+    }
+}
+
 #[test]
-fn until_live_only_replay_messages_advance_the_cursor() {
+fn until_the_last_look_only_replay_messages_advance_the_cursor() {
     let mut session = session(Some("c1"), 0);
     assert_eq!(
         told(&session.receive(&events(&["e9"], "c9", false))),
@@ -40,7 +53,10 @@ fn until_live_only_replay_messages_advance_the_cursor() {
     session.receive(&live("c5"));
     assert_eq!(session.cursor.as_deref(), Some("c5"));
     session.receive(&events(&["e10"], "c7", false));
-    assert_eq!(session.cursor.as_deref(), Some("c7"));
+    assert_eq!(session.cursor.as_deref(), Some("c5"));
+    look(&mut session, "c6");
+    session.receive(&events(&["e11"], "c8", false));
+    assert_eq!(session.cursor.as_deref(), Some("c8"));
 }
 
 #[test]
@@ -50,15 +66,10 @@ fn a_cursor_never_goes_back_but_for_a_gap() {
     assert_eq!(session.cursor.as_deref(), Some("c5"));
     session.receive(&live("c6"));
     let steps = session.receive(&json!({"type": "gap", "cursor": "c3"}).to_string());
-    assert_eq!(
-        steps,
-        [Step::Send(
-            r#"{"action":"resume","cursor":"c3"}"#.to_owned()
-        )]
-    );
+    assert_eq!(steps, [say(r#"{"action":"resume","cursor":"c3"}"#)]);
     // A live message during the new replay does not skip what is missing.
     session.receive(&events(&["e20"], "c20", false));
-    assert_eq!(session.resume(), r#"{"action":"resume","cursor":"c3"}"#);
+    assert_eq!(session.place(), Some("c3"));
 }
 
 #[test]
@@ -72,8 +83,8 @@ fn a_long_replay_is_continued_where_it_stopped() {
             r#"{"action":"resume","cursor":"c4"}"#.to_owned()
         )]
     );
-    assert!(!session.is_live());
-    assert_eq!(session.resume(), r#"{"action":"resume","cursor":"c9"}"#);
+    assert!(!session.may_look());
+    assert_eq!(session.place(), Some("c9"));
 }
 
 #[test]
@@ -138,7 +149,7 @@ fn a_feed_with_fewer_events_than_asked_for_has_no_beginning() {
 #[test]
 fn nothing_old_is_told_when_nothing_old_was_asked_for() {
     let mut session = session(None, 0);
-    assert_eq!(session.open(), r#"{"action":"resume","last":1}"#);
+    assert_eq!(session.open(), [say(r#"{"action":"resume","last":1}"#)]);
     assert!(told(&session.receive(&events(&["old"], "c1", true))).is_empty());
     session.receive(&live("c1"));
     assert_eq!(
@@ -178,13 +189,11 @@ fn the_text_of_an_event_is_kept_exactly() {
 
 #[test]
 fn a_resume_waits_until_the_subscription_is_in_force() {
-    let mut options = FeedOptions::new("ws://localhost/live", Secret::new("t"));
+    let mut options = FeedOptions::new(Entrance::Address(Secret::new("ws://localhost/live")));
     (options.cursor, options.data) = (Some("c1".to_owned()), true);
     let mut session = Session::new(&options);
-    assert_eq!(
-        session.open(),
-        r#"{"action":"subscribe","data":true,"filter":""}"#
-    );
+    let subscribe = say(r#"{"action":"subscribe","data":true,"filter":""}"#);
+    assert_eq!(session.open(), [subscribe]);
     let subscribed = json!({"type": "subscribed", "filter": "", "cursor": "c9"}).to_string();
     let resume = Step::Send(r#"{"action":"resume","cursor":"c1"}"#.to_owned());
     assert_eq!(session.receive(&subscribed), [resume]);
@@ -194,14 +203,68 @@ fn a_resume_waits_until_the_subscription_is_in_force() {
 #[test]
 fn a_gap_reported_during_a_replay_is_filled_after_it_or_on_the_next_connection() {
     let gap = json!({"type": "gap", "cursor": "c3"}).to_string();
+    let resume = say(r#"{"action":"resume","cursor":"c3"}"#);
     let mut one = session(Some("c5"), 0);
     assert_eq!(one.receive(&gap), []);
     let steps = one.receive(&live("c9"));
-    let resume = Step::Send(r#"{"action":"resume","cursor":"c3"}"#.to_owned());
-    assert_eq!(steps[1..], [resume]);
-    assert!(!one.is_live());
+    assert_eq!(steps[1..], std::slice::from_ref(&resume)[..]);
+    assert!(!one.may_look() && one.take_restart());
 
     let mut other = session(Some("c5"), 0);
     other.receive(&gap);
-    assert_eq!(other.open(), r#"{"action":"resume","cursor":"c3"}"#);
+    assert_eq!(other.place(), Some("c3"), "a later feed, too");
+    assert_eq!(other.open(), [resume]);
+}
+
+fn subscribed() -> String {
+    json!({"type": "subscribed", "filter": "", "cursor": "c9"}).to_string()
+}
+
+#[test]
+fn a_new_filter_waits_for_the_replay_that_runs_and_then_begins_at_the_cursor() {
+    let mut session = session(Some("c1"), 0);
+    session.open();
+    let subscribe = say(r#"{"action":"subscribe","data":false,"filter":"type:open"}"#);
+    assert_eq!(session.set_filter("type:open"), [subscribe]);
+    assert_eq!(session.receive(&subscribed()), []);
+    let steps = session.receive(&live("c4"));
+    let begun = [
+        Step::Tell(FeedItem::Filtered {
+            filter: "type:open".to_owned(),
+            from: Some("c4".to_owned()),
+        }),
+        say(r#"{"action":"resume","cursor":"c4"}"#),
+    ];
+    assert_eq!(steps[1..], begun);
+    assert!(session.take_restart(), "its looks begin anew");
+}
+
+#[test]
+fn of_filters_that_follow_quickly_the_last_is_in_force() {
+    let mut session = session(Some("c1"), 0);
+    session.open();
+    session.receive(&live("c4"));
+    session.set_filter("type:open");
+    assert_eq!(session.set_filter("type:click"), [], "one after the other");
+    let subscribe = say(r#"{"action":"subscribe","data":false,"filter":"type:click"}"#);
+    assert_eq!(session.receive(&subscribed()), [subscribe]);
+    assert_eq!(session.receive(&subscribed()).len(), 2);
+    assert_eq!(session.receive(&subscribed()), []);
+}
+
+#[test]
+fn a_new_filter_begins_with_the_next_connection_if_it_was_not_in_force_before() {
+    let mut session = session(Some("c1"), 0);
+    session.open();
+    session.receive(&live("c4"));
+    session.set_filter("type:open");
+    let begun = [
+        Step::Tell(FeedItem::Filtered {
+            filter: "type:open".to_owned(),
+            from: Some("c4".to_owned()),
+        }),
+        say(r#"{"action":"resume","cursor":"c4"}"#),
+    ];
+    assert_eq!(session.open(), begun);
+    assert_eq!(session.open(), begun[1..], "told once");
 }
