@@ -336,7 +336,7 @@ async fn requests_to_the_api_are_answered_as_expected() {
 async fn who_waits_is_answered_as_expected() {
     let stack = TestStack::start_with(|options| {
         behind_another_name(options);
-        crate::tail::short(3)(options);
+        crate::tail::short(6)(options);
     });
     let stack = stack.await;
     let reader = crate::tail::Reader::of(&stack);

@@ -51,7 +51,7 @@ async fn no_line_has_personal_data_or_secrets_even_at_trace() {
             configure(options);
             at_trace(options);
             // A stream goes on for as long as it may.
-            crate::tail::short(3)(options);
+            crate::tail::short(6)(options);
         });
         let stack = stack.await;
         let urls = stack.urls();

@@ -287,6 +287,39 @@ async fn pages_of_other_origins_read_if_they_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_says_where_it_opens_a_stream_and_a_poll() {
+    let stack = TestStack::start().await;
+    let token = &stack.urls().token;
+    stack.mandrill().deliver(sends(0..1)).await;
+    let ticket = stack
+        .http()
+        .post("/v1/tickets", token, &[], "{}")
+        .await
+        .json();
+    let with_ticket = |url: &str| {
+        let path = ticket[url]
+            .as_str()
+            .unwrap()
+            .strip_prefix(&stack.urls().http);
+        format!(
+            "{}?ticket={}",
+            path.unwrap(),
+            ticket["ticket"].as_str().unwrap()
+        )
+    };
+    let stream = format!("{}&last=1", with_ticket("stream_url"));
+    let mut stream = Sse::open(stack.http(), &stream, &[]).await.unwrap();
+    assert_eq!(stream.next_events(1).await.len(), 1);
+    let poll = format!(
+        "{}&wait=0&after={}",
+        with_ticket("poll_url"),
+        long_ago(&stack)
+    );
+    let page = stack.http().get(&poll, "").await.json();
+    assert_eq!(page["events"].as_array().unwrap().len(), 1, "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_tail_nothing_waits_and_nothing_else_changes() {
     let stack = TestStack::start_with(|options| {
         options
@@ -297,6 +330,19 @@ async fn without_tail_nothing_waits_and_nothing_else_changes() {
     assert!(stack.template().function("TailFunction").is_none());
     assert!(!stack.template().outputs.contains_key("TailUrl"));
     assert_eq!(stack.http().get("/v1/stream", "").await.status, 404);
+    let token = &stack.urls().token;
+    let refused = stack.http().get("/v1/events?wait=20", token).await;
+    assert_eq!(refused.error(), (400, "unknown_parameter".to_owned()));
+    assert!(refused.body.contains("long poll"), "{}", refused.body);
+    let ticket = stack
+        .http()
+        .post("/v1/tickets", token, &[], "{}")
+        .await
+        .json();
+    assert!(
+        ticket["stream_url"].is_null() && ticket["poll_url"].is_null(),
+        "{ticket}"
+    );
     stack.mandrill().deliver(sends(0..1)).await;
     assert_eq!(stack.history().await.len(), 1);
 }

@@ -179,6 +179,11 @@ fn shown(rights: &Rights, event: &Event<'_>, feed: &Feed, with_data: bool, limit
     event.to_json_within(feed, with_data, limit)
 }
 
+/// How long a read of the feed may take: half of what is left then is for the answer.
+fn time_left(ends_at: Millis, now: Millis) -> Duration {
+    Duration::from_millis(ends_at.0.saturating_sub(now.0) + HAND_OVER_MS / 2)
+}
+
 /// How long to wait before the feed is read again.
 #[derive(Debug)]
 struct Pace(Duration);
