@@ -15,7 +15,7 @@ var PosthornError = class extends Error {
 };
 async function refusal(response) {
   const body = await response.json().catch(() => null);
-  const { code = "http", message = `answered with ${response.status}` } = body?.error ?? {};
+  const { code = "http", message = `HTTP ${response.status}` } = body?.error ?? {};
   return new PosthornError(code, message, response.status);
 }
 
@@ -320,13 +320,13 @@ async function* messages(body, onBytes) {
     rest = lines.pop();
     for (const line of lines) {
       if (line === "") {
-        const { event = "message", data, id = "" } = message;
+        const { event, data, id } = message;
         message = {};
-        if (data !== void 0) yield { event, data, id };
+        if (data) yield { event, data, id };
         continue;
       }
       const [, field, text] = /^([^:]*):? ?(.*)$/.exec(line);
-      message[field] = field === "data" && message.data !== void 0 ? `${message.data}
+      message[field] = field === "data" && message.data ? `${message.data}
 ${text}` : text;
     }
   }
@@ -719,7 +719,7 @@ var Client = class {
   }
   async ticket(signal) {
     const answer = await this.#options.ticket({ signal });
-    if (typeof answer?.json !== "function") return answer;
+    if (!("json" in answer)) return answer;
     const response = answer;
     if (!response.ok) throw await refusal(response);
     return await response.json();
@@ -775,8 +775,9 @@ var Client = class {
     this.#release();
     this.enter("paused", { why });
   }
+  /** Only a pause has a reason. */
   #isPaused(why) {
-    return this.#state.name === "paused" && this.#state.why === why;
+    return this.#state.why === why;
   }
   #hasRoom() {
     if (this.#isPaused("full")) this.start();
@@ -796,7 +797,7 @@ var Client = class {
     this.wish = null;
   }
   startOver() {
-    this.#reset("bad_cursor", this.#options.last ?? this.feed.last);
+    this.#reset("bad_cursor", this.feed.last);
   }
   settled() {
     this.#attempt = 0;

@@ -173,8 +173,8 @@ class Client implements PosthornClient, Host {
 
   async ticket(signal: AbortSignal): Promise<Ticket> {
     const answer = await this.#options.ticket({ signal });
-    if (typeof (answer as TicketResponse)?.json !== 'function') return answer as Ticket;
-    const response = answer as TicketResponse;
+    if (!('json' in answer)) return answer;
+    const response: TicketResponse = answer;
     if (!response.ok) throw await refusal(response);
     return (await response.json()) as Ticket;
   }
@@ -244,8 +244,9 @@ class Client implements PosthornClient, Host {
     this.enter('paused', { why });
   }
 
+  /** Only a pause has a reason. */
   #isPaused(why: 'hidden' | 'asked' | 'full'): boolean {
-    return this.#state.name === 'paused' && this.#state.why === why;
+    return (this.#state as { why?: string }).why === why;
   }
 
   #hasRoom(): void {
@@ -270,7 +271,7 @@ class Client implements PosthornClient, Host {
   }
 
   startOver(): void {
-    this.#reset('bad_cursor', this.#options.last ?? this.feed.last);
+    this.#reset('bad_cursor', this.feed.last);
   }
 
   settled(): void {
