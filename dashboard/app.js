@@ -21,6 +21,8 @@ let client = null;
 let token = '';
 let state = { name: 'stopped' };
 let isPaused = false;
+// Under another filter, what was shown stays until the server has found something.
+let isSearching = false;
 // What was drawn last. While the reader has paused, or has scrolled down to read, it stays as it is:
 // nothing moves under the eyes, and `held` counts what has come since.
 let drawn = feed.events;
@@ -70,11 +72,12 @@ function draw() {
   if (isOtherView) list.toTop();
   isOtherView = false;
   const isReading = !list.isAtTop;
-  if (!isPaused && !isReading) {
+  if (!isPaused && !isReading && !isSearching) {
     drawn = feed.events;
     held = 0;
   }
   list.show(drawn, fresh);
+  $('table').ariaBusy = String(isSearching);
   fresh = new Set();
   filters.draw(feed.kinds);
   $('filters').hidden = feed.events.length === 0 && !isFiltered() && filters.text === '';
@@ -91,7 +94,7 @@ function isFiltered() {
 function drawCount() {
   const all = drawn.length;
   const noun = all === 1 ? 'event' : 'events';
-  put($('count'), `${number(all)} ${isFiltered() ? `matching ${noun}` : noun}`);
+  put($('count'), isSearching ? 'Searching…' : `${number(all)} ${isFiltered() ? `matching ${noun}` : noun}`);
   put(
     $('foot'),
     all >= LIMIT
@@ -112,7 +115,6 @@ function drawEmpty() {
   const isLive = state.name === 'live';
   $('empty-command').hidden = isFiltered() || !isLive;
   $('empty-clear').hidden = !isFiltered() || !isLive;
-  const isSearching = state.name === 'replaying' && isFiltered();
   put(
     $('empty-heading'),
     isSearching ? 'Searching' : !isLive ? 'Waiting for the feed' : isFiltered() ? 'No event matches' : 'No events yet',
@@ -122,10 +124,10 @@ function drawEmpty() {
     isSearching
       ? 'The server looks through the last 10,000 events.'
       : !isLive
-      ? 'Events appear here as soon as the connection stands.'
-      : isFiltered()
-        ? 'None of the last 10,000 events fits the filter. The next one that does appears here as soon as it is stored.'
-        : 'The next one appears here as soon as it is stored. To see some now, run:',
+        ? 'Events appear here as soon as the connection stands.'
+        : isFiltered()
+          ? 'None of the last 10,000 events fits the filter. The next one that does appears here as soon as it is stored.'
+          : 'The next one appears here as soon as it is stored. To see some now, run:',
   );
 }
 
@@ -189,6 +191,7 @@ function open(given) {
     onEvents: (events) => {
       const added = feed.add(events);
       if (added === 0) return;
+      isSearching = false;
       held += added;
       if (state.name === 'live') for (const event of events) fresh.add(event.id);
       redraw();
@@ -197,12 +200,16 @@ function open(given) {
       state = now;
       drawState();
       if (now.name === 'refused') askForToken(true);
+      if (now.name === 'live') isSearching = false;
       redraw();
     },
     onLost: () => note('You were away for longer than events are kept: some between the ones shown here are missing.'),
     onReset: (why) => {
       startOver();
-      if (why !== 'bad_cursor') return;
+      if (why === 'filter') {
+        isSearching = true;
+        return;
+      }
       filters.forget();
       note('The feed behind this page is a new one. It begins again with the newest events.');
     },
@@ -224,7 +231,8 @@ async function filterBy(filter) {
 
 function startOver() {
   feed.clear();
-  isPaused = false;
+  isPaused = isSearching = false;
+  held = 0;
   redraw({ isOther: true });
 }
 

@@ -15,7 +15,7 @@ var PosthornError = class extends Error {
 };
 async function refusal(response) {
   const body = await response.json().catch(() => null);
-  const { code = "http", message = `answered with ${response.status}` } = body?.error ?? {};
+  const { code = "http", message = `HTTP ${response.status}` } = body?.error ?? {};
   return new PosthornError(code, message, response.status);
 }
 
@@ -107,29 +107,6 @@ var Queue = class {
 
 // src/feed.ts
 var IDS = 1e4;
-var Seen = class {
-  #limit;
-  #young = /* @__PURE__ */ new Set();
-  #old = /* @__PURE__ */ new Set();
-  constructor(limit = IDS) {
-    this.#limit = limit;
-  }
-  /** Whether the id is new. */
-  add(id) {
-    if (this.#young.has(id)) return false;
-    const isNew = !this.#old.has(id);
-    if (this.#young.size >= this.#limit) {
-      this.#old = this.#young;
-      this.#young = /* @__PURE__ */ new Set();
-    }
-    this.#young.add(id);
-    return isNew;
-  }
-  clear() {
-    this.#young.clear();
-    this.#old.clear();
-  }
-};
 var Feed = class {
   /** Everything up to here was received. Null until the server told a position. */
   cursor;
@@ -138,7 +115,8 @@ var Feed = class {
   /** For `for await`; none where there is a callback. */
   queue;
   #onEvents;
-  #seen = new Seen();
+  #young = /* @__PURE__ */ new Set();
+  #old = /* @__PURE__ */ new Set();
   constructor(cursor, last, onEvents, queue) {
     this.cursor = cursor;
     this.last = last;
@@ -156,7 +134,7 @@ var Feed = class {
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
   take(events = []) {
     const all = Array.isArray(events) ? events : [];
-    const fresh = all.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
+    const fresh = all.filter((event) => typeof event?.id === "string" && this.#isNew(event.id));
     if (this.queue) this.queue.put(fresh, this.cursor);
     else if (fresh.length) this.#onEvents?.(fresh);
   }
@@ -164,8 +142,20 @@ var Feed = class {
   reset(last) {
     this.cursor = null;
     this.last = last;
-    this.#seen.clear();
+    this.#young = /* @__PURE__ */ new Set();
+    this.#old = /* @__PURE__ */ new Set();
     this.queue?.clear();
+  }
+  /** Remembers the newest 10,000 ids at least, and 20,000 at most. */
+  #isNew(id) {
+    if (this.#young.has(id)) return false;
+    const isNew = !this.#old.has(id);
+    if (this.#young.size >= IDS) {
+      this.#old = this.#young;
+      this.#young = /* @__PURE__ */ new Set();
+    }
+    this.#young.add(id);
+    return isNew;
   }
 };
 
@@ -330,13 +320,13 @@ async function* messages(body, onBytes) {
     rest = lines.pop();
     for (const line of lines) {
       if (line === "") {
-        const { event = "message", data, id = "" } = message;
+        const { event, data, id } = message;
         message = {};
-        if (data !== void 0) yield { event, data, id };
+        if (data) yield { event, data, id };
         continue;
       }
       const [, field, text] = /^([^:]*):? ?(.*)$/.exec(line);
-      message[field] = field === "data" && message.data !== void 0 ? `${message.data}
+      message[field] = field === "data" && message.data ? `${message.data}
 ${text}` : text;
     }
   }
@@ -380,7 +370,7 @@ var PONG_AFTER_WAKING_MS = 4e3;
 var SILENCE_MS2 = 3e4;
 var LOOKS_AFTER_MS = [2e3, 12e3];
 var PATIENCE_MS = 1e3;
-var DENIALS = ["bad_filter", "forbidden", "bad_request"];
+var DENIALS = /^(bad_filter|forbidden|bad_request)$/;
 function earlier(a, b) {
   return a && a < b ? a : b;
 }
@@ -543,7 +533,7 @@ var SocketLink = class {
   }
   #failed(code, message) {
     const sent = this.#sent;
-    if (sent && DENIALS.includes(code)) {
+    if (sent && DENIALS.test(code)) {
       this.#sent = null;
       this.#timers.cancel("subscribe");
       this.#host.denied(sent, new PosthornError(code, message));
@@ -637,7 +627,8 @@ var Client = class {
     const cursor = options.cursor ?? null;
     const queue = options.onEvents ? null : new Queue(cursor, options.buffer ?? 1e4, () => this.#pause("full"), () => this.#hasRoom());
     this.feed = new Feed(cursor, options.last ?? 100, options.onEvents, queue);
-    if (options.filter || options.data) this.wish = { filter: options.filter ?? "", data: options.data ?? false, last: void 0 };
+    const { filter = "", data = false } = options;
+    if (filter || data) this.wish = { filter, data, last: void 0 };
     queueMicrotask(() => this.#begin());
   }
   get state() {
@@ -658,8 +649,7 @@ var Client = class {
     this.#pause("asked");
   }
   start() {
-    const { name } = this.#state;
-    if (name !== "paused" && name !== "waiting" && name !== "refused") return;
+    if (!/^(paused|waiting|refused)/.test(this.#state.name)) return;
     this.#attempt = 0;
     this.#connect();
   }
@@ -729,15 +719,15 @@ var Client = class {
   }
   async ticket(signal) {
     const answer = await this.#options.ticket({ signal });
-    if (typeof answer?.json !== "function") return answer;
+    if (!("json" in answer)) return answer;
     const response = answer;
     if (!response.ok) throw await refusal(response);
     return await response.json();
   }
   #noTicket(error) {
-    const { status } = error;
+    const { status, code = "unauthorized", message } = error;
     if (status !== 401 && status !== 403) return this.#wait(error);
-    this.refused(error instanceof PosthornError ? error : new PosthornError("unauthorized", error.message, status));
+    this.refused(new PosthornError(code, message, status));
   }
   opened(link) {
     if (link !== this.#probe) return;
@@ -765,14 +755,9 @@ var Client = class {
     if (link === this.#link) this.#connect(this.#state.name === "live" ? "live" : "connecting");
   }
   lost(link, error) {
-    if (link === this.#probe) {
-      link.close();
-      this.#probe = null;
-      return;
-    }
-    if (link !== this.#link) return;
-    if (error && !(error instanceof PosthornError)) this.#noTicket(error);
-    else this.#wait(error);
+    if (link === this.#link) return this.#wait(error);
+    link.close();
+    this.#probe = null;
   }
   #wait(error) {
     this.#release();
@@ -786,13 +771,16 @@ var Client = class {
     this.feed.queue?.end(error);
   }
   #pause(why) {
-    const { name } = this.#state;
-    if (name === "stopped" || name === "refused") return;
+    if (/^(stopped|refused)/.test(this.#state.name) || this.#isPaused("asked")) return;
     this.#release();
     this.enter("paused", { why });
   }
+  /** Only a pause has a reason. */
+  #isPaused(why) {
+    return this.#state.why === why;
+  }
   #hasRoom() {
-    if (this.#state.name === "paused" && this.#state.why === "full") this.start();
+    if (this.#isPaused("full")) this.start();
   }
   granted(wish, filter) {
     this.filter = filter;
@@ -809,7 +797,7 @@ var Client = class {
     this.wish = null;
   }
   startOver() {
-    this.#reset("bad_cursor", this.#options.last ?? this.feed.last);
+    this.#reset("bad_cursor", this.feed.last);
   }
   settled() {
     this.#attempt = 0;
@@ -830,9 +818,9 @@ var Client = class {
     for (const link of [this.#link, this.#probe]) link?.close();
     this.#link = this.#probe = null;
   }
-  enter(name, more = {}) {
+  enter(name, more) {
     const before = this.#state;
-    if (before.name === name && before.transport === this.#transport && !Object.keys(more)[0]) return;
+    if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more };
     this.#options.onState?.(this.#state);
   }
@@ -857,7 +845,7 @@ var Client = class {
       return;
     }
     this.#timers.cancel("hidden");
-    if (this.#state.name === "paused" && this.#state.why === "hidden") this.start();
+    if (this.#isPaused("hidden")) this.start();
     else if (document) this.#wake(false);
   };
   /** The network changed, a frozen page goes on, or one comes back from the history. */

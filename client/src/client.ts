@@ -66,7 +66,8 @@ class Client implements PosthornClient, Host {
     const cursor = options.cursor ?? null;
     const queue = options.onEvents ? null : new Queue(cursor, options.buffer ?? 10_000, () => this.#pause('full'), () => this.#hasRoom());
     this.feed = new Feed(cursor, options.last ?? 100, options.onEvents, queue);
-    if (options.filter || options.data) this.wish = { filter: options.filter ?? '', data: options.data ?? false, last: undefined };
+    const { filter = '', data = false } = options;
+    if (filter || data) this.wish = { filter, data, last: undefined };
     // Whoever is told of the first state already has the client.
     queueMicrotask(() => this.#begin());
   }
@@ -94,8 +95,7 @@ class Client implements PosthornClient, Host {
   }
 
   start(): void {
-    const { name } = this.#state;
-    if (name !== 'paused' && name !== 'waiting' && name !== 'refused') return;
+    if (!/^(paused|waiting|refused)/.test(this.#state.name)) return;
     this.#attempt = 0;
     this.#connect();
   }
@@ -173,16 +173,16 @@ class Client implements PosthornClient, Host {
 
   async ticket(signal: AbortSignal): Promise<Ticket> {
     const answer = await this.#options.ticket({ signal });
-    if (typeof (answer as TicketResponse)?.json !== 'function') return answer as Ticket;
-    const response = answer as TicketResponse;
+    if (!('json' in answer)) return answer;
+    const response: TicketResponse = answer;
     if (!response.ok) throw await refusal(response);
     return (await response.json()) as Ticket;
   }
 
-  #noTicket(error: Error & { status?: number }): void {
-    const { status } = error;
+  #noTicket(error: Error & { status?: number; code?: string }): void {
+    const { status, code = 'unauthorized', message } = error;
     if (status !== 401 && status !== 403) return this.#wait(error);
-    this.refused(error instanceof PosthornError ? error : new PosthornError('unauthorized', error.message, status));
+    this.refused(new PosthornError(code, message, status));
   }
 
   opened(link: Link): void {
@@ -216,16 +216,11 @@ class Client implements PosthornClient, Host {
     if (link === this.#link) this.#connect(this.#state.name === 'live' ? 'live' : 'connecting');
   }
 
-  lost(link: Link, error?: Error & { status?: number }): void {
-    if (link === this.#probe) {
-      link.close();
-      this.#probe = null;
-      return;
-    }
-    if (link !== this.#link) return;
-    // Between two requests a stream needs tickets as well.
-    if (error && !(error instanceof PosthornError)) this.#noTicket(error);
-    else this.#wait(error);
+  lost(link: Link, error?: Error): void {
+    if (link === this.#link) return this.#wait(error);
+    // A WebSocket that was tried.
+    link.close();
+    this.#probe = null;
   }
 
   #wait(error?: Error): void {
@@ -243,14 +238,19 @@ class Client implements PosthornClient, Host {
   }
 
   #pause(why: 'hidden' | 'asked' | 'full'): void {
-    const { name } = this.#state;
-    if (name === 'stopped' || name === 'refused') return;
+    // A reason that lasts is not replaced by one that passes.
+    if (/^(stopped|refused)/.test(this.#state.name) || this.#isPaused('asked')) return;
     this.#release();
     this.enter('paused', { why });
   }
 
+  /** Only a pause has a reason. */
+  #isPaused(why: 'hidden' | 'asked' | 'full'): boolean {
+    return (this.#state as { why?: string }).why === why;
+  }
+
   #hasRoom(): void {
-    if (this.#state.name === 'paused' && this.#state.why === 'full') this.start();
+    if (this.#isPaused('full')) this.start();
   }
 
   granted(wish: Wish, filter: string): void {
@@ -271,7 +271,7 @@ class Client implements PosthornClient, Host {
   }
 
   startOver(): void {
-    this.#reset('bad_cursor', this.#options.last ?? this.feed.last);
+    this.#reset('bad_cursor', this.feed.last);
   }
 
   settled(): void {
@@ -297,9 +297,9 @@ class Client implements PosthornClient, Host {
     this.#link = this.#probe = null;
   }
 
-  enter<N extends Name>(name: N, more = {} as More<N>): void {
+  enter<N extends Name>(name: N, more?: More<N>): void {
     const before = this.#state;
-    if (before.name === name && before.transport === this.#transport && !Object.keys(more)[0]) return;
+    if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more } as unknown as State;
     this.#options.onState?.(this.#state);
   }
@@ -327,7 +327,7 @@ class Client implements PosthornClient, Host {
       return;
     }
     this.#timers.cancel('hidden');
-    if (this.#state.name === 'paused' && this.#state.why === 'hidden') this.start();
+    if (this.#isPaused('hidden')) this.start();
     else if (document) this.#wake(false);
   };
 

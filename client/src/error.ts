@@ -17,6 +17,6 @@ export class PosthornError extends Error {
 export async function refusal(response: { status: number; json(): Promise<any> }): Promise<PosthornError> {
   // What is no JSON comes from something between us and the server.
   const body = await response.json().catch(() => null);
-  const { code = 'http', message = `answered with ${response.status}` } = body?.error ?? {};
+  const { code = 'http', message = `HTTP ${response.status}` } = body?.error ?? {};
   return new PosthornError(code, message, response.status);
 }

@@ -135,11 +135,11 @@ export class StreamLink extends HttpLink {
 export async function* messages(
   body: NonNullable<Answer['body']>,
   onBytes: () => void,
-): AsyncGenerator<{ event: string; data: string; id: string }> {
+): AsyncGenerator<{ event?: string; data: string; id?: string }> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = '';
-  let message: Record<string, string> = {};
+  let message: { [field: string]: string } = {};
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
@@ -149,13 +149,13 @@ export async function* messages(
     rest = lines.pop()!;
     for (const line of lines) {
       if (line === '') {
-        const { event = 'message', data, id = '' } = message;
+        const { event, data, id } = message;
         message = {};
-        if (data !== undefined) yield { event, data, id };
+        if (data) yield { event, data, id };
         continue;
       }
       const [, field, text] = /^([^:]*):? ?(.*)$/.exec(line)!;
-      message[field!] = field === 'data' && message.data !== undefined ? `${message.data}\n${text}` : text!;
+      message[field!] = field === 'data' && message.data ? `${message.data}\n${text}` : text!;
     }
   }
 }

@@ -22,7 +22,7 @@ const LOOKS_AFTER_MS = [2_000, 12_000];
 const PATIENCE_MS = 1_000;
 
 /** The codes that refuse a subscription. */
-const DENIALS = ['bad_filter', 'forbidden', 'bad_request'];
+const DENIALS = /^(bad_filter|forbidden|bad_request)$/;
 
 /** The earlier of two cursors. */
 function earlier(a: string | null, b: string): string {
@@ -219,7 +219,7 @@ export class SocketLink implements Link {
 
   #failed(code: string, message: string): void {
     const sent = this.#sent;
-    if (sent && DENIALS.includes(code)) {
+    if (sent && DENIALS.test(code)) {
       this.#sent = null;
       this.#timers.cancel('subscribe');
       this.#host.denied(sent, new PosthornError(code, message));

@@ -179,9 +179,11 @@ test('pauses when it is told to, also over a tab that comes and goes, until it i
   world.client.pause();
   equal(world.client.state.why, 'asked');
   await world.page.show(false);
+  await world.clock.run(600_000);
   await world.page.show(true);
   await world.clock.run(600_000);
   equal(world.sockets.length, 1);
+  equal(world.client.state.why, 'asked');
   world.client.start();
   await settle();
   await world.socket.open();

@@ -78,6 +78,11 @@ const FILES: &[File] = &[
         "image/svg+xml",
         include_str!("../../dashboard/posthorn.svg"),
     ),
+    file(
+        "/filters.css",
+        CSS,
+        include_str!("../../dashboard/filters.css"),
+    ),
     file("/list.css", CSS, include_str!("../../dashboard/list.css")),
     file("/panel.css", CSS, include_str!("../../dashboard/panel.css")),
     file("/style.css", CSS, include_str!("../../dashboard/style.css")),
