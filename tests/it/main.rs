@@ -7,6 +7,7 @@
 mod admission;
 mod bill;
 mod captured;
+mod cuts;
 mod fixtures;
 mod gaps;
 mod history;
