@@ -1,4 +1,4 @@
-//! All figures, or those that the arguments name: `handler`, `start`, `call`, `memory`, `pace`, and cells
+//! All figures, or those that the arguments name: `handler`, `resume`, `start`, `call`, `memory`, `pace`, and cells
 //! such as `100x1000`, which is 100 clients and batches of 1,000 events.
 
 // The SDK's calls are deeply nested futures.
@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use bench::{Result, handler, live, out, server, start};
+use bench::{Result, handler, live, out, resume, server, start};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -22,6 +22,9 @@ async fn main() -> Result<ExitCode> {
     out::line(format!("load averages at the start: {}", out::load()));
     if wants("handler") {
         handler::run().await?;
+    }
+    if wants("resume") {
+        resume::run().await?;
     }
     // Only when it is asked for: it needs the functions to be built.
     if named.iter().any(|given| given == "start") {

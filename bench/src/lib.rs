@@ -14,6 +14,7 @@ pub mod fan_out;
 pub mod handler;
 pub mod live;
 pub mod out;
+pub mod resume;
 pub mod server;
 pub mod start;
 
