@@ -5,16 +5,19 @@ import { Feed, LIMIT } from './feed.js';
 import { Filters } from './filters.js';
 import { number } from './format.js';
 import { List } from './list.js';
-import { Connection } from './live.js';
 import { Panel } from './panel.js';
-import { fetchEvent, isTokenRefused, keepToken, loadConfig, socketAddress, takeToken } from './session.js';
+import { connect } from './posthorn-client.js';
+import { fetchEvent, fetchTicket, keepToken, loadConfig, takeToken } from './session.js';
+
+// How many events the page begins with, also under another filter.
+const FIRST_EVENTS = 200;
 
 const $ = (id) => document.getElementById(id);
 
 const feed = new Feed();
 const config = await loadConfig();
 
-let connection = null;
+let client = null;
 let token = '';
 let state = { name: 'stopped' };
 let isPaused = false;
@@ -51,7 +54,7 @@ const panel = new Panel({
   },
 });
 
-const filters = new Filters({ chips: $('chips'), search: $('search'), onChange: () => redraw({ isOther: true }) });
+const filters = new Filters({ chips: $('chips'), search: $('search'), refusal: $('refusal'), onChange: (text) => filterBy(text) });
 
 function redraw({ isOther = false } = {}) {
   isOtherView ||= isOther;
@@ -71,48 +74,58 @@ function draw() {
     drawn = feed.events;
     held = 0;
   }
-  const shown = filters.apply(drawn);
-  list.show(shown, fresh);
+  list.show(drawn, fresh);
   fresh = new Set();
   filters.draw(feed.kinds);
-  $('filters').hidden = feed.events.length === 0 && !filters.isActive;
-  drawCount(shown.length);
-  drawEmpty(shown.length);
+  $('filters').hidden = feed.events.length === 0 && !isFiltered() && filters.text === '';
+  drawCount();
+  drawEmpty();
   drawHeld(isReading);
 }
 
-function drawCount(shown) {
+/** Whether the server filters for us. */
+function isFiltered() {
+  return Boolean(client?.filter);
+}
+
+function drawCount() {
   const all = drawn.length;
   const noun = all === 1 ? 'event' : 'events';
-  put($('count'), shown === all ? `${number(all)} ${noun}` : `${number(shown)} of ${number(all)} ${noun}`);
+  put($('count'), `${number(all)} ${isFiltered() ? `matching ${noun}` : noun}`);
   put(
     $('foot'),
     all >= LIMIT
       ? `This page keeps the newest ${number(LIMIT)} events. Older ones are in the store.`
-      : all > 0
-        ? `That is all this page has. It keeps up to ${number(LIMIT)} events and shows the newest first.`
-        : '',
+      : all === 0
+        ? ''
+        : isFiltered()
+          ? 'These are the newest that match, of the last 10,000 that were stored, and those that came since.'
+          : `That is all this page has. It keeps up to ${number(LIMIT)} events and shows the newest first.`,
   );
 }
 
-function drawEmpty(shown) {
-  const all = drawn.length;
-  const isEmpty = shown === 0 && $('token-section').hidden;
+function drawEmpty() {
+  const isEmpty = drawn.length === 0 && $('token-section').hidden;
   $('empty').hidden = !isEmpty;
-  $('table').hidden = shown === 0;
+  $('table').hidden = drawn.length === 0;
   if (!isEmpty) return;
-  const isFiltered = all > 0;
   const isLive = state.name === 'live';
-  $('empty-command').hidden = isFiltered || !isLive;
-  $('empty-clear').hidden = !isFiltered;
-  put($('empty-heading'), isFiltered ? 'No event matches' : isLive ? 'No events yet' : 'Waiting for the feed');
+  $('empty-command').hidden = isFiltered() || !isLive;
+  $('empty-clear').hidden = !isFiltered() || !isLive;
+  const isSearching = state.name === 'replaying' && isFiltered();
+  put(
+    $('empty-heading'),
+    isSearching ? 'Searching' : !isLive ? 'Waiting for the feed' : isFiltered() ? 'No event matches' : 'No events yet',
+  );
   put(
     $('empty-text'),
-    isFiltered
-      ? `None of the ${number(all)} events here fits the filters.`
-      : isLive
-        ? 'The next one appears here as soon as it is stored. To see some now, run:'
-        : 'Events appear here as soon as the connection stands.',
+    isSearching
+      ? 'The server looks through the last 10,000 events.'
+      : !isLive
+      ? 'Events appear here as soon as the connection stands.'
+      : isFiltered()
+        ? 'None of the last 10,000 events fits the filter. The next one that does appears here as soon as it is stored.'
+        : 'The next one appears here as soon as it is stored. To see some now, run:',
   );
 }
 
@@ -134,9 +147,17 @@ function drawState() {
     $('state-name'),
     isAgain
       ? 'Reconnecting'
-      : { connecting: 'Connecting', replaying: 'Replaying', live: 'Live', refused: 'Token refused', stopped: 'No token' }[state.name],
+      : {
+          connecting: 'Connecting',
+          replaying: 'Replaying',
+          live: 'Live',
+          paused: 'Resting',
+          refused: 'Token refused',
+          stopped: 'No token',
+        }[state.name],
   );
-  put($('state-more'), left_s > 0 ? `in ${left_s} s` : isAgain ? 'now' : '');
+  const way = state.name === 'live' ? { sse: 'by stream', poll: 'by polling' }[state.transport] : '';
+  put($('state-more'), left_s > 0 ? `in ${left_s} s` : isAgain ? 'now' : (way ?? ''));
 }
 
 /** Writes a text only where it differs: an equal rewrite would be read out again. */
@@ -156,13 +177,15 @@ function askForToken(isRefused) {
   redraw();
 }
 
-function connect(given) {
+function open(given) {
   token = given;
-  connection?.stop();
+  const filter = client?.filter;
+  client?.close();
   $('token-section').hidden = true;
-  connection = new Connection({
-    address: socketAddress(config, token),
-    isRefused: () => isTokenRefused(config, token),
+  client = connect({
+    ticket: ({ signal }) => fetchTicket(config, given, signal),
+    filter,
+    last: FIRST_EVENTS,
     onEvents: (events) => {
       const added = feed.add(events);
       if (added === 0) return;
@@ -177,12 +200,26 @@ function connect(given) {
       redraw();
     },
     onLost: () => note('You were away for longer than events are kept: some between the ones shown here are missing.'),
-    onStartOver: () => {
+    onReset: (why) => {
       startOver();
+      if (why !== 'bad_cursor') return;
+      filters.forget();
       note('The feed behind this page is a new one. It begins again with the newest events.');
     },
   });
-  connection.start();
+}
+
+async function filterBy(filter) {
+  try {
+    await client?.subscribe({ filter, last: FIRST_EVENTS });
+  } catch (error) {
+    // A later filter, or another token, has taken its place.
+    if (error.code === 'superseded' || error.code === 'stopped') return;
+    filters.refused(error.message);
+    return redraw();
+  }
+  filters.refused(null);
+  redraw();
 }
 
 function startOver() {
@@ -194,7 +231,7 @@ function startOver() {
 function begin() {
   const given = takeToken();
   drawState();
-  if (given) connect(given);
+  if (given) open(given);
   else askForToken(false);
 }
 
@@ -208,7 +245,7 @@ $('token-form').addEventListener('submit', (submit) => {
   $('token').value = '';
   keepToken(given);
   startOver();
-  connect(given);
+  open(given);
 });
 $('note-close').addEventListener('click', () => {
   $('note').hidden = true;
@@ -218,10 +255,6 @@ $('to-top').addEventListener('click', () => list.toTop());
 addEventListener('scroll', () => {
   if (held > 0) redraw();
 }, { passive: true });
-addEventListener('online', () => connection?.wake());
-document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) connection?.wake();
-});
 // A new address pasted over this one differs only in its fragment, which loads nothing.
 addEventListener('hashchange', () => {
   if (!new URLSearchParams(location.hash.slice(1)).has('token')) return;

@@ -122,29 +122,6 @@ export function telling(event) {
   }
 }
 
-/** What the text filter looks through, in lower case. */
-export function searchable(event) {
-  const { main, rest } = telling(event);
-  return [
-    event.type,
-    kindLabel(text(event.type)),
-    event.recipient,
-    event.sender,
-    event.subject,
-    event.tags,
-    event.template,
-    event.subaccount,
-    event.metadata,
-    event.message_id,
-    event.id,
-    main,
-    rest,
-  ]
-    .map(text)
-    .join('\n')
-    .toLowerCase();
-}
-
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const DAY_AND_YEAR = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });

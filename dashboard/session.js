@@ -34,7 +34,7 @@ export function keepToken(token) {
   }
 }
 
-/** Where to connect: `config.json` if the page is served with one, else the page's own origin. */
+/** Where things are: as `config.json` says if the page is served with one, else under the page's own origin. */
 export async function loadConfig() {
   let config = {};
   try {
@@ -43,36 +43,41 @@ export async function loadConfig() {
   } catch {
     // No configuration, or not JSON: the origin that served the page is the best guess.
   }
-  const ws = new URL(typeof config.ws === 'string' ? config.ws : '/live', location.href);
-  ws.protocol = ws.protocol.replace(/^http/, 'ws');
-  const http = new URL(typeof config.http === 'string' ? config.http : '/', location.href);
-  return { ws, http };
+  const address = (given) => (typeof given === 'string' ? new URL(given, location.href) : null);
+  const ws = address(config.ws);
+  if (ws) ws.protocol = ws.protocol.replace(/^http/, 'ws');
+  return { http: address(config.http) ?? new URL('/', location.href), ws, tail: address(config.tail) };
 }
 
-export function socketAddress({ ws }, token) {
-  const address = new URL(ws);
-  address.searchParams.set('ticket', token);
-  return address.href;
-}
-
-/** One event with what was received, which the live feed leaves out. */
-export async function fetchEvent({ http }, token, id) {
-  const address = new URL(`${http.href.replace(/\/$/, '')}/v1/events/${encodeURIComponent(id)}`);
-  const answer = await fetch(address, { headers: { authorization: `Bearer ${token}` }, cache: 'no-store' });
-  if (!answer.ok) throw new Error(`The event was answered with ${answer.status}.`);
-  return answer.json();
+function request({ http }, token, path, more = {}) {
+  const address = new URL(`${http.href.replace(/\/$/, '')}${path}`);
+  return fetch(address, { headers: { authorization: `Bearer ${token}` }, cache: 'no-store', ...more });
 }
 
 /**
- * Whether the token is refused. A browser hides the status with which a WebSocket was refused, so a
- * plain request has to tell a wrong token from a server that is away.
+ * A ticket, or the answer that there is none. Where the configuration names an address, it is better than
+ * the ticket's: it is the one under which this browser sees the server, through a tunnel for example.
  */
-export async function isTokenRefused({ http }, token) {
-  const address = new URL(`${http.href.replace(/\/$/, '')}/v1/events?limit=1`);
-  try {
-    const answer = await fetch(address, { headers: { authorization: `Bearer ${token}` }, cache: 'no-store' });
-    return answer.status === 401 || answer.status === 403;
-  } catch {
-    return false;
+export async function fetchTicket(config, token, signal) {
+  const answer = await request(config, token, '/v1/tickets', { method: 'POST', signal });
+  if (!answer.ok) return answer;
+  const ticket = await answer.json();
+  if (config.ws) {
+    const url = new URL(config.ws);
+    url.searchParams.set('ticket', ticket.ticket);
+    ticket.url = url.href;
   }
+  if (config.tail) {
+    for (const name of ['stream_url', 'poll_url']) {
+      if (ticket[name]) ticket[name] = new URL(new URL(ticket[name]).pathname, config.tail).href;
+    }
+  }
+  return ticket;
+}
+
+/** One event with what was received, which the live feed leaves out. */
+export async function fetchEvent(config, token, id) {
+  const answer = await request(config, token, `/v1/events/${encodeURIComponent(id)}`);
+  if (!answer.ok) throw new Error(`The event was answered with ${answer.status}.`);
+  return answer.json();
 }

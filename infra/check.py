@@ -36,6 +36,8 @@ EVERYTHING = {
     "LogLevel": "DEBUG",
     "DeletionProtection": "off",
     "PushConcurrency": "5",
+    "CorsOrigins": "https://app.example, http://localhost:3000",
+    "Tail": "on",
     "AlarmEmail": "ops@example.com",
     "QuietHours": "6",
     "HttpAccessLogs": "on",

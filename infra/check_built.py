@@ -14,6 +14,8 @@ from pathlib import Path
 GLIBC = (2, 34)
 # What a cold start has to fetch and unpack; Lambda itself would take 50 MB.
 ZIP_BYTES = 4 * 1024 * 1024
+# The page to try the API, Swagger UI, has 430 KB that are compressed already.
+LARGER = {"api": 512 * 1024}
 
 
 def bootstraps(directory):
@@ -49,8 +51,8 @@ def main(directory):
         print(f"{name:12} {len(binary) / 2**20:5.2f} MB, {size / 2**20:5.2f} MB zipped, glibc {glibc[0]}.{glibc[1]}")
         if glibc > GLIBC:
             wrong.append(f"{name} needs glibc {glibc[0]}.{glibc[1]}, and Lambda has {GLIBC[0]}.{GLIBC[1]}")
-        if size > ZIP_BYTES:
-            wrong.append(f"{name} has {size} bytes zipped, more than {ZIP_BYTES}")
+        if size > (bound := ZIP_BYTES + LARGER.get(name, 0)):
+            wrong.append(f"{name} has {size} bytes zipped, more than {bound}")
     sys.exit("\n".join(wrong) or 0)
 
 

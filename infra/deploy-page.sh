@@ -22,7 +22,10 @@ fi
 # changed is answered with 304. Of CloudFront the same holds, so nothing has to be invalidated.
 options=(--cache-control no-cache --only-show-errors)
 aws s3 sync . "s3://$bucket" --delete --exclude '*' \
-  --include '*.html' --include '*.css' --include '*.js' --include '*.svg' "${options[@]}"
+  --include '*.html' --include '*.css' --include '*.js' --include '*.svg' \
+  --exclude posthorn-client.js "${options[@]}"
+# The client package as it is committed; excluded above, as the page's folder does not have it.
+aws s3 cp ../client/dist/posthorn-client.js "s3://$bucket/" --content-type text/javascript "${options[@]}"
 # The API is under the page's own origin, the socket under its own.
 printf '{"http":"/","ws":"%s"}\n' "$(output WebSocketUrl)" |
   aws s3 cp - "s3://$bucket/config.json" --content-type application/json "${options[@]}"

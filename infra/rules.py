@@ -16,6 +16,7 @@ def of_translated(translated):
     """Findings in what SAM makes of it."""
     return (
         check_invocations(translated)
+        + check_urls(translated)
         + check_webhook_methods(translated)
         + check_destinations(translated)
         + check_page(translated)
@@ -140,6 +141,8 @@ def check_invocations(translated):
     apis = of_type(translated, "AWS::ApiGatewayV2::Api")
     allowed, found = set(), []
     for name, permission in permissions.items():
+        if is_of_url(permission):
+            continue
         targets = named(permission["Properties"]["FunctionName"], functions)
         allowed.update(targets)
         if not targets or not named(permission["Properties"].get("SourceArn"), apis):
@@ -148,6 +151,35 @@ def check_invocations(translated):
         called = [name for target in targets for name in named(target, functions)]
         found += [] if called else [f"{route}: leads to no function"]
         found += [f"{route}: {name} has no permission" for name in called if name not in allowed]
+    return found
+
+
+def is_of_url(permission):
+    """Whether it lets anybody call a function by its own URL, and in no other way."""
+    properties = permission["Properties"]
+    return "FunctionUrlAuthType" in properties or properties.get("InvokedViaFunctionUrl") is True
+
+
+def check_urls(translated):
+    """A function's own URL answers 403 to everybody without both permissions, the second since
+    October 2025 ("Control access to Lambda function URLs"). Who waits behind one takes a place for
+    minutes, so that there has to be a bound."""
+    functions = of_type(translated, "AWS::Lambda::Function")
+    permissions = of_type(translated, "AWS::Lambda::Permission").values()
+    found = []
+    for name, url in of_type(translated, "AWS::Lambda::Url").items():
+        for function in named(url["Properties"]["TargetFunctionArn"], functions):
+            allowed = {
+                it["Properties"]["Action"]
+                for it in permissions
+                if is_of_url(it) and named(it["Properties"]["FunctionName"], [function])
+            }
+            missing = sorted({"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"} - allowed)
+            found += [f"{name}: nobody has the permission {action} on {function}" for action in missing]
+            if "ReservedConcurrentExecutions" not in functions[function]["Properties"]:
+                found.append(f"{name}: {function} has no ReservedConcurrentExecutions")
+        if url["Properties"].get("InvokeMode") != "RESPONSE_STREAM":
+            found.append(f"{name}: InvokeMode is not RESPONSE_STREAM, so that nothing comes before the end")
     return found
 
 

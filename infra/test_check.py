@@ -60,13 +60,32 @@ class OurRules(Mistakes):
         any_method = catch_all + "            Method: ANY\n            Path: /mandrill\n"
         self.finds(catch_all, any_method, "POST /mandrill/ does not reach WebhookFunction")
 
+    # Functions with a URL of their own.
+
+    def test_who_waits_behind_a_url_has_a_bound(self):
+        self.finds(
+            "      ReservedConcurrentExecutions: !Ref TailConcurrency\n",
+            "",
+            "TailFunctionUrl: TailFunction has no ReservedConcurrentExecutions",
+        )
+
+    def test_anybody_may_call_a_url(self):
+        self.finds(
+            "        AuthType: NONE\n",
+            "        AuthType: AWS_IAM\n",
+            "TailFunctionUrl: nobody has the permission lambda:InvokeFunction on TailFunction",
+        )
+
+    def test_a_url_streams(self):
+        self.finds("InvokeMode: RESPONSE_STREAM", "InvokeMode: BUFFERED", "InvokeMode is not RESPONSE_STREAM")
+
     # Streams and queues.
 
     def test_a_filter_pattern_needs_lists(self):
         self.finds('["INSERT"]', '"INSERT"', "eventName is not a list")
 
     def test_a_filter_pattern_is_json(self):
-        self.finds('{"eventName":["INSERT"]}', "{eventName}", "is not JSON")
+        self.finds('{"eventName":["INSERT"],', "{eventName,", "is not JSON")
 
     def test_a_mapping_heeds_which_records_failed(self):
         self.finds("FunctionResponseTypes: [ReportBatchItemFailures]", "Enabled: true", "no ReportBatchItemFailures")

@@ -54,7 +54,12 @@ class DeployPage(unittest.TestCase):
         # Every file of the page is of a kind that is uploaded.
         included = {sync[at + 1].lstrip("*") for at, word in enumerate(sync) if word == "--include"}
         self.assertEqual({file.suffix for file in (HERE / "../dashboard").iterdir()}, included)
-        _, text = next(call for call in calls if call[0][:2] == ["s3", "cp"])
+        # The client package has another folder, and is not deleted as a stranger in this one.
+        self.assertIn("posthorn-client.js", sync[sync.index("--include") :])
+        uploaded = next(arguments for arguments, _ in calls if "../client/dist/posthorn-client.js" in arguments)
+        self.assertIn("s3://posthorn-dashboardbucket-x1/", uploaded)
+        self.assertTrue((HERE / "../client/dist/posthorn-client.js").is_file())
+        _, text = next(call for call in calls if call[0][:3] == ["s3", "cp", "-"])
         self.assertEqual(json.loads(text), {"http": "/", "ws": OUTPUTS["WebSocketUrl"]})
 
     def test_the_stack_has_a_name(self):

@@ -49,15 +49,16 @@ browser() {
 }
 
 # The lock file that npm keeps in node_modules tells what is installed.
-browser_packages() {
-  [ -f tests/browser/package-lock.json ] || return 0
-  if [ tests/browser/node_modules/.package-lock.json -nt tests/browser/package-lock.json ]; then return; fi
-  echo "setup: installing the packages of tests/browser"
+npm_packages() {
+  [ -f "$1/package-lock.json" ] || return 0
+  if [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then return; fi
+  echo "setup: installing the packages of $1"
   # The system's Chromium is used, so Playwright's own is not downloaded.
-  (cd tests/browser && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error)
+  (cd "$1" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error)
 }
 
 python_checkers
 if [ "${1:-}" = python ]; then exit; fi
 browser
-browser_packages
+npm_packages tests/browser
+npm_packages client

@@ -1,12 +1,13 @@
-//! All figures, or those that the arguments name: `handler`, `resume`, `start`, `call`, `memory`, `pace`, and cells
-//! such as `100x1000`, which is 100 clients and batches of 1,000 events.
+//! All figures, or those that the arguments name: `handler`, `pages`, `filter`, `growth`, `sockets`,
+//! `resume`, `start`, `call`, `memory`, `pace`, and cells such as `100x1000`, which is 100 clients and batches
+//! of 1,000 events.
 
 // The SDK's calls are deeply nested futures.
 #![recursion_limit = "256"]
 
 use std::process::ExitCode;
 
-use bench::{Result, handler, live, out, resume, server, start};
+use bench::{Result, filters, growth, handler, live, out, pages, resume, server, sockets, start};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -25,6 +26,18 @@ async fn main() -> Result<ExitCode> {
     }
     if wants("resume") {
         resume::run().await?;
+    }
+    if wants("filter") {
+        filters::run()?;
+    }
+    if wants("growth") {
+        growth::run()?;
+    }
+    if wants("sockets") {
+        sockets::run().await?;
+    }
+    if wants("pages") {
+        pages::run().await?;
     }
     // Only when it is asked for: it needs the functions to be built.
     if named.iter().any(|given| given == "start") {

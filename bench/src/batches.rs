@@ -40,11 +40,19 @@ pub struct Batch {
 /// # Errors
 /// When the generator and the parser do not agree.
 pub fn batches(seed: u64, count: usize, size: usize) -> Result<Vec<Batch>> {
+    of_kinds(&KINDS, seed, count, size)
+}
+
+/// As [`batches`], of these kinds only.
+///
+/// # Errors
+/// When the generator and the parser do not agree.
+pub fn of_kinds(kinds: &[Kind], seed: u64, count: usize, size: usize) -> Result<Vec<Batch>> {
     let settings = generator::Settings {
         seed,
         start: START,
         rate: 0.0,
-        kinds: KINDS.to_vec(),
+        kinds: kinds.to_vec(),
     };
     generator::Batches::new(settings, size, Some((count * size) as u64))
         .map(|batch| {

@@ -11,11 +11,16 @@ pub mod clients;
 pub mod cpu;
 pub mod delay;
 pub mod fan_out;
+pub mod filters;
+pub mod gateway;
+pub mod growth;
 pub mod handler;
 pub mod live;
 pub mod out;
+pub mod pages;
 pub mod resume;
 pub mod server;
+pub mod sockets;
 pub mod start;
 
 /// A benchmark that cannot go on says why and ends.

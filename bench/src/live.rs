@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 8;
 /// just connected may get nothing yet.
 const LIST_AGE: Duration = Duration::from_millis(1_200);
 /// `push` posts as fast as it can: what is measured is the code and not its bound.
-const UNBOUND: [&str; 2] = ["--parameter", "PushRate=100000"];
+pub(crate) const UNBOUND: [&str; 2] = ["--parameter", "PushRate=100000"];
 /// Calls of `PostToConnection` on its own, and how many at once, as in `push`.
 const CALLS: usize = 20_000;
 const CALLS_AT_ONCE: usize = 64;
@@ -118,7 +118,8 @@ fn header() {
 }
 
 async fn measure(name: &str, server: Server, cell: Cell) -> Result<()> {
-    let clients = Clients::connect(server.address(), &server.socket_url(), cell.clients).await?;
+    let clients =
+        Clients::connect(server.address(), &server.socket_url().await?, cell.clients).await?;
     tokio::time::sleep(LIST_AGE).await;
     let poster = server.poster()?;
     // Everything is read, compiled and allocated once before it counts.
@@ -307,7 +308,7 @@ pub async fn memory() -> Result<()> {
     for batch in batches::batches(4, 10, 100)? {
         post(&poster, &poster.sign(&batch.json)).await?;
     }
-    let clients = Clients::connect(server.address(), &server.socket_url(), 1_000).await?;
+    let clients = Clients::connect(server.address(), &server.socket_url().await?, 1_000).await?;
     tokio::time::sleep(LIST_AGE).await;
     out::line(format!(
         "memory with 1,000 events stored and 1,000 clients: {:.0} MB",

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use posthorn::tools::post::{Poster, SignedBatch};
 use posthorn::tools::target::{Secret, Webhook};
+use posthorn::tools::tickets::Tickets;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Result, cpu, fan_out};
+use crate::{Result, cpu, fan_out, gateway};
 
 /// How often it is looked whether the stack is up: 10 s altogether.
 const LOOK: Duration = Duration::from_millis(10);
@@ -78,8 +79,20 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn fan_out() -> Result<Server> {
+        Server::of_this_program(FAN_OUT)
+    }
+
+    /// What `push` is measured against: this same program, told to be it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn gateway() -> Result<Server> {
+        Server::of_this_program(GATEWAY)
+    }
+
+    fn of_this_program(name: &str) -> Result<Server> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg(FAN_OUT)
+            .arg(name)
             .stdout(Stdio::piped())
             .spawn()?;
         let mut address = String::new();
@@ -138,10 +151,18 @@ impl Server {
         rest.split('/').next().unwrap_or(rest)
     }
 
-    /// Where WebSocket clients connect, ticket included.
-    #[must_use]
-    pub fn socket_url(&self) -> String {
-        format!("{}?ticket={}", self.urls.ws, self.urls.token)
+    /// Where WebSocket clients connect within the next minute, ticket included.
+    ///
+    /// # Errors
+    /// When there is no ticket to be had.
+    pub async fn socket_url(&self) -> Result<String> {
+        // Who only fans out asks for none.
+        if self.variables.is_empty() {
+            return Ok(self.urls.ws.clone());
+        }
+        let api = format!("http://{}", self.address());
+        let tickets = Tickets::new(&api, Secret::new(self.token()))?;
+        Ok(tickets.socket_url().await?.reveal().to_owned())
     }
 
     /// Where Mandrill posts, and the key that it signs with.
@@ -201,6 +222,7 @@ async fn read(file: &Path) -> Result<String> {
 /// The arguments with which a benchmark is told to be a server.
 const POSTHORN: &str = "posthorn";
 const FAN_OUT: &str = "fan-out";
+const GATEWAY: &str = "gateway";
 
 /// Is the server that the arguments ask for, until it ends; none when they ask for none.
 ///
@@ -213,6 +235,7 @@ pub async fn serve() -> Result<Option<ExitCode>> {
     match arguments.peek().and_then(|word| word.to_str()) {
         Some(POSTHORN) => Ok(Some(posthorn::cli::run(arguments).await)),
         Some(FAN_OUT) => fan_out::run().await.map(|()| None),
+        Some(GATEWAY) => gateway::run().await.map(|()| None),
         _ => Ok(None),
     }
 }

@@ -78,6 +78,8 @@ impl Deployment {
             http_url: http.clone(),
             websocket_url: format!("ws://localhost:{port}"),
             parameters: options.parameters.clone(),
+            // Off by default on AWS, where it costs something by the second.
+            defaults: BTreeMap::from([("Tail".to_owned(), "on".to_owned())]),
         };
         let template = Template::parse(&options.template, &settings)?;
         let (secrets, urls) =

@@ -95,12 +95,23 @@ pub fn payload(
     body: &Bytes,
     peer: SocketAddr,
 ) -> String {
+    payload_of(&route.key, api_id, parts, body, peer).to_string()
+}
+
+/// The same, for whatever has payloads of format 2.0.
+pub(crate) fn payload_of(
+    route: &RouteKey,
+    api_id: &str,
+    parts: &Parts,
+    body: &Bytes,
+    peer: SocketAddr,
+) -> Value {
     let now = jiff::Timestamp::now();
     let raw_query = parts.uri.query().unwrap_or_default();
     let domain = host(&parts.headers);
     let mut payload = json!({
         "version": "2.0",
-        "routeKey": route.key.to_string(),
+        "routeKey": route.to_string(),
         "rawPath": decoded_path(parts.uri.path()),
         "rawQueryString": raw_query,
         "headers": headers(&parts.headers),
@@ -117,7 +128,7 @@ pub fn payload(
                 "userAgent": text(&parts.headers, &header::USER_AGENT),
             },
             "requestId": request_id(),
-            "routeKey": route.key.to_string(),
+            "routeKey": route.to_string(),
             "stage": "$default",
             "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
             "timeEpoch": now.as_millisecond(),
@@ -141,7 +152,7 @@ pub fn payload(
             }
         }
     }
-    payload.to_string()
+    payload
 }
 
 /// The gateway passes text of these types as text and everything else, forms and bodies without a

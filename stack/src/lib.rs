@@ -13,6 +13,7 @@ pub mod cli;
 mod deployment;
 pub mod dynamodb;
 pub mod faults;
+pub mod function_url;
 pub mod functions;
 pub mod http_api;
 pub mod identity;

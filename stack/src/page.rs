@@ -54,19 +54,24 @@ const FILES: &[File] = &[
         include_str!("../../dashboard/list.js"),
     ),
     file(
-        "/live.js",
-        JAVASCRIPT,
-        include_str!("../../dashboard/live.js"),
-    ),
-    file(
         "/panel.js",
         JAVASCRIPT,
         include_str!("../../dashboard/panel.js"),
     ),
     file(
+        "/posthorn-client.js",
+        JAVASCRIPT,
+        include_str!("../../client/dist/posthorn-client.js"),
+    ),
+    file(
         "/session.js",
         JAVASCRIPT,
         include_str!("../../dashboard/session.js"),
+    ),
+    file(
+        "/terms.js",
+        JAVASCRIPT,
+        include_str!("../../dashboard/terms.js"),
     ),
     file(
         "/posthorn.svg",
@@ -124,5 +129,9 @@ fn config(parts: &Parts, urls: &Urls) -> Answer {
         ),
         None => (urls.http.clone(), urls.ws.clone()),
     };
-    answer_json(StatusCode::OK, &json!({ "http": http, "ws": ws }))
+    // What `tail` answers is under the same name here.
+    answer_json(
+        StatusCode::OK,
+        &json!({ "http": http, "ws": ws, "tail": http }),
+    )
 }

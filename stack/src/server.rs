@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::function_url::Body;
 use crate::stack::Services;
-use crate::{aws, http_api, page, websocket_api};
+use crate::{aws, function_url, http_api, page, websocket_api};
 
 /// An answer of any of the services.
 pub type Answer = Response<Full<Bytes>>;
@@ -82,7 +83,32 @@ async fn connection(stream: TcpStream, peer: SocketAddr, services: Arc<Services>
     }
 }
 
-async fn route(request: Request<Incoming>, peer: SocketAddr, services: Arc<Services>) -> Answer {
+async fn route(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    services: Arc<Services>,
+) -> Response<Body> {
+    let is_asked = !aws::is_call(request.headers()) && function_url::is_asked(request.uri());
+    let function = function_url::function(&services.template.functions);
+    let Some((function, url)) = function.filter(|_| is_asked) else {
+        return whole(at_hand(request, peer, services).await);
+    };
+    let (parts, body) = request.into_parts();
+    match collect(body, function_url::BODY_BYTES).await {
+        Ok(body) => {
+            let payload = function_url::payload(url, &parts, &body, peer);
+            function_url::response(services.stream(&function.logical_id, payload)).await
+        }
+        Err(answer) => whole(answer),
+    }
+}
+
+fn whole(answer: Answer) -> Response<Body> {
+    answer.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+}
+
+/// Answers that are made at once.
+async fn at_hand(request: Request<Incoming>, peer: SocketAddr, services: Arc<Services>) -> Answer {
     if aws::is_call(request.headers()) {
         let (parts, body) = request.into_parts();
         // Before anything of the body is read: the port may be public.

@@ -18,7 +18,7 @@ pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
-use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError};
+use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
 use crate::queues::Queues;
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
@@ -57,6 +57,8 @@ pub struct Options {
     /// Where `cargo lambda build` left the functions' binaries (`target/lambda`), to run those under
     /// the Lambda Runtime API; the functions run in this process when there is none.
     pub functions: Option<PathBuf>,
+    /// Close `WebSockets` after this long, in place of the two hours of AWS; never after more.
+    pub socket_limit: Option<Duration>,
 }
 
 impl Options {
@@ -74,6 +76,7 @@ impl Options {
             url_secret: None,
             at_aws_pace: false,
             functions: None,
+            socket_limit: None,
         }
     }
 }
@@ -122,6 +125,7 @@ pub(crate) struct Services {
     pub(crate) urls: Urls,
     pub(crate) http_api_id: String,
     pub(crate) websocket_path: String,
+    pub(crate) socket_limit: Option<Duration>,
 }
 
 impl Services {
@@ -130,6 +134,7 @@ impl Services {
         deployment: Deployment,
         data_dir: &Path,
         built: Option<&Path>,
+        socket_limit: Option<Duration>,
     ) -> Result<Arc<Services>, StartError> {
         let template = deployment.template;
         let dynamodb = DynamoDb::open(data_dir, REGION)?;
@@ -149,6 +154,7 @@ impl Services {
         let stage = stage.unwrap_or_default();
         Ok(Arc::new(Services {
             websocket_path: format!("/{stage}"),
+            socket_limit,
             aws: AwsEndpoint {
                 dynamodb,
                 s3,
@@ -193,6 +199,12 @@ impl Services {
             running.refused();
         }
         answer
+    }
+
+    /// Invokes a function whose answer may come piece by piece, on the bill.
+    pub(crate) fn stream(&self, logical_id: &str, payload: String) -> Result<Pieces, InvokeError> {
+        let running = self.bill.invocation(logical_id);
+        self.functions.stream(logical_id, payload, running)
     }
 
     /// The bill so far.
@@ -255,6 +267,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
         let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
+        let socket_limit = options.socket_limit;
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
@@ -269,7 +282,7 @@ impl Stack {
 
         let deployment = Deployment::new(&options, port)?;
         deployment.write_files(&data_dir).map_err(at_data_dir)?;
-        let services = Services::new(deployment, &data_dir, built.as_deref()).await?;
+        let services = Services::new(deployment, &data_dir, built.as_deref(), socket_limit).await?;
         let (stop, stopped) = watch::channel(false);
         let tasks = spawn(&services, listener, stopped, at_aws_pace);
         Ok(Stack {

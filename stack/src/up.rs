@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use platform::telemetry::Chain;
@@ -48,6 +49,9 @@ pub struct UpArgs {
     /// this program. `make build` leaves them in target/lambda.
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
+    /// Close every WebSocket after so many seconds, to see what a client does at the two hours of AWS.
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
+    socket_limit: Option<u64>,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -127,6 +131,7 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         url_secret: args.url_secret.clone(),
         at_aws_pace: args.aws_pace,
         functions: args.functions.clone(),
+        socket_limit: args.socket_limit.map(Duration::from_secs),
         ..Options::new(data_dir)
     };
     let stack = Stack::start(options).await?;

@@ -156,10 +156,11 @@ async fn open(
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     services.sockets.add(socket.clone());
     let (mut sink, stream) = stream.split();
+    let longest = services.socket_limit.unwrap_or(LONGEST).min(LONGEST);
     let ended = tokio::select! {
         ended = read(stream, &socket, &services) => ended,
         ended = write(&mut sink, commands, &socket) => ended,
-        ended = watch_time(&socket) => ended,
+        ended = watch_time(&socket, longest) => ended,
     };
     services.sockets.remove(&socket.id);
     services
@@ -297,8 +298,8 @@ async fn write(
 }
 
 /// Returns when the connection has been idle, or open, for too long.
-async fn watch_time(socket: &Socket) -> Ended {
-    let end = Instant::now() + LONGEST;
+async fn watch_time(socket: &Socket, longest: Duration) -> Ended {
+    let end = Instant::now() + longest;
     loop {
         let idle = platform::clock::now()
             .0

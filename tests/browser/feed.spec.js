@@ -12,12 +12,13 @@ test('begins with the newest 200 in order and goes on with live rows', async ({ 
   await other.close();
   const newest = (await stack.history(200)).map((event) => event.recipient);
   await open(page, stack);
-  await expectCount(page, '200 events');
-  expect(await recipients(page)).toEqual(newest);
+  // The further looks read back 15 s, and bring those that are no older.
+  await expectCount(page, /^2[03]0 events$/);
+  expect((await recipients(page)).slice(0, 200)).toEqual(newest);
 
   await stack.post(sends(231, 1));
   await expect(rows(page).first()).toContainText('reader231@example.net');
-  await expectCount(page, '201 events');
+  await expectCount(page, /^2[03]1 events$/);
 });
 
 test('shows kind, recipient, subject, detail and time of every kind', async ({ page, stack }) => {
@@ -161,15 +162,14 @@ test('keeps the newest 5,000 and answers while events pour in', async ({ page, s
   })();
   await expect.poll(async () => Number(await page.locator('#table').getAttribute('aria-rowcount'))).toBeGreaterThan(1_000);
 
-  // While they come, every row in sight follows the filters.
+  // While they come, every row in sight follows the filter.
   const different = (column) => rows(page).locator(column).evaluateAll((cells) => [...new Set(cells.map((cell) => cell.textContent))]);
   await chip(page, 'click').click();
-  await expect.poll(() => different('.kind')).toEqual(['click']);
+  // A rare kind is looked for among 10,000 events, by a server that is busy.
+  const patient = { timeout: 60_000 };
+  await expect.poll(() => different('.kind'), patient).toEqual(['click']);
   await chip(page, 'click').click();
-  await expect.poll(() => different('.kind')).toContain('send');
-  await page.getByLabel('Filter by text').fill('needle');
-  await expect.poll(() => different('.subject')).toEqual(['A needle']);
-  await page.getByLabel('Filter by text').fill('');
+  await expect.poll(() => different('.kind'), patient).toContain('send');
   isEnough = true;
   await stream;
 
@@ -221,27 +221,62 @@ test('pauses, counts what comes meanwhile, and goes on', async ({ page, stack })
   await expect(rows(page)).toHaveCount(10);
 });
 
-test('filters by kinds and words', async ({ page, stack }) => {
-  await stack.post([
-    message('send', 1, { subject: 'Invoice 7' }),
-    message('open', 2, { subject: 'Invoice 7' }),
-    message('open', 3, { subject: 'Welcome', tags: ['first-steps'] }),
-    message('hard_bounce', 4, { bounce_description: 'bad_mailbox' }),
-  ]);
+test('filters on the server: what there is and what comes', async ({ page, stack }) => {
+  await stack.post([message('send', 1), message('open', 2), message('open', 3), message('hard_bounce', 4)]);
   await open(page, stack);
+  await expectCount(page, '4 events');
+  const filter = page.getByLabel('Filter', { exact: true });
   await chip(page, 'open').click();
-  await expectCount(page, '2 of 4 events');
+  await expect(filter).toHaveValue('type:open');
+  await expectCount(page, '2 matching events');
   await chip(page, 'hard bounce').click();
-  await expectCount(page, '3 of 4 events');
-  const search = page.getByLabel('Filter by text');
-  await search.fill('INVOICE reader2');
-  await expectCount(page, '1 of 4 events');
-  await search.fill('first-steps');
-  await expect(rows(page).locator('.who')).toHaveText('reader3@example.net');
-  await search.fill('nothing like this');
+  await expect(filter).toHaveValue('type:open,hard_bounce');
+  await expectCount(page, '3 matching events');
+  await stack.post([message('send', 5), message('open', 6), message('click', 7)]);
+  await expectCount(page, '4 matching events');
+  await expect(rows(page).first().locator('.who')).toHaveText('reader6@example.net');
+
+  await filter.fill('type:open -type:open');
   await expect(page.getByRole('heading', { name: 'No event matches' })).toBeVisible();
   await page.getByRole('button', { name: 'Clear the filters' }).click();
-  await expectCount(page, '4 events');
+  await expectCount(page, '7 events');
+  await expect(filter).toHaveValue('');
+});
+
+test('a filter lasts over a cut and another token', async ({ page, stack }) => {
+  await stack.post([message('send', 1), message('open', 2)]);
+  await open(page, stack);
+  await chip(page, 'open').click();
+  await expectCount(page, '1 matching event');
+  await stack.kill();
+  await expect(state(page)).toHaveText(/Reconnecting/);
+  await stack.start();
+  await stack.post([message('send', 3), message('open', 4)]);
+  await expectCount(page, '2 matching events');
+  await page.goto(stack.page);
+  await expect(state(page)).toHaveText(/^\s*Live\s*$/);
+  await expectCount(page, '2 matching events');
+});
+
+test('a filter that cannot be read is told with its place, and the one before stays', async ({ page, stack }) => {
+  await stack.post([message('send', 1), message('open', 2)]);
+  await open(page, stack);
+  const filter = page.getByLabel('Filter', { exact: true });
+  await filter.fill('type:open');
+  await expectCount(page, '1 matching event');
+  await filter.fill('type:öpen typ:open');
+  const refusal = page.getByRole('alert');
+  await expect(refusal).toContainText('unknown field at 11');
+  await expect(refusal.locator('code')).toHaveText('type:öpen typ:open');
+  await expect(refusal.locator('mark')).toHaveText('t');
+  await expect(filter).toHaveAttribute('aria-invalid', 'true');
+  await expectCount(page, '1 matching event');
+  await stack.post([message('send', 3), message('open', 4)]);
+  await expectCount(page, '2 matching events');
+  await filter.fill('type:send');
+  await expect(refusal).toBeHidden();
+  await expectCount(page, '2 matching events');
+  await expect(rows(page).first().locator('.kind')).toHaveText('send');
 });
 
 test('hostile text is shown as text and runs nothing', async ({ page, stack }) => {

@@ -32,7 +32,10 @@ for (const colorScheme of ['light', 'dark']) {
         await expectAccessible(page);
         await page.keyboard.press('Escape');
         await page.getByRole('button', { name: 'Pause' }).click();
-        await page.getByLabel('Filter by text').fill('nothing');
+        await page.getByLabel('Filter', { exact: true }).fill('typ:nothing');
+        await expect(page.getByRole('alert')).toBeVisible();
+        await expectAccessible(page);
+        await page.getByLabel('Filter', { exact: true }).fill('type:nothing');
         await expect(page.getByRole('heading', { name: 'No event matches' })).toBeVisible();
         await expectAccessible(page);
       });
@@ -78,6 +81,9 @@ test.describe('on a phone', () => {
       expect(await sidewaysOverflow(page)).toBe(0);
       await page.getByRole('button', { name: 'Close' }).click();
     }
+    await page.getByLabel('Filter', { exact: true }).fill(`${long(400)}:x`);
+    await expect(page.getByRole('alert')).toBeVisible();
+    expect(await sidewaysOverflow(page)).toBe(0);
     await page.getByRole('button', { name: 'Pause' }).click();
     await stack.post([message('send', 40)]);
     await expect(page.getByRole('button', { name: 'Resume 1 new' })).toBeVisible();

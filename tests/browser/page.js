@@ -39,7 +39,7 @@ export async function open(page, stack) {
   await expect(state(page)).toHaveText(/^\s*Live\s*$/);
 }
 
-/** Waits until the page says that it has so many events. */
+/** Waits until the page says that it has so many events: a text or a pattern. */
 export async function expectCount(page, text) {
   await expect(page.locator('#count')).toHaveText(text);
 }
@@ -87,6 +87,7 @@ export function watchSocket(page) {
 }
 
 const DASHBOARD = join(import.meta.dirname, '../../dashboard');
+const CLIENT = join(import.meta.dirname, '../../client/dist');
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 const SITE = 'http://posthorn.test';
 
@@ -99,9 +100,13 @@ export async function openAlone(page, onSocket, { config = {}, token = 'token' }
   await page.route(`${SITE}/**`, async (route) => {
     const { pathname } = new URL(route.request().url());
     if (pathname === '/config.json') return route.fulfill({ json: config });
-    if (pathname === '/v1/events') return route.fulfill({ json: { events: [], next: null } });
+    if (pathname === '/v1/tickets') {
+      const ticket = (await route.request().headerValue('authorization')).slice('Bearer '.length);
+      return route.fulfill({ status: 201, json: { ticket, url: `ws://posthorn.test/live?ticket=${encodeURIComponent(ticket)}` } });
+    }
+    const folder = pathname === '/posthorn-client.js' ? CLIENT : DASHBOARD;
     const path = pathname === '/' ? '/index.html' : pathname;
-    return route.fulfill({ body: await readFile(join(DASHBOARD, path)), contentType: TYPES[extname(path)] });
+    return route.fulfill({ body: await readFile(join(folder, path)), contentType: TYPES[extname(path)] });
   });
   await page.routeWebSocket(/\/live\?/, (socket) => onSocket(socket, (connections += 1)));
   await page.goto(`${SITE}/${token ? `#token=${token}` : ''}`);

@@ -24,13 +24,16 @@ export class Stack {
   #child = null;
   #output = '';
 
-  constructor(directory) {
+  /** `options` are further words for `posthorn up`. */
+  constructor(directory, options = []) {
     this.directory = directory;
+    this.options = options;
+    this.binary = BINARY;
     this.port = 0;
   }
 
-  static async start() {
-    const stack = new Stack(await mkdtemp(join(tmpdir(), 'posthorn-browser-')));
+  static async start(options) {
+    const stack = new Stack(await mkdtemp(join(tmpdir(), 'posthorn-browser-')), options);
     await stack.start();
     return stack;
   }
@@ -38,7 +41,7 @@ export class Stack {
   /** Starts it; again on the port that it had before, if it had one. */
   async start() {
     await rm(join(this.directory, 'stack.json'), { force: true });
-    const child = spawn(BINARY, ['up', '--port', String(this.port), '--data-dir', this.directory], {
+    const child = spawn(BINARY, ['up', '--port', String(this.port), '--data-dir', this.directory, ...this.options], {
       cwd: resolve(HERE, '../..'),
       stdio: ['ignore', 'pipe', 'pipe'],
     });

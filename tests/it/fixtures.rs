@@ -53,11 +53,37 @@ const API: &[(&str, u16, &str)] = &[
     ("event-unknown", 404, "not_found"),
     ("health", 200, ""),
     ("list", 200, "2"),
+    ("list-after", 200, "2"),
     ("list-bad-limit", 400, "bad_limit"),
     ("list-before", 200, "1"),
+    ("list-filter", 200, "2"),
     ("list-limit", 200, "1"),
     ("list-no-token", 401, "unauthorized"),
+    ("list-range", 200, "0"),
+    ("list-repeated-parameter", 400, "repeated_parameter"),
     ("list-unknown-parameter", 400, "unknown_parameter"),
+    ("message", 200, "2"),
+    ("other-method", 405, "method_not_allowed"),
+    ("other-path", 404, "not_found"),
+    ("publish", 202, ""),
+    ("publish-key", 202, ""),
+    ("publish-key-again", 409, "idempotency_conflict"),
+    ("publish-reserved-type", 400, "reserved_type"),
+    ("publish-unknown-field", 400, "unknown_field"),
+    ("ticket", 201, ""),
+    ("ticket-bad-filter", 400, "bad_filter"),
+    ("types", 200, ""),
+];
+/// The status with the token, and the code of an error or what is answered.
+const TAIL: &[(&str, u16, &str)] = &[
+    ("other-path", 404, "not_found"),
+    ("poll", 200, "\"events\":[{"),
+    ("poll-no-token", 401, "unauthorized"),
+    ("poll-unknown-parameter", 400, "unknown_parameter"),
+    ("poll-wrong-ticket", 401, "unauthorized"),
+    ("preflight", 204, ""),
+    ("stream", 200, "event: live"),
+    ("stream-last-event-id", 200, "event: live"),
 ];
 /// The status with the ticket.
 const CONNECT: &[(&str, u16)] = &[
@@ -176,6 +202,7 @@ fn every_file_has_an_expected_answer_and_every_folder_a_readme() {
         of("webhook", events.iter().map(|e| e.0.as_str()).collect()),
         events.iter().map(|event| event.1.clone()).collect(),
         of("api", API.iter().map(|row| row.0).collect()),
+        of("tail", TAIL.iter().map(|row| row.0).collect()),
         of("connect", CONNECT.iter().map(|row| row.0).collect()),
         of("message", MESSAGE.iter().map(|row| row.0).collect()),
         of("disconnect", DISCONNECT.to_vec()),
@@ -297,11 +324,43 @@ async fn requests_to_the_api_are_answered_as_expected() {
                 "{name}"
             ),
         }
-        if sample.contains(TOKEN) {
+        // Whether there is such a path, anybody may know.
+        if sample.contains(TOKEN) && !name.starts_with("other-") {
             let answer = invoke(&stack, "api", sample).await;
             assert_eq!(answer["statusCode"], 401, "{name} as it is");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_answered_as_expected() {
+    let stack = TestStack::start_with(|options| {
+        behind_another_name(options);
+        crate::tail::short(6)(options);
+    });
+    let stack = stack.await;
+    let reader = crate::tail::Reader::of(&stack);
+    invoke_file(&stack, "webhook", "batch-duplicate-clicks").await;
+    let page = stack.page("limit=1").await;
+    let next = page["next"].as_str().unwrap();
+    for (name, status, expected) in TAIL {
+        let sample = fixture(&format!("tail/{name}.json"));
+        let payload = sample.replace(TOKEN, &reader.token).replace(CURSOR, next);
+        let (prelude, body) = streamed(&stack, payload).await;
+        assert_eq!(prelude["statusCode"], *status, "{name}: {prelude} {body}");
+        assert!(body.contains(expected), "{name}: {body}");
+        if sample.contains(TOKEN) && *status != 404 {
+            let (prelude, _) = streamed(&stack, sample).await;
+            assert_eq!(prelude["statusCode"], 401, "{name} as it is");
+        }
+    }
+}
+
+/// Status and headers of an answer that is streamed, and its body.
+async fn streamed(stack: &TestStack, payload: String) -> (Value, String) {
+    let answer = stack.invoke("TailFunction", payload).await.unwrap();
+    let (prelude, body) = answer.split_once("\0\0\0\0\0\0\0\0").unwrap();
+    (serde_json::from_str(prelude).unwrap(), body.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]

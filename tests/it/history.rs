@@ -318,7 +318,6 @@ async fn what_is_wrong_with_a_request_is_named() {
     for (query, named) in [
         ("colour=red", "colour"),
         ("filter=type:a+colour:red", "at 7"),
-        ("wait=20", "long poll"),
     ] {
         let path = format!("/v1/events?{query}");
         let answer = stack.http().get(&path, token).await;

@@ -182,7 +182,9 @@ async fn the_functions_of_cargo_lambda_work_on_a_running_local_stack() {
 /// `cargo lambda invoke FUNCTION --data-file events/FUNCTION/….json`, for every file there is.
 async fn every_sample_is_answered_as_by_the_stack(stack: &TestStack, watch: &Watch) {
     let mut samples = 0;
-    for function in &stack.template().functions {
+    // An answer that is streamed is no JSON text: `fixtures.rs` has those.
+    let functions = &stack.template().functions;
+    for function in functions.iter().filter(|function| function.url.is_none()) {
         for path in fixtures::files(&function.binary) {
             if !path.ends_with(".json") {
                 continue;

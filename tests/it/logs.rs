@@ -22,6 +22,8 @@ const KNOWN_LINES: &[(&str, &str)] = &[
     ("disconnect", "A connection was closed and forgotten."),
     ("message", "A message was served."),
     ("push", "A batch was pushed."),
+    ("tail::poll", "A reader was answered."),
+    ("tail::stream", "A reader's stream has ended."),
     (
         "push::batch",
         "A stream record holds no event that can be read, and is left out.",
@@ -48,6 +50,8 @@ async fn no_line_has_personal_data_or_secrets_even_at_trace() {
         let stack = TestStack::start_with(|options| {
             configure(options);
             at_trace(options);
+            // A stream goes on for as long as it may.
+            crate::tail::short(6)(options);
         });
         let stack = stack.await;
         let urls = stack.urls();

@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod attacks;
 mod bill;
 mod captured;
 mod cuts;
@@ -31,6 +32,7 @@ mod rights;
 mod sockets;
 mod storing;
 mod stream;
+mod tail;
 mod template;
 mod tokens;
 mod types;

@@ -3,7 +3,7 @@
 //! `infra/test_check.py`.
 
 use posthorn::stack::TEMPLATE;
-use posthorn::template::{Settings, Template};
+use posthorn::template::Template;
 
 use crate::{policies, template};
 
@@ -20,11 +20,11 @@ fn planted(resource: &str, right: &str, wrong: &str) -> String {
 }
 
 fn read(text: &str) -> Template {
-    Template::parse(text, &Settings::default()).unwrap()
+    Template::parse(text, &policies::everything()).unwrap()
 }
 
 fn refusal(text: &str) -> String {
-    Template::parse(text, &Settings::default())
+    Template::parse(text, &policies::everything())
         .unwrap_err()
         .to_string()
 }
@@ -65,7 +65,7 @@ fn a_right_that_is_left_over_is_seen() {
 
 #[test]
 fn an_index_that_no_policy_covers_is_seen() {
-    for function in ["ApiFunction", "MessageFunction"] {
+    for function in ["ApiFunction", "MessageFunction", "TailFunction"] {
         let found = rights(&planted(
             function,
             "Resource: !Sub ${EventsTable.Arn}/index/feed",

@@ -9,7 +9,15 @@ use posthorn::template::{Effect, Function, Settings, Template};
 type Right = (String, String);
 
 pub(crate) fn template() -> Template {
-    Template::parse(posthorn::stack::TEMPLATE, &Settings::default()).unwrap()
+    Template::parse(posthorn::stack::TEMPLATE, &everything()).unwrap()
+}
+
+/// With every function that the template has.
+pub(crate) fn everything() -> Settings {
+    Settings {
+        parameters: [("Tail".to_owned(), "on".to_owned())].into(),
+        ..Settings::default()
+    }
 }
 
 fn permissions(binary: &str) -> Vec<Permission> {
@@ -20,6 +28,7 @@ fn permissions(binary: &str) -> Vec<Permission> {
         "disconnect" => disconnect::permissions(),
         "message" => message::permissions(),
         "push" => push::permissions(),
+        "tail" => tail::permissions(),
         unknown => panic!("the test does not know the function {unknown}"),
     }
 }

@@ -2,12 +2,13 @@
 
 mod running;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flows::{DEADLINE, Mandrill, eventually, numbers, sends};
+use flows::{DEADLINE, Http, Mandrill, batch, eventually, numbers, of_message, sends};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -194,6 +195,9 @@ async fn a_wrong_call_is_refused_with_2() {
         &["dance"],
         &["listen", "--last", "1001"],
         &["simulate", "--kinds", "postcard"],
+        &["token", "--scope", "admin"],
+        &["token", "--filter", "colour:red"],
+        &["token", "--ttl", "soon"],
     ] {
         let output = run(args).await;
         assert_code(&output, 2);
@@ -205,7 +209,7 @@ async fn a_wrong_call_is_refused_with_2() {
     }
     let empty = tempfile::tempdir().unwrap();
     let empty = empty.path().to_str().unwrap();
-    for tool in ["simulate", "listen"] {
+    for tool in ["simulate", "listen", "token"] {
         assert_refused(&[tool, "--data-dir", empty], 2, "cargo run").await;
     }
     assert_refused(
@@ -412,4 +416,72 @@ async fn a_listener_follows_what_comes_and_ends_when_it_has_enough() {
     let args = [&args[..], &["--last", "0", "--until-idle", "1"]].concat();
     let output = timeout(Duration::from_secs(30), run(&args)).await;
     assert_code(&output.expect("it gives up"), 1);
+}
+
+/// The type of each event in the history that this token opens.
+async fn types(stack: &Running, token: &str) -> BTreeSet<String> {
+    let answer = Http::new(stack.text("http")).get("/v1/events", token).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let page = answer.json();
+    let events = page["events"].as_array().unwrap().iter();
+    events
+        .map(|event| event["type"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_printed_alone_and_opens_what_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_str().unwrap();
+    let stack = Running::start(directory.path(), 0, &[]).await;
+    let events = batch(["send", "open"].map(|kind| of_message(kind, 0, 0)));
+    stack.mandrill().deliver(events).await;
+
+    let minted = run(&["token", "--data-dir", data_dir]).await;
+    assert_code(&minted, 0);
+    let token = stdout(&minted);
+    assert_eq!((token.lines().count(), stderr(&minted).as_str()), (1, ""));
+    let all = ["open", "send"].map(str::to_owned);
+    assert_eq!(types(&stack, token.trim()).await, all.into());
+
+    let args = [
+        "token",
+        "--data-dir",
+        data_dir,
+        "--filter",
+        "type:open",
+        "--ttl",
+        "30d",
+    ];
+    let filtered = run(&args).await;
+    let filtered = stdout(&filtered);
+    let open = ["open".to_owned()];
+    assert_eq!(types(&stack, filtered.trim()).await, open.clone().into());
+
+    // As an operator does, who has the secret of a deployed stack and no data directory.
+    let secret = directory.path().join("secret.json");
+    let text = json!({ "token_key": stack.text("token_key"), "webhook_keys": [] });
+    std::fs::write(&secret, text.to_string()).unwrap();
+    let binary = binary().await.display();
+    let piped = format!(
+        "{binary} token --secret - --scope read,write --filter type:open < {}",
+        secret.display()
+    );
+    let piped = stdout(&shell(&piped).await);
+    assert_eq!(types(&stack, piped.trim()).await, open.into());
+
+    let endpoints = [
+        "token",
+        "--data-dir",
+        data_dir,
+        "--scope",
+        "endpoints",
+        "--mask",
+    ];
+    assert_refused(&endpoints, 2, "never gets the scope endpoints").await;
+    std::fs::write(&secret, r#"{"token_key":"very-short"}"#).unwrap();
+    let secret = secret.to_str().unwrap();
+    let refused = run(&["token", "--secret", secret]).await;
+    assert_code(&refused, 2);
+    assert!(!stderr(&refused).contains("very-short"));
 }

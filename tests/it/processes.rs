@@ -26,6 +26,7 @@ Resources:
       MemorySize: 256
       ReservedConcurrentExecutions: 3
       Environment: { Variables: { VARIABLE: value, INIT: !Ref Init } }
+      FunctionUrlConfig: { AuthType: NONE, InvokeMode: RESPONSE_STREAM }
       Events:
         Any: { Type: HttpApi, Properties: { ApiId: !Ref HttpApi } }
 ";
@@ -202,6 +203,80 @@ async fn the_gateway_hides_what_went_wrong() {
             "{path}"
         );
     }
+}
+
+/// What comes of a stream, and whether it comes to an end.
+async fn streamed(stack: &TestStack, what: &str) -> (String, bool) {
+    let path = format!("/v1/stream?do={what}");
+    let mut response = stack.http().send(&path, &[]).await;
+    assert_eq!(response.status(), 418, "{what}");
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            end => return (String::from_utf8(body).unwrap(), end.is_ok()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_streamed_has_status_headers_and_cookies() {
+    let (stack, _built) = stack().await;
+    let response = stack.http().send("/v1/stream?do=it", &[]).await;
+    assert_eq!(response.status(), 418);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/octet-stream"
+    );
+    assert_eq!(response.headers()["set-cookie"], "a=b");
+    assert_eq!(response.text().await.unwrap(), "one two");
+    // The same process goes on.
+    let first = invoke(&stack, "tell").await.unwrap();
+    assert_eq!(streamed(&stack, "it").await, ("one two".to_owned(), true));
+    let second = invoke(&stack, "tell").await.unwrap();
+    assert_eq!(first["process"], second["process"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_streamed_is_cut_when_its_function_does_not_finish_it() {
+    let (stack, _built) = stack().await;
+    let before = invoke(&stack, "tell").await.unwrap();
+    for what in ["hang", "exit"] {
+        assert_eq!(
+            streamed(&stack, what).await,
+            ("one two".to_owned(), false),
+            "{what}"
+        );
+    }
+    wait_until_gone(&before["process"]).await;
+    assert_eq!(streamed(&stack, "it").await, ("one two".to_owned(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_answers_for_a_function_that_fails_or_does_not_stream() {
+    let (stack, _built) = stack().await;
+    let failed = stack.http().get("/v1/stream?do=error", "").await;
+    assert_eq!(
+        (failed.status.as_u16(), failed.body.as_str()),
+        (502, "Internal Server Error")
+    );
+    // Without status and headers of its own, what it answers is the body.
+    let whole = stack.http().get("/v1/stream", "").await;
+    assert_eq!(whole.status, 200);
+    assert_eq!(whole.headers["content-type"], "application/octet-stream");
+    assert_eq!(whole.json()["variable"], "value");
+    // Who does not read it as it comes gets it all at once, with what is said first.
+    let payload = json!({ "rawPath": "/v1/stream", "queryStringParameters": { "do": "it" } });
+    let answer = stack
+        .invoke("OddFunction", payload.to_string())
+        .await
+        .unwrap();
+    let (prelude, body) = answer.split_once("\0\0\0\0\0\0\0\0").unwrap();
+    let prelude: Value = serde_json::from_str(prelude).unwrap();
+    assert_eq!(
+        (prelude["statusCode"].as_u64(), body),
+        (Some(418), "one two")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

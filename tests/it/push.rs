@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flows::{DEADLINE, TestStack, batch, eventually, ids, of_message, send, sends};
+use flows::{DEADLINE, TestStack, batch, eventually, ids, numbers, of_message, send, sends};
 use serde_json::{Value, json};
 
 const KINDS: [&str; 4] = ["send", "open", "click", "hard_bounce"];
@@ -108,6 +108,28 @@ async fn each_connection_gets_what_its_filter_lets_pass() {
     for socket in [&mut none, &mut ended, &mut all, &mut opens] {
         assert!(socket.drain().await.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_looks_into_every_field_that_it_names() {
+    let stack = TestStack::start().await;
+    let mut socket = stack.connect_with("&filter=type:inbound").await;
+    let filter = r#""TEST 3" tag:test -recipient:reader3@* message:*f* meta.n:3*,7"#;
+    let answer = socket
+        .ask(json!({ "action": "subscribe", "filter": filter }))
+        .await;
+    assert_eq!(
+        answer.json["filter"],
+        r#"message:*f* tag:test -recipient:reader3@* "test 3" meta.n:3*,7"#
+    );
+    // Of what has "Test 3" in its subject - 3, and 30 to 39 - the messages of which 31 (1f) and 47
+    // (2f) are the numbers.
+    let events = (0..40).map(|n| of_message("send", if n == 38 { 47 } else { n }, n));
+    stack.mandrill().deliver(batch(events)).await;
+    let found: BTreeSet<_> = numbers(&socket.hear_events(2).await).into_iter().collect();
+    assert_eq!(found, BTreeSet::from([31, 38]));
+    stack.wait_until_pushed().await;
+    assert!(socket.drain().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,17 +1,25 @@
 //! `push` keeps to its rate, and nobody misses anything by it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flows::{DEADLINE, FeedReader, TestStack, eventually, numbers, sends};
+use flows::{DEADLINE, FeedReader, Socket, TestStack, eventually, numbers, sends};
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream;
 
-/// A stack whose `push` may post one message a second.
-async fn slow_stack() -> TestStack {
+/// A stack whose `push` may post so many messages a second.
+async fn stack_with_rate(rate: usize) -> TestStack {
     TestStack::start_with(|options| {
-        let rate = ("PushRate".to_owned(), "1".to_owned());
+        let rate = ("PushRate".to_owned(), rate.to_string());
         options.parameters.extend([rate]);
     })
     .await
+}
+
+/// A stack whose `push` may post one message a second.
+async fn slow_stack() -> TestStack {
+    stack_with_rate(1).await
 }
 
 async fn feed(stack: &TestStack) -> FeedReader {
@@ -58,4 +66,32 @@ async fn who_has_no_turn_in_time_is_told_of_the_gap_and_fills_it() {
         let found: BTreeSet<_> = numbers(&feed.told).into_iter().collect();
         assert_eq!((found, feed.told.len()), ((0..1_000).collect(), 1_000));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_get_an_event_and_no_faster_than_the_rate() {
+    const RATE: usize = 200;
+    const CONNECTIONS: usize = 400;
+    /// Of these, a quarter of a second's may be posted at once.
+    const PACED: f64 = (CONNECTIONS - RATE / 4) as f64;
+
+    let stack = stack_with_rate(RATE).await;
+    let url = stack.socket_url();
+    let opening =
+        (0..CONNECTIONS).map(|_| async { Socket::open(&url).await.expect("a connection") });
+    let mut sockets: Vec<_> = stream::iter(opening).buffer_unordered(16).collect().await;
+    eventually(DEADLINE, async || {
+        let count = stack.sockets().count();
+        let are_all = count == CONNECTIONS;
+        are_all.then_some(()).ok_or(format!("{count} are open"))
+    })
+    .await;
+    let posted = Instant::now();
+    stack.mandrill().deliver(sends(0..1)).await;
+    let heard = join_all(sockets.iter_mut().map(|socket| socket.hear_events(1))).await;
+    let took = posted.elapsed();
+    assert!(heard.iter().all(|events| numbers(events) == [0]));
+    // Only ever longer on a busy machine; a timer may fire a millisecond early.
+    let least = Duration::from_secs_f64(PACED / RATE as f64) - Duration::from_millis(5);
+    assert!(took >= least, "{took:?}");
 }

@@ -7,7 +7,7 @@ use flows::{DEADLINE, TestStack, eventually, sends};
 use futures::{StreamExt, stream};
 use posthorn::faults::PostFault;
 use posthorn::stack::TEMPLATE;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Several times as long as everything takes.
 const SOON: Duration = Duration::from_secs(8);
@@ -90,17 +90,26 @@ async fn use_everything(stack: &TestStack) {
     crate::gaps::wait_until_marked(stack, slow.id()).await;
     wait_until_forgotten(stack, gone).await;
 
+    use_the_api(stack).await;
+
     // An event that has to be kept in S3, and is read from there.
     let large = crate::oversized::inbound(600_000);
     stack.mandrill().deliver(flows::batch([large])).await;
-    let oversized = crate::oversized::the_oversized(stack).await;
-    assert!(crate::oversized::by_id(stack, &oversized).await.len() > 600_000);
+    let stored = stack.history().await;
+    let is_large = |event: &&Value| event["truncated"] == true && event["type"] == "inbound";
+    let oversized = stored.iter().find(is_large).unwrap();
+    assert!(crate::oversized::by_id(stack, oversized).await.len() > 600_000);
     for object in stack.objects("OversizedBucket").await.unwrap() {
         let deleted = stack.delete_object("OversizedBucket", &object.key);
         deleted.await.unwrap();
     }
-    assert!(crate::oversized::by_id(stack, &oversized).await.len() < 2_000);
+    assert!(crate::oversized::by_id(stack, oversized).await.len() < 2_000);
     socket.resume_last(10).await;
+    // Waiting over plain HTTP, from a cursor of an event that may have been pushed late.
+    let reader = crate::tail::Reader::of(stack);
+    let from = crate::tail::long_ago(stack);
+    let page = reader.page(&format!("wait=0&after={from}")).await;
+    assert!(!page["events"].as_array().unwrap().is_empty());
     let left = other.id().to_owned();
     other.close().await;
     wait_until_forgotten(stack, &left).await;
@@ -109,6 +118,27 @@ async fn use_everything(stack: &TestStack) {
     forget(stack, socket.id()).await;
     socket.say(json!({ "action": "ping" })).await;
     socket.closed().await;
+}
+
+/// What the HTTP API does besides giving events.
+async fn use_the_api(stack: &TestStack) {
+    let (http, token) = (stack.http(), stack.urls().token.clone());
+    let noise = flows::noise(700_000);
+    for event in [
+        json!({ "type": "a", "message_id": "m" }),
+        json!({ "type": "a", "message_id": "m", "data": noise }),
+    ] {
+        let body = event.to_string();
+        let answer = http.post("/v1/events", &token, &[], body).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+    let newest = stack.page("limit=1").await;
+    let cursor = newest["events"][0]["cursor"].as_str().unwrap();
+    stack.page(&format!("after={cursor}")).await;
+    for path in ["/v1/messages/m/events", "/v1/event-types"] {
+        let answer = http.get(path, &token).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
 }
 
 async fn forget(stack: &TestStack, id: &str) {

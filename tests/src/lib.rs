@@ -17,6 +17,7 @@ mod eventually;
 mod mandrill;
 mod page;
 mod socket;
+mod sse;
 mod stack;
 
 pub use batches::{batch, ids, noise, numbers, of_message, send, sends};
@@ -24,4 +25,5 @@ pub use eventually::{DEADLINE, eventually};
 pub use mandrill::{Mandrill, form};
 pub use page::{Answer, Http};
 pub use socket::{Message, Socket};
+pub use sse::{Sse, SseEvent};
 pub use stack::{FeedReader, TestStack};

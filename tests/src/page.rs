@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 
 /// A client for the HTTP API.
@@ -68,12 +68,19 @@ impl Http {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("the name of a header");
             request = request.header(name, *value);
         }
-        let response = request.send().await.expect("an answer");
-        Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: response.text().await.expect("the answer's body"),
+        Answer::read(request.send().await.expect("an answer")).await
+    }
+
+    /// A GET whose answer is read by the caller, as it comes.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn send(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = self.client.get(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
+        request.send().await.expect("an answer")
     }
 
     /// A POST of JSON with a bearer token, and with these headers.
@@ -108,6 +115,15 @@ impl Http {
 }
 
 impl Answer {
+    /// Reads a response to its end.
+    pub(crate) async fn read(response: Response) -> Answer {
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.text().await.expect("the answer's body"),
+        }
+    }
+
     /// A header; empty when it is not there.
     ///
     /// # Panics

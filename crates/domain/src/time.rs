@@ -52,7 +52,13 @@ impl Millis {
         if !has_form || !is_offset {
             return None;
         }
-        let ms = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();
+        let Ok(timestamp) = text.parse::<jiff::Timestamp>() else {
+            // The last days that RFC 3339 can name lie behind jiff's bound.
+            let is_far =
+                text.starts_with("9999-12-3") && time.parse::<jiff::civil::DateTime>().is_ok();
+            return is_far.then_some(Self::MAX);
+        };
+        let ms = timestamp.as_millisecond();
         Some(Millis(u64::try_from(ms).unwrap_or(0)).min(Self::MAX))
     }
 

@@ -81,7 +81,10 @@ fn encode(body: Vec<u8>, asked: &Asked, headers: &mut HeaderMap) -> Result<Vec<u
     if is_packed && !accepts {
         headers.remove(header::CONTENT_ENCODING);
         let mut plain = Vec::new();
-        GzDecoder::new(&body[..]).read_to_end(&mut plain)?;
+        // The answer to HEAD has nothing to unpack.
+        if !body.is_empty() {
+            GzDecoder::new(&body[..]).read_to_end(&mut plain)?;
+        }
         return Ok(plain);
     }
     if is_packed || !accepts || body.len() < GZIP_FROM_BYTES {

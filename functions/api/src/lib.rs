@@ -113,7 +113,9 @@ impl State {
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             tokens: Tokens::new(aws, lookup)?,
             websocket_url: config::required(lookup, "WEBSOCKET_URL")?,
-            tail_url: config::optional(lookup, "TAIL_URL"),
+            // AWS writes a function's URL with a slash at its end.
+            tail_url: config::optional(lookup, "TAIL_URL")
+                .map(|url| url.trim_end_matches('/').to_owned()),
         })
     }
 }

@@ -38,9 +38,10 @@ pub(crate) async fn list(
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Read, now).await?;
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
-    let Ok(Path(message)) = message else {
+    let Some(message) = message.ok().filter(|Path(id)| !id.is_empty()) else {
         return Err(not_found("there is no such message").into());
     };
+    let Path(message) = message;
     let partition = EventId::partition_of(&mandrill::message_key(&message));
     let after = parameters.cursor("after", &state.feed)?;
     let after = after.map(|cursor| cursor.position.id);

@@ -15,7 +15,7 @@ use crate::body::{Fields, bad_field, has_length};
 use crate::caller::{Call, holder};
 use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, object};
-use crate::schema::{self, Accepted, BodyRefusals, Conflict, Refusals};
+use crate::schema::{self, Accepted, Conflict, Refusals, TooLarge};
 
 /// What is larger belongs elsewhere, with its address in the event. Far below what Lambda takes, so
 /// that every reader gets it whole.
@@ -60,7 +60,17 @@ const RESERVED: [&str; 6] = [
     tag = "events",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body stores one event; with another body it is refused. Kept as long as events are", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = schema::NewEvent,
-    responses((status = 202, description = "It is stored", body = Accepted), Conflict, BodyRefusals, Refusals),
+    responses(
+        (
+            status = 202,
+            description = "It is stored",
+            body = Accepted,
+            links(("event" = (operation_id = "get_event", parameters(("id" = "$response.body#/id"))))),
+        ),
+        Conflict,
+        TooLarge,
+        Refusals,
+    ),
     security(("token" = [])),
 )]
 pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
@@ -209,7 +219,7 @@ fn kind(fields: &Fields<'_>) -> Result<String, HttpError> {
 }
 
 fn tags(fields: &Fields<'_>) -> Result<Vec<Cow<'static, str>>, HttpError> {
-    let what = "a list of at most 100 texts of 1 to 100 characters";
+    let what = "a list of at most 100 strings of 1 to 100 characters";
     let tags: Vec<String> = fields.value("tags", what)?.unwrap_or_default();
     if tags.len() > TAGS || !tags.iter().all(|tag| has_length(tag, TAG_CHARACTERS)) {
         return Err(bad_field("tags", what));

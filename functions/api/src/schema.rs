@@ -262,6 +262,13 @@ struct ErrorInner {
     message: String,
 }
 
+/// What API Gateway says by itself.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the gateway answers")]
+pub(crate) struct GatewayMessage {
+    message: String,
+}
+
 /// What every route with a token may answer.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
@@ -275,6 +282,9 @@ pub(crate) enum Refusals {
     /// The token does not allow this.
     #[response(status = 403)]
     Forbidden(#[to_schema] Error),
+    /// The line and the headers of the request are longer than 10 KB. This is API Gateway's.
+    #[response(status = 431)]
+    HeadersTooLarge(#[to_schema] GatewayMessage),
     /// It failed on our side; the message names the request.
     #[response(status = 500)]
     Internal(#[to_schema] Error),
@@ -304,11 +314,5 @@ pub(crate) struct Conflict(#[to_schema] Error);
 /// What a route with a body may answer.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
-pub(crate) enum BodyRefusals {
-    /// The body is larger than it may be.
-    #[response(status = 413)]
-    TooLarge(#[to_schema] Error),
-    /// The body is not `application/json`.
-    #[response(status = 415)]
-    UnsupportedMediaType(#[to_schema] Error),
-}
+#[response(status = 413, description = "The body is larger than it may be")]
+pub(crate) struct TooLarge(#[to_schema] Error);

@@ -10,7 +10,7 @@ use crate::body::Fields;
 use crate::caller::{Call, holder};
 use crate::parameters::{self, Parameters};
 use crate::routes::{Refusal, Shared, object};
-use crate::schema::{BodyRefusals, NewTicket, Refusals, Ticket};
+use crate::schema::{NewTicket, Refusals, Ticket, TooLarge};
 
 /// A filter in full length with its escapes.
 const BODY_BYTES: usize = 16 * 1024;
@@ -24,7 +24,7 @@ const BODY_BYTES: usize = 16 * 1024;
     operation_id = "create_ticket",
     tag = "live",
     request_body = Option<NewTicket>,
-    responses((status = 201, description = "The ticket", body = Ticket), BodyRefusals, Refusals),
+    responses((status = 201, description = "The ticket", body = Ticket), TooLarge, Refusals),
     security(("token" = [])),
 )]
 pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
@@ -32,7 +32,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     let holder = holder(&state, &call, Scope::Read, now).await?;
     Parameters::read(&call.query, &[])?;
     let fields = Fields::read(&call, &["filter"], BODY_BYTES)?;
-    let filter: Option<String> = fields.value("filter", "a text")?;
+    let filter: Option<String> = fields.value("filter", "a string")?;
     let filter = match filter {
         Some(text) => parameters::filter(&text)?,
         None => Filter::default(),

@@ -1,11 +1,10 @@
 //! Sending a batch's events to the connections that want them.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::frame::{self, Rendered};
-use domain::{Event, Millis};
+use domain::{Event, Feed, Millis};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use platform::clock;
@@ -14,7 +13,7 @@ use platform::telemetry::Chain;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Deps;
-use crate::directory::{Form, Listener};
+use crate::directory::{Audience, Listener, Look};
 
 /// How many messages are under way at once.
 const CONCURRENCY: usize = 64;
@@ -36,29 +35,24 @@ pub(crate) struct Sent {
     pub(crate) last: Option<Millis>,
 }
 
-/// Sends the events to every listener whose filter lets some of them pass. Each event is rendered
-/// once for all who get it alike: with `data` or without, masked or not. The messages of each form are made once,
-/// when their turn comes, and dropped when they are sent.
-pub(crate) async fn broadcast<'l>(
+/// Sends the events to every listener whose filter lets some of them pass, and whose rights hold.
+/// An event is rendered once for all who get it alike: with `data` or without, masked or not. The
+/// messages of those who get the same are made once, when their turn comes, and dropped when they
+/// are sent.
+pub(crate) async fn broadcast(
     deps: &Deps,
     events: &[Event<'_>],
-    listeners: impl Iterator<Item = &'l Listener>,
-    oldest: Millis,
+    audiences: &[Audience],
+    (now, oldest): (Millis, Millis),
     deadline: Instant,
 ) -> Sent {
-    let mut forms: HashMap<&Form, Vec<&Listener>> = HashMap::new();
-    for listener in listeners {
-        forms.entry(&listener.form).or_default().push(listener);
-    }
-    let rendering = Rendering::new(deps, events);
+    let mut rendering = Rendering::new(deps, events);
     let mut total = Sent::default();
     let mut sending = FuturesUnordered::new();
-    for (form, listeners) in forms {
-        let messages = Arc::new(rendering.messages(form));
-        if messages.is_empty() {
-            continue;
-        }
-        for listener in listeners {
+    for (choice, audiences) in choices(events, audiences) {
+        let messages = Arc::new(rendering.messages(&choice));
+        let listeners = audiences.iter().flat_map(|audience| &audience.listeners);
+        for listener in listeners.filter(|listener| now < listener.until) {
             if sending.len() == CONCURRENCY
                 && let Some(sent) = sending.next().await
             {
@@ -71,6 +65,34 @@ pub(crate) async fn broadcast<'l>(
         total = total.and(sent);
     }
     total
+}
+
+/// What a listener gets: some of the events, by their places in the batch, and how they look.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Choice {
+    look: Look,
+    events: Vec<usize>,
+}
+
+/// Who gets what; many filters may choose the same. Who gets nothing is left out.
+fn choices<'l>(
+    events: &[Event<'_>],
+    audiences: &'l [Audience],
+) -> HashMap<Choice, Vec<&'l Audience>> {
+    let mut choices: HashMap<_, Vec<_>> = HashMap::new();
+    for audience in audiences {
+        let filter = &audience.form.filter;
+        let wanted = events.iter().enumerate();
+        let wanted = wanted.filter(|(_, event)| filter.matches(&event.content));
+        let choice = Choice {
+            look: audience.form.look,
+            events: wanted.map(|(place, _)| place).collect(),
+        };
+        if !choice.events.is_empty() {
+            choices.entry(choice).or_default().push(audience);
+        }
+    }
+    choices
 }
 
 impl Sent {
@@ -86,12 +108,11 @@ impl Sent {
     }
 }
 
-/// The batch's events as they are sent.
+/// The batch's events as they are sent, of which each is rendered when it is first needed.
 struct Rendering<'a> {
     deps: &'a Deps,
     events: &'a [Event<'a>],
-    /// Without and with `data`, then the same masked.
-    rendered: [OnceCell<Vec<Rendered>>; 4],
+    rendered: HashMap<(usize, Look), Rendered>,
 }
 
 impl<'a> Rendering<'a> {
@@ -99,34 +120,32 @@ impl<'a> Rendering<'a> {
         Rendering {
             deps,
             events,
-            rendered: Default::default(),
+            rendered: HashMap::new(),
         }
     }
 
-    fn messages(&self, form: &Form) -> Vec<String> {
-        let cell = &self.rendered[usize::from(form.with_data) + 2 * usize::from(form.mask)];
-        let rendered = cell.get_or_init(|| self.render(form));
-        let wanted: Vec<_> = self
-            .events
-            .iter()
-            .zip(rendered)
-            .filter(|(event, _)| form.filter.matches(&event.content))
-            .map(|(_, rendered)| rendered)
+    fn messages(&mut self, choice: &Choice) -> Vec<String> {
+        let look = choice.look;
+        for place in &choice.events {
+            let rendered = self.rendered.entry((*place, look));
+            rendered.or_insert_with(|| render(&self.deps.feed, &self.events[*place], look));
+        }
+        let wanted = choice.events.iter();
+        let wanted: Vec<_> = wanted
+            .filter_map(|place| self.rendered.get(&(*place, look)))
             .collect();
         frame::messages(&wanted, false)
     }
+}
 
-    fn render(&self, form: &Form) -> Vec<Rendered> {
-        let feed = &self.deps.feed;
-        let render = |event: &Event<'_>| Rendered {
-            json: event.to_json_within(feed, form.with_data, frame::EVENT_BYTES),
-            cursor: feed.cursor_at(event.position()),
-        };
-        let events = self.events.iter();
-        if form.mask {
-            return events.map(|event| render(&event.masked())).collect();
-        }
-        events.map(render).collect()
+fn render(feed: &Feed, event: &Event<'_>, look: Look) -> Rendered {
+    let render = |event: &Event<'_>| Rendered {
+        json: event.to_json_within(feed, look.with_data, frame::EVENT_BYTES),
+        cursor: feed.cursor_at(event.position()),
+    };
+    match look.mask {
+        true => render(&event.masked()),
+        false => render(event),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The list of connections, kept for a moment.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::{Filter, Millis};
+use domain::{Filter, Millis, Rights};
 use store::{Connection, ConnectionList, StoreError};
 use tokio::sync::Mutex;
 
@@ -14,16 +15,28 @@ const MAX_AGE_MS: u64 = 1_000;
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) id: String,
-    pub(crate) form: Form,
     /// When its rights end.
     pub(crate) until: Millis,
 }
 
-/// What decides how a message looks: connections with the same form get the same bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Connections that want the same: they get the same bytes.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    pub(crate) form: Form,
+    pub(crate) listeners: Vec<Listener>,
+}
+
+/// What decides which messages a connection gets.
+#[derive(Debug)]
 pub(crate) struct Form {
     /// What it wants of what it may see.
     pub(crate) filter: Filter,
+    pub(crate) look: Look,
+}
+
+/// How an event looks to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Look {
     pub(crate) with_data: bool,
     pub(crate) mask: bool,
 }
@@ -31,7 +44,7 @@ pub(crate) struct Form {
 /// Who is connected.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    pub(crate) listeners: Arc<Vec<Listener>>,
+    pub(crate) audiences: Arc<Vec<Audience>>,
     /// Connections whose rights have ended; only when the list was read just now, so that each is
     /// closed once a second at most.
     pub(crate) ended: Vec<String>,
@@ -40,7 +53,7 @@ pub(crate) struct Known {
 /// The connections as they were at most a second ago.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    state: Mutex<Option<(Millis, Arc<Vec<Listener>>)>>,
+    state: Mutex<Option<(Millis, Arc<Vec<Audience>>)>>,
 }
 
 impl Directory {
@@ -51,11 +64,11 @@ impl Directory {
         now: Millis,
     ) -> Result<Known, StoreError> {
         let mut state = self.state.lock().await;
-        if let Some((read_at, listeners)) = state.as_ref()
+        if let Some((read_at, audiences)) = state.as_ref()
             && now < read_at.plus(MAX_AGE_MS)
         {
             return Ok(Known {
-                listeners: listeners.clone(),
+                audiences: audiences.clone(),
                 ended: Vec::new(),
             });
         }
@@ -63,35 +76,59 @@ impl Directory {
         let (holding, ended): (Vec<_>, Vec<_>) = connections
             .into_iter()
             .partition(|connection| connection.rights.hold(now));
-        let listeners: Arc<Vec<_>> = Arc::new(holding.into_iter().filter_map(listener).collect());
-        *state = Some((now, listeners.clone()));
+        let audiences = Arc::new(audiences(holding));
+        *state = Some((now, audiences.clone()));
         Ok(Known {
-            listeners,
+            audiences,
             ended: ended.into_iter().map(|connection| connection.id).collect(),
         })
     }
 }
 
-/// Who is not subscribed, or has missed something and not resumed yet, gets nothing.
-fn listener(connection: Connection) -> Option<Listener> {
-    if !connection.subscribed || connection.missed_since.is_some() {
-        return None;
+/// Puts together who wants the same. Who is not subscribed, or has missed something and not resumed
+/// yet, gets nothing. A filter is read once, however many connections have it.
+fn audiences(connections: Vec<Connection>) -> Vec<Audience> {
+    let mut audiences: Vec<Audience> = Vec::new();
+    let mut places = HashMap::new();
+    let listening = connections
+        .into_iter()
+        .filter(|connection| connection.subscribed && connection.missed_since.is_none());
+    for connection in listening {
+        let Connection {
+            id, rights, filter, ..
+        } = connection;
+        let look = Look {
+            with_data: connection.with_data,
+            mask: rights.mask,
+        };
+        let place = *places
+            .entry((rights.filter.clone(), filter, look))
+            .or_insert_with_key(|(_, own, look)| {
+                let form = form(&rights, own, *look, &id)?;
+                audiences.push(Audience {
+                    form,
+                    listeners: Vec::new(),
+                });
+                Some(audiences.len() - 1)
+            });
+        if let Some(audience) = place.and_then(|place| audiences.get_mut(place)) {
+            audience.listeners.push(Listener {
+                id,
+                until: rights.until,
+            });
+        }
     }
-    let own: Option<Filter> = connection.filter.parse().ok();
-    let Some(filter) = own.and_then(|own| connection.rights.narrow(&own).ok()) else {
+    audiences
+}
+
+fn form(rights: &Rights, own: &str, look: Look, connection_id: &str) -> Option<Form> {
+    let own: Option<Filter> = own.parse().ok();
+    let Some(filter) = own.and_then(|own| rights.narrow(&own).ok()) else {
         tracing::error!(
-            connection.id = connection.id,
+            connection.id = connection_id,
             "A stored filter cannot be used."
         );
         return None;
     };
-    Some(Listener {
-        id: connection.id,
-        form: Form {
-            filter,
-            with_data: connection.with_data,
-            mask: connection.rights.mask,
-        },
-        until: connection.rights.until,
-    })
+    Some(Form { filter, look })
 }

@@ -177,8 +177,8 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
             .await?;
     }
     let known = deps.directory.connections(&deps.list, now).await?;
-    let listeners = known.listeners.iter().filter(|who| now < who.until);
-    let sent = broadcast::broadcast(deps, &batch.events, listeners, oldest, deadline).await;
+    let (events, audiences) = (&batch.events, &known.audiences);
+    let sent = broadcast::broadcast(deps, events, audiences, (now, oldest), deadline).await;
     // Who lost its connection, and the mark with it, comes back with a cursor from the time until
     // which it got other events.
     let ended = clock::now();

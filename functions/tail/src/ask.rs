@@ -139,9 +139,6 @@ async fn authorize(deps: &Deps, request_id: &str, request: &Request) -> Result<R
         }
     };
     tokens::require(&holder, Scope::Read)?;
-    if holder.rights.mask {
-        return Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", "masked"));
-    }
     Ok(holder.rights)
 }
 

@@ -1,5 +1,5 @@
-//! Woken by its Function URL. Lets a reader wait for events over plain HTTP, where WebSockets do
-//! not get through: a long poll, or a stream of Server-Sent Events. It writes nothing.
+//! Woken by its Function URL. Lets a reader wait for events over plain HTTP, where sockets do not
+//! get through: a long poll, or a stream of Server-Sent Events. It writes nothing.
 //!
 //! It reads the feed again and again until there is something, for as long as the reader waits:
 //! who waits is paid for by the second, so that the function has a concurrency of its own.
@@ -173,7 +173,15 @@ fn present(now: Millis) -> Cursor {
 
 /// The event as JSON, as the holder of these rights may see it; `data` only where it is wanted.
 fn shown(rights: &Rights, event: &Event<'_>, feed: &Feed, with_data: bool, limit: usize) -> String {
+    if rights.mask {
+        return event.masked().to_json_within(feed, with_data, limit);
+    }
     event.to_json_within(feed, with_data, limit)
+}
+
+/// How long a read of the feed may take: half of what is left then is for the answer.
+fn time_left(ends_at: Millis, now: Millis) -> Duration {
+    Duration::from_millis(ends_at.0.saturating_sub(now.0) + HAND_OVER_MS / 2)
 }
 
 /// How long to wait before the feed is read again.

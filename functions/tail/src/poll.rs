@@ -10,7 +10,7 @@ use platform::http::{HttpError, json};
 use store::{Look, StoreError};
 
 use crate::ask::Ask;
-use crate::{Body, Deps, Pace, present, shown, whole};
+use crate::{Body, Deps, Pace, present, shown, time_left, whole};
 
 /// A page ends here, as one of `api`, which has to stay below Lambda's limit for an answer. An event
 /// that is larger by itself is in it without `data`.
@@ -23,8 +23,10 @@ pub(crate) async fn answer(
     ask: Ask,
     ends_at: Millis,
 ) -> Result<Response<Body>, HttpError> {
-    let page = page(deps, &ask, ends_at)
+    let left = time_left(ends_at, clock::now());
+    let page = tokio::time::timeout(left, page(deps, &ask, ends_at))
         .await
+        .map_err(|late| HttpError::unavailable(request_id, &late))?
         .map_err(|error| HttpError::unavailable(request_id, &error))?;
     tracing::info!(
         request.id = request_id,

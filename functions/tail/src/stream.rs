@@ -15,9 +15,10 @@ use platform::clock;
 use platform::http::HttpError;
 use platform::telemetry::Chain;
 use store::{Follow, Look, StoreError};
+use tokio::time::timeout;
 
 use crate::ask::Ask;
-use crate::{Body, Deps, Pace, present, shown, sse};
+use crate::{Body, Deps, Pace, present, shown, sse, time_left};
 
 /// How much is read before it is sent.
 const EVENTS_AT_ONCE: usize = 500;
@@ -36,7 +37,13 @@ pub(crate) async fn answer(
     ends_at: Millis,
 ) -> Result<Response<Body>, HttpError> {
     let now = clock::now();
-    let begun = Reader::begin(deps.clone(), ask, now, ends_at).await;
+    let begun = timeout(
+        time_left(ends_at, now),
+        Reader::begin(deps.clone(), ask, now, ends_at),
+    );
+    let begun = begun
+        .await
+        .map_err(|late| HttpError::unavailable(request_id, &late))?;
     let mut reader = begun.map_err(|error| HttpError::unavailable(request_id, &error))?;
     request_id.clone_into(&mut reader.request_id);
     let pieces = stream::unfold(reader, |mut reader| async move {
@@ -130,7 +137,7 @@ impl Reader {
                     request.id = self.request_id,
                     http.status = 200,
                     body_bytes = self.sent_bytes,
-                    events = self.sent_events,
+                    events.sent = self.sent_events,
                     duration_ms = clock::now().0.saturating_sub(self.began.0),
                     "A reader's stream has ended."
                 );
@@ -148,10 +155,16 @@ impl Reader {
             return;
         }
         if now >= self.ends_at || self.sent_bytes >= STREAM_BYTES {
-            self.hand_over();
+            self.hand_over(&self.cursor());
             return;
         }
-        match self.read(now).await {
+        // What a read has come across and not sent is not behind this.
+        let before = self.cursor();
+        let Ok(read) = timeout(time_left(self.ends_at, now), self.read(now)).await else {
+            self.hand_over(&before);
+            return;
+        };
+        match read {
             Ok(true) => self.pace.is_busy(),
             Ok(false) => self.wait(now).await,
             // The client comes back, to another invocation perhaps, and has missed nothing.
@@ -161,7 +174,7 @@ impl Reader {
                     error = %Chain(&error),
                     "The feed could not be read for a stream."
                 );
-                self.hand_over();
+                self.hand_over(&before);
             }
         }
     }
@@ -248,11 +261,10 @@ impl Reader {
     }
 
     /// Tells the client to come back, and where to go on.
-    fn hand_over(&mut self) {
-        let cursor = self.cursor();
+    fn hand_over(&mut self, cursor: &str) {
         let reconnect = format!(r#"{{"type":"reconnect","cursor":"{cursor}"}}"#);
         self.ready
-            .push_back(sse::event("reconnect", Some(&cursor), &reconnect));
+            .push_back(sse::event("reconnect", Some(cursor), &reconnect));
         self.has_ended = true;
     }
 

@@ -4,6 +4,7 @@
 pub mod prices;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ pub struct Bill {
     secret_calls: AtomicU64,
     s3_puts: AtomicU64,
     s3_gets: AtomicU64,
-    functions: BTreeMap<String, Function>,
+    functions: BTreeMap<String, Arc<Function>>,
 }
 
 /// A function's part.
@@ -62,21 +63,21 @@ struct Function {
 
 /// An invocation that somebody waits for. Dropping it bills it.
 #[derive(Debug)]
-pub struct Running<'b> {
-    function: Option<&'b Function>,
+pub struct Running {
+    function: Option<Arc<Function>>,
     began: Instant,
 }
 
-impl Running<'_> {
+impl Running {
     /// It did not run after all.
     pub fn refused(mut self) {
         self.function = None;
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(function) = self.function {
+        if let Some(function) = &self.function {
             function.ran(self.began.elapsed());
         }
     }
@@ -106,7 +107,7 @@ impl Bill {
                 invocations: AtomicU64::new(0),
                 billed_ms: AtomicU64::new(0),
             };
-            (function.logical_id.clone(), meter)
+            (function.logical_id.clone(), Arc::new(meter))
         };
         Bill {
             since,
@@ -154,11 +155,11 @@ impl Bill {
     /// An invocation that begins. It is billed by the time until it has answered. Whoever gives up
     /// earlier drops it: then it is billed until there, although it goes on and AWS bills it all.
     /// Only a gateway gives up, and no sooner than the template ends a function: what outlives it
-    /// began with the start of a process.
+    /// began with the start of a process. Behind a URL of its own a function is billed to its end.
     #[must_use]
-    pub fn invocation(&self, logical_id: &str) -> Running<'_> {
+    pub fn invocation(&self, logical_id: &str) -> Running {
         Running {
-            function: self.functions.get(logical_id),
+            function: self.functions.get(logical_id).cloned(),
             began: Instant::now(),
         }
     }
@@ -172,8 +173,9 @@ impl Bill {
             .map(|opened| readings.now.0.saturating_sub(opened.0))
             .sum();
         let connection_ms = get(&self.connection_ms) + open_ms as f64;
-        let of_functions =
-            |quantity: fn(&Function) -> f64| sum(self.functions.values().map(quantity));
+        let of_functions = |quantity: fn(&Function) -> f64| {
+            sum(self.functions.values().map(|function| quantity(function)))
+        };
         let written = readings.log_bytes.map(|bytes| bytes as f64);
         let log_bytes = written.unwrap_or_else(|| of_functions(Function::log_bytes));
         let units = |unit: fn(&Consumed) -> f64| sum(readings.dynamodb.values().map(unit));

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use lambda_runtime::{Context, Diagnostic};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::InvokeError;
 use super::logs::FunctionLog;
-use super::runtime_api::{Invocation, Report, RuntimeApi};
+use super::runtime_api::{Chunk, Invocation, Report, RuntimeApi};
+use super::streaming::{Outlet, Piece};
 
 /// What every environment of a function is made from.
 #[derive(Debug, Clone)]
@@ -92,17 +94,18 @@ impl Environment {
         }
     }
 
-    /// Runs one invocation.
+    /// Runs one invocation, whose answer may come piece by piece.
     ///
     /// # Errors
-    /// When there is no answer. After one that is not the function's own the environment is of no
-    /// use any more.
-    pub async fn invoke(
+    /// When there is no answer, or no end of it. After one that is not the function's own the
+    /// environment is of no use any more.
+    pub(super) async fn stream(
         &mut self,
         payload: String,
         context: &Context,
         limit: Duration,
-    ) -> Result<String, Failure> {
+        outlet: &Outlet,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + limit;
         let mut context = context.clone();
         let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
@@ -115,7 +118,19 @@ impl Environment {
         loop {
             match self.hear(deadline).await {
                 Ended::Report(Report::Answered { request_id, answer }) if request_id == id => {
-                    return Ok(answer);
+                    outlet.put_whole(answer).await;
+                    return Ok(());
+                }
+                Ended::Report(Report::Streams {
+                    request_id,
+                    has_prelude,
+                    chunks,
+                }) if request_id == id => {
+                    outlet.put(Piece::Begin { has_prelude }).await;
+                    let forwarded = timeout_at(deadline, self.forward(&id, chunks, outlet)).await;
+                    return forwarded.unwrap_or_else(|_| {
+                        Err(Failure::Environment(InvokeError::timed_out(&id, limit)))
+                    });
                 }
                 Ended::Report(Report::AnsweredTooMuch { request_id }) if request_id == id => {
                     return Err(Failure::Function(InvokeError::answer_too_large()));
@@ -129,6 +144,53 @@ impl Environment {
                 Ended::OutOfTime => {
                     return Err(Failure::Environment(InvokeError::timed_out(&id, limit)));
                 }
+            }
+        }
+    }
+
+    /// Runs one invocation and waits for the whole of its answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn invoke(
+        &mut self,
+        payload: String,
+        context: &Context,
+        limit: Duration,
+    ) -> Result<String, Failure> {
+        let (outlet, pieces) = Outlet::new();
+        let run = async {
+            // Gone when the invocation has ended, which ends the waiting for its pieces.
+            let outlet = outlet;
+            self.stream(payload, context, limit, &outlet).await
+        };
+        let (run, answer) = tokio::join!(run, pieces.collect());
+        run?;
+        answer.map_err(Failure::Function)
+    }
+
+    /// Passes on what the process streams, to the end of it.
+    async fn forward(
+        &mut self,
+        request_id: &str,
+        mut chunks: mpsc::Receiver<Chunk>,
+        outlet: &Outlet,
+    ) -> Result<(), Failure> {
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                Some(chunk) = chunks.recv() => chunk,
+                status = self.process.wait() => {
+                    return Err(Failure::Environment(exited(request_id, status)));
+                }
+            };
+            match chunk {
+                Chunk::Data(data) => outlet.put(Piece::Data(data)).await,
+                Chunk::End => {
+                    outlet.put(Piece::End).await;
+                    return Ok(());
+                }
+                Chunk::Failed(error) => return Err(Failure::Function(failed(error))),
             }
         }
     }

@@ -1,13 +1,20 @@
 //! Functions in this process: the handlers that the binaries are made of, called with the same text.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Request, Service, service_fn};
+use lambda_http::{Adapter, Request, Service, StreamAdapter, service_fn};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use platform::{Aws, ConfigError, Lookup};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::InvokeError;
+use super::streaming::{DELIMITER, Outlet, Piece};
 
 /// The functions that there are, built into this binary.
 #[derive(Debug)]
@@ -18,6 +25,7 @@ pub(super) enum Program {
     Disconnect(disconnect::Deps),
     Message(message::Deps),
     Push(push::Deps),
+    Tail(Arc<tail::Deps>),
 }
 
 impl Program {
@@ -33,6 +41,7 @@ impl Program {
             "disconnect" => disconnect::Deps::new(aws, lookup).map(Program::Disconnect),
             "message" => message::Deps::new(aws, lookup).map(Program::Message),
             "push" => push::Deps::new(aws, lookup).map(Program::Push),
+            "tail" => tail::Deps::new(aws, lookup).map(|deps| Program::Tail(Arc::new(deps))),
             _ => return None,
         })
     }
@@ -54,6 +63,36 @@ impl Program {
             }
             Program::Message(deps) => answer(message::handle(deps, event(payload, context)?).await),
             Program::Push(deps) => answer(push::handle(deps, event(payload, context)?).await),
+            Program::Tail(deps) => {
+                let (outlet, pieces) = Outlet::new();
+                let run = async move { tail(deps, payload, context, &outlet).await };
+                let (ran, answer) = tokio::join!(run, pieces.collect());
+                ran.and(answer)
+            }
+        }
+    }
+
+    /// Runs one invocation whose answer may come piece by piece.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub(super) async fn stream(
+        &self,
+        payload: &str,
+        context: Context,
+        outlet: &Outlet,
+    ) -> Result<(), InvokeError> {
+        match self {
+            Program::Tail(deps) => tail(deps, payload, context, outlet).await,
+            Program::Webhook(_)
+            | Program::Api(_)
+            | Program::Connect(_)
+            | Program::Disconnect(_)
+            | Program::Message(_)
+            | Program::Push(_) => {
+                outlet.put_whole(self.run(payload, context).await?).await;
+                Ok(())
+            }
         }
     }
 }
@@ -65,6 +104,39 @@ fn event<T: DeserializeOwned>(
     serde_json::from_str(payload)
         .map(|payload| LambdaEvent::new(payload, context))
         .map_err(|error| InvokeError::failed("serde_json::Error", error.to_string()))
+}
+
+/// What `lambda_http::run_with_streaming_response` does with a request and its response.
+async fn tail(
+    deps: &Arc<tail::Deps>,
+    payload: &str,
+    context: Context,
+    outlet: &Outlet,
+) -> Result<(), InvokeError> {
+    let service = service_fn(|request: Request| tail::handle(deps, request));
+    let event: LambdaEvent<LambdaRequest> = event(payload, context)?;
+    // The adapter cannot be sent to another thread, but what it makes can.
+    let answering = StreamAdapter::from(service).call(event);
+    let response = answering.await.map_err(|error| {
+        let diagnostic = Diagnostic::from(error);
+        InvokeError::failed(diagnostic.error_type, diagnostic.error_message)
+    })?;
+    let mut prelude = response.metadata_prelude;
+    prelude
+        .headers
+        .entry(CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("application/octet-stream"));
+    let prelude = serde_json::to_string(&prelude)
+        .map_err(|error| InvokeError::failed("serde_json::Error", error.to_string()))?;
+    outlet.put(Piece::Begin { has_prelude: true }).await;
+    outlet.put(Piece::Data(prelude.into())).await;
+    outlet.put(Piece::Data(DELIMITER.to_vec().into())).await;
+    let mut body = response.stream;
+    while let Some(Ok::<_, Infallible>(data)) = body.next().await {
+        outlet.put(Piece::Data(data)).await;
+    }
+    outlet.put(Piece::End).await;
+    Ok(())
 }
 
 /// The answer, or the error as the Lambda runtime reports it.

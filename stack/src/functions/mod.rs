@@ -6,23 +6,28 @@ mod in_process;
 mod logs;
 mod processes;
 mod runtime_api;
+mod streaming;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambda_runtime::Context;
 use platform::{Aws, ConfigError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 
+use crate::bill::Running;
 use crate::deployment::Variables;
 use crate::template;
 pub use environment::{Environment, Failure, Recipe};
 use in_process::Program;
 pub use logs::FunctionLog;
 use processes::Processes;
+use streaming::Outlet;
+pub use streaming::{DELIMITER, Piece, Pieces};
 
 /// The largest payload of a synchronous invocation, and of its answer.
 /// ("Lambda quotas": 6 MB each for request and response.)
@@ -54,6 +59,8 @@ enum Code {
 pub struct Functions {
     functions: BTreeMap<String, Arc<Function>>,
     unreserved: Arc<Semaphore>,
+    /// Invocations whose answers are streamed. Whoever reads them may leave, and they go on.
+    streams: Mutex<JoinSet<()>>,
 }
 
 /// Why a function cannot be made.
@@ -181,6 +188,7 @@ impl Functions {
         Ok(Functions {
             functions: made,
             unreserved: Arc::new(Semaphore::new(ACCOUNT_CONCURRENCY)),
+            streams: Mutex::default(),
         })
     }
 
@@ -189,14 +197,7 @@ impl Functions {
     /// # Errors
     /// As Lambda reports it.
     pub async fn invoke(&self, logical_id: &str, payload: String) -> Result<String, InvokeError> {
-        if payload.len() > PAYLOAD_BYTES {
-            return Err(InvokeError::TooLarge);
-        }
-        let Some(function) = self.functions.get(logical_id).cloned() else {
-            let message = format!("Function not found: {logical_id}");
-            return Err(InvokeError::failed("ResourceNotFoundException", message));
-        };
-        let permit = self.permit(&function)?;
+        let (function, permit) = self.admit(logical_id, &payload)?;
         let context = function.context();
         // A task of its own: who no longer waits for the answer does not end the invocation, and a
         // panic is the function's and not ours.
@@ -209,6 +210,54 @@ impl Functions {
             Ok(answer) => answer,
             Err(_) => Err(InvokeError::failed("Unhandled", "Lambda panicked")),
         }
+    }
+
+    /// Invokes a function whose answer may come piece by piece. It is billed when it has ended.
+    ///
+    /// # Errors
+    /// When it is not invoked; what goes wrong afterwards is among the pieces.
+    pub(crate) fn stream(
+        &self,
+        logical_id: &str,
+        payload: String,
+        running: Running,
+    ) -> Result<Pieces, InvokeError> {
+        let (function, permit) = match self.admit(logical_id, &payload) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                running.refused();
+                return Err(error);
+            }
+        };
+        let context = function.context();
+        let (outlet, pieces) = Outlet::new();
+        let run = async move {
+            let _until_the_end = (permit, running);
+            if let Err(error) = function.stream(payload, context, &outlet).await {
+                outlet.fail(error).await;
+            }
+        };
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        while streams.try_join_next().is_some() {}
+        streams.spawn(run);
+        Ok(pieces)
+    }
+
+    /// The function, and one of its places, if the payload is not too large and one is free.
+    fn admit(
+        &self,
+        logical_id: &str,
+        payload: &str,
+    ) -> Result<(Arc<Function>, OwnedSemaphorePermit), InvokeError> {
+        if payload.len() > PAYLOAD_BYTES {
+            return Err(InvokeError::TooLarge);
+        }
+        let Some(function) = self.functions.get(logical_id).cloned() else {
+            let message = format!("Function not found: {logical_id}");
+            return Err(InvokeError::failed("ResourceNotFoundException", message));
+        };
+        let permit = self.permit(&function)?;
+        Ok((function, permit))
     }
 
     /// Ends processes that nobody has needed for a while.
@@ -237,7 +286,31 @@ impl Function {
                 let ended = tokio::time::timeout(self.timeout, run).await;
                 ended.unwrap_or_else(|_| Err(InvokeError::timed_out(&request_id, self.timeout)))
             }
-            Code::Processes(processes) => processes.invoke(payload, &context, self.timeout).await,
+            Code::Processes(processes) => {
+                let (outlet, pieces) = Outlet::new();
+                let limit = self.timeout;
+                let run = async move { processes.stream(payload, &context, limit, &outlet).await };
+                let (ran, answer) = tokio::join!(run, pieces.collect());
+                ran.and(answer)
+            }
+        }
+    }
+
+    async fn stream(
+        &self,
+        payload: String,
+        context: Context,
+        outlet: &Outlet,
+    ) -> Result<(), InvokeError> {
+        let limit = self.timeout;
+        match &self.code {
+            Code::InProcess(program) => {
+                let request_id = context.request_id.clone();
+                let run = program.stream(&payload, context, outlet);
+                let ended = tokio::time::timeout(limit, run).await;
+                ended.unwrap_or_else(|_| Err(InvokeError::timed_out(&request_id, limit)))
+            }
+            Code::Processes(processes) => processes.stream(payload, &context, limit, outlet).await,
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::environment::{Environment, Failure, Recipe};
 use super::logs::FunctionLog;
+use super::streaming::Outlet;
 use super::{FunctionError, InvokeError};
 use crate::template;
 
@@ -50,18 +51,19 @@ impl Processes {
     }
 
     /// Runs one invocation, in the environment that was used last, or in a new one.
-    pub(super) async fn invoke(
+    pub(super) async fn stream(
         &self,
         payload: String,
         context: &Context,
         limit: Duration,
-    ) -> Result<String, InvokeError> {
+        outlet: &Outlet,
+    ) -> Result<(), InvokeError> {
         let id = &context.request_id;
         let (mut environment, left) = match self.take_idle(limit).await {
             Some(environment) => (environment, limit),
             None => self.start(id, limit).await?,
         };
-        let result = environment.invoke(payload, context, left).await;
+        let result = environment.stream(payload, context, left, outlet).await;
         if let Err(Failure::Environment(error)) = result {
             return Err(error);
         }

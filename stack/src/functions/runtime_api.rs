@@ -6,8 +6,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,6 +25,12 @@ use super::PAYLOAD_BYTES;
 use crate::server::{Answer, answer_json};
 
 const PREFIX: &str = "/2018-06-01/runtime/";
+/// How an answer that is streamed says so, that it has a prelude, and, in its trailers, that it has
+/// failed. ("Using the Lambda runtime API for custom runtimes": response streaming.)
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
+const HTTP_RESPONSE: &str = "application/vnd.awslambda.http-integration-response";
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// What the process is to do next.
 #[derive(Debug)]
@@ -38,6 +46,13 @@ pub(super) enum Report {
     Waits,
     /// The answer to an invocation.
     Answered { request_id: String, answer: String },
+    /// The answer to an invocation, which comes piece by piece.
+    Streams {
+        request_id: String,
+        /// Whether it says its status and headers first.
+        has_prelude: bool,
+        chunks: mpsc::Receiver<Chunk>,
+    },
     /// The answer to an invocation is larger than Lambda takes.
     AnsweredTooMuch { request_id: String },
     /// An invocation failed.
@@ -47,6 +62,15 @@ pub(super) enum Report {
     },
     /// Its init failed.
     InitFailed(Diagnostic),
+}
+
+/// A part of an answer. One that ends with neither end nor failure was cut by the process's end.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    Data(Bytes),
+    End,
+    /// The function has failed in the middle of it.
+    Failed(Diagnostic),
 }
 
 /// The API, for one process. It ends when this is dropped.
@@ -140,6 +164,12 @@ impl Desk {
                 "Invalid request ID",
             );
         }
+        let is_response = path.ends_with("/response");
+        let mode = request.headers().get(RESPONSE_MODE);
+        if let Some(id) = id.filter(|_| is_response && mode.is_some_and(|mode| mode == "streaming"))
+        {
+            return self.stream(id.to_owned(), request).await;
+        }
         let body = match Limited::new(request.into_body(), PAYLOAD_BYTES + 1)
             .collect()
             .await
@@ -171,6 +201,32 @@ impl Desk {
             }
         };
         self.accept(report)
+    }
+
+    /// Takes an answer piece by piece, to its end, though nobody may want it any more.
+    async fn stream(&self, request_id: String, request: Request<Incoming>) -> Answer {
+        let content_type = request.headers().get(http::header::CONTENT_TYPE);
+        let (sender, chunks) = mpsc::channel(1);
+        let _ = self.reporter.send(Report::Streams {
+            request_id,
+            has_prelude: content_type.is_some_and(|it| it == HTTP_RESPONSE),
+            chunks,
+        });
+        let mut body = request.into_body();
+        let mut failure = None;
+        while let Some(frame) = body.frame().await {
+            // The process has ended in the middle of it.
+            let Ok(frame) = frame else {
+                return refuse(StatusCode::BAD_REQUEST, "InvalidRequest", "Half a body");
+            };
+            match frame.into_data() {
+                Ok(data) => drop(sender.send(Chunk::Data(data)).await),
+                Err(frame) => failure = frame.trailers_ref().and_then(failure_of),
+            }
+        }
+        let last = failure.map_or(Chunk::End, Chunk::Failed);
+        let _ = sender.send(last).await;
+        answer_json(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
     }
 
     /// The next invocation; it waits for as long as there is none.
@@ -234,9 +290,100 @@ fn refuse(status: StatusCode, kind: &str, message: &str) -> Answer {
     )
 }
 
+/// What went wrong in the middle of an answer.
+fn failure_of(trailers: &HeaderMap) -> Option<Diagnostic> {
+    let text = |name: &str| trailers.get(name)?.to_str().ok();
+    let error_type = text(ERROR_TYPE)?.to_owned();
+    let body = STANDARD.decode(text(ERROR_BODY).unwrap_or_default());
+    Some(Diagnostic {
+        error_type,
+        error_message: String::from_utf8_lossy(&body.unwrap_or_default()).into_owned(),
+    })
+}
+
 fn diagnostic(body: &str) -> Diagnostic {
     serde_json::from_str(body).unwrap_or_else(|_| Diagnostic {
         error_type: "Runtime.Unknown".to_owned(),
         error_message: body.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Sends a request as it stands here, and reads what comes of it until the other end is quiet.
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    /// The chunks of an answer to the invocation `r-1` that is sent like this.
+    async fn chunks(body: &str) -> (bool, Vec<Chunk>) {
+        let mut api = RuntimeApi::start().await.unwrap();
+        let mut context = Context::default();
+        context.request_id = "r-1".to_owned();
+        let payload = "{}".to_owned();
+        let invocation = Invocation { payload, context };
+        api.invocations.send(invocation).await.unwrap();
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        let next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n";
+        assert!(ask(&mut stream, next).await.contains("r-1"));
+        let request = format!(
+            "POST /2018-06-01/runtime/invocation/r-1/response HTTP/1.1\r\nhost: x\r\n\
+             content-type: {HTTP_RESPONSE}\r\n{RESPONSE_MODE}: streaming\r\n\
+             transfer-encoding: chunked\r\ntrailer: {ERROR_TYPE}, {ERROR_BODY}\r\n\r\n{body}"
+        );
+        let answering = async {
+            let (mut has, mut chunks) = (false, Vec::new());
+            while let Some(report) = api.reports.recv().await {
+                if let Report::Streams {
+                    has_prelude,
+                    chunks: mut received,
+                    ..
+                } = report
+                {
+                    has = has_prelude;
+                    while let Some(chunk) = received.recv().await {
+                        chunks.push(chunk);
+                    }
+                    break;
+                }
+            }
+            (has, chunks)
+        };
+        let (answer, chunks) = tokio::join!(ask(&mut stream, &request), answering);
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        chunks
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_streamed_comes_piece_by_piece_to_its_end() {
+        let (has_prelude, chunks) = chunks("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n").await;
+        assert!(has_prelude);
+        let [.., Chunk::End] = chunks.as_slice() else {
+            panic!("{chunks:?}")
+        };
+        let data = chunks.iter().filter_map(|chunk| match chunk {
+            Chunk::Data(data) => Some(data.as_ref()),
+            Chunk::End | Chunk::Failed(_) => None,
+        });
+        assert_eq!(data.collect::<Vec<_>>().concat(), b"onetwo");
+    }
+
+    #[tokio::test]
+    async fn a_function_that_fails_in_the_middle_says_so_in_trailers() {
+        let error = STANDARD.encode("it broke");
+        let body = format!("3\r\none\r\n0\r\n{ERROR_TYPE}: Odd\r\n{ERROR_BODY}: {error}\r\n\r\n");
+        let (_, chunks) = chunks(&body).await;
+        let [Chunk::Data(_), Chunk::Failed(failed)] = chunks.as_slice() else {
+            panic!("{chunks:?}")
+        };
+        assert_eq!(failed.error_type, "Odd");
+        assert_eq!(failed.error_message, "it broke");
+    }
 }

@@ -25,9 +25,9 @@ use serde_json::{Map, Value, json};
 pub use error::{Place, TemplateError};
 pub use filter::{FilterPattern, PatternError};
 pub use resources::{
-    AttributeDefinition, Bucket, Effect, Expiration, Function, GeneratedSecret, HttpApi, HttpRoute,
-    Index, KeyElement, PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret, SecretContent,
-    StartingPosition, Statement, StreamMapping, Table, WebSocketApi,
+    AttributeDefinition, Bucket, Effect, Expiration, Function, FunctionUrl, GeneratedSecret,
+    HttpApi, HttpRoute, Index, KeyElement, PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret,
+    SecretContent, StartingPosition, Statement, StreamMapping, Table, WebSocketApi,
 };
 
 use intrinsics::Scope;
@@ -57,6 +57,9 @@ pub struct Settings {
     pub websocket_url: String,
     /// Values for the template's parameters.
     pub parameters: BTreeMap<String, String>,
+    /// Values for parameters that are given none: instead of the template's own defaults, and only
+    /// if it has them.
+    pub defaults: BTreeMap<String, String>,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             http_url: "http://localhost:8080".to_owned(),
             websocket_url: "ws://localhost:8080".to_owned(),
             parameters: BTreeMap::new(),
+            defaults: BTreeMap::new(),
         }
     }
 }
@@ -192,7 +196,11 @@ impl Template {
             ));
         }
         let mut scope = Scope {
-            parameters: parameters::read(&document["Parameters"], &settings.parameters)?,
+            parameters: parameters::read(
+                &document["Parameters"],
+                &settings.parameters,
+                &settings.defaults,
+            )?,
             pseudo: settings.pseudo_parameters(),
             mappings: document["Mappings"].clone(),
             ..Scope::default()
@@ -372,6 +380,13 @@ fn targets(
                 },
             )?,
         };
+        if let Some(url) = names::function_url(resource.kind, &resource.properties) {
+            let url = match resource.absent {
+                Some(condition) => Target::Absent(condition.to_owned()),
+                None => url(&resource.name, settings),
+            };
+            targets.insert(format!("{}Url", resource.id), url);
+        }
         targets.insert(resource.id.to_owned(), target);
     }
     Ok(targets)

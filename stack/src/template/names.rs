@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::error::TemplateError;
 use super::{ACCOUNT_ID, STACK_NAME, Settings};
 
@@ -147,6 +149,33 @@ impl Target {
         };
         TemplateError::reference(path, target, problem)
     }
+}
+
+/// The first part of the host's name of a function's own URL.
+pub(super) fn url_id(function_name: &str) -> String {
+    stable_id(function_name, "", 32)
+}
+
+/// What SAM's resource for a function's own URL is called by, if the function has one. On AWS it is
+/// a host of its own; on a desk it is the one that there is.
+pub(super) fn function_url(
+    kind: &str,
+    properties: &Value,
+) -> Option<fn(&str, &Settings) -> Target> {
+    let has_url =
+        kind == "AWS::Serverless::Function" && properties.get("FunctionUrlConfig").is_some();
+    has_url.then_some(|name, settings| {
+        let region = &settings.region;
+        let arn = format!("arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}");
+        Target::live(
+            "AWS::Lambda::Url",
+            arn.clone(),
+            [
+                ("FunctionArn", arn),
+                ("FunctionUrl", format!("{}/", settings.http_url)),
+            ],
+        )
+    })
 }
 
 /// The time at which AWS would have switched the stream on. One that does not change keeps the

@@ -10,10 +10,12 @@ use super::error::TemplateError;
 /// The value of every parameter: text, or a list of texts for list types.
 pub(super) type Parameters = BTreeMap<String, Value>;
 
-/// Resolves the section `Parameters` with the values given by the caller.
+/// Resolves the section `Parameters` with the values given by the caller, who may have defaults of
+/// their own for what is in it.
 pub(super) fn read(
     section: &Value,
     given: &BTreeMap<String, String>,
+    defaults: &BTreeMap<String, String>,
 ) -> Result<Parameters, TemplateError> {
     let none = Map::new();
     let declared = match section {
@@ -40,7 +42,10 @@ pub(super) fn read(
         .iter()
         .map(|(name, declaration)| {
             let declaration = Declaration::read(name, declaration)?;
-            Ok((name.clone(), declaration.value(given.get(name))?))
+            Ok((
+                name.clone(),
+                declaration.value(given.get(name).or_else(|| defaults.get(name)))?,
+            ))
         })
         .collect()
 }
@@ -217,8 +222,8 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let mut values =
-            read(&json!({ "Shards": declaration }), &given).map_err(|error| error.to_string())?;
+        let mut values = read(&json!({ "Shards": declaration }), &given, &BTreeMap::new())
+            .map_err(|error| error.to_string())?;
         Ok(values.remove("Shards").unwrap())
     }
 

@@ -59,7 +59,7 @@ pub(super) fn names(value: &Value) -> impl Iterator<Item = &str> {
     names.into_iter()
 }
 
-/// SAM gives a function a role and event source mappings, and each API a stage.
+/// SAM gives a function a role, event source mappings and a URL, and each API a stage.
 fn is_made_by_sam(name: &str, resources: &Map<String, Value>) -> bool {
     let is_mapping = resources.iter().any(|(id, resource)| {
         let event = name
@@ -68,6 +68,13 @@ fn is_made_by_sam(name: &str, resources: &Map<String, Value>) -> bool {
         event.is_some_and(|event| event["Type"] == "DynamoDB")
     });
     if is_mapping {
+        return true;
+    }
+    let has_url = |id: &str| {
+        let properties = resources.get(id).map(|resource| &resource["Properties"]);
+        properties.is_some_and(|properties| properties.get("FunctionUrlConfig").is_some())
+    };
+    if name.strip_suffix("Url").is_some_and(has_url) {
         return true;
     }
     let made = [

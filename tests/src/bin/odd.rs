@@ -6,7 +6,9 @@ use std::io::Write;
 use std::process;
 use std::time::Duration;
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use lambda_runtime::{Error, FunctionResponse, LambdaEvent, StreamResponse, run, service_fn};
 use platform::config;
 use serde_json::{Value, json};
 
@@ -19,7 +21,38 @@ async fn main() -> Result<(), Error> {
     }
 }
 
-async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
+type Stream = BoxStream<'static, Result<Bytes, Error>>;
+
+/// The answer to a payload, at once or piece by piece.
+async fn handle(event: LambdaEvent<Value>) -> Result<FunctionResponse<Value, Stream>, Error> {
+    let is_stream = event.payload["rawPath"] == "/v1/stream";
+    let how = event.payload["queryStringParameters"]["do"].as_str();
+    let Some(how) = how.filter(|_| is_stream) else {
+        return whole(event).await.map(FunctionResponse::BufferedResponse);
+    };
+    let said = stream::iter([
+        Ok(Bytes::from_static(b"one ")),
+        Ok(Bytes::from_static(b"two")),
+    ]);
+    let stream: Stream = match how {
+        "hang" => said.chain(stream::pending()).boxed(),
+        "exit" => said
+            .chain(stream::once(async {
+                // What was said before is on its way.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                process::exit(6)
+            }))
+            .boxed(),
+        "error" => return Err("no".into()),
+        _ => said.boxed(),
+    };
+    let mut response = StreamResponse::from(stream);
+    response.metadata_prelude.status_code = reqwest::StatusCode::IM_A_TEAPOT;
+    response.metadata_prelude.cookies = vec!["a=b".to_owned()];
+    Ok(FunctionResponse::StreamingResponse(response))
+}
+
+async fn whole(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let (payload, context) = event.into_parts();
     let path = payload["rawPath"]
         .as_str()

@@ -85,9 +85,9 @@ impl Filter {
         self.terms.iter().all(|term| term.matches(content))
     }
 
-    /// The filter that lets pass what both let pass: of a token's filter and its holder's own, for
-    /// example. [`MAX_TERMS`] and [`MAX_BYTES`] do not bound it, so its text is read again with
-    /// [`Filter::read_stored`].
+    /// The filter that lets pass what both let pass: a token's filter and its holder's own, for
+    /// example. [`MAX_TERMS`] and [`MAX_BYTES`] do not bound it, so its text may be one that is
+    /// refused.
     #[must_use]
     pub fn and(&self, other: &Filter) -> Filter {
         Filter::of(self.terms.iter().chain(&other.terms).cloned().collect())
@@ -114,15 +114,6 @@ impl Filter {
         })
     }
 
-    /// Reads what `Display` showed, of any length and with any number of terms. Not for what
-    /// somebody else has written.
-    ///
-    /// # Errors
-    /// When the text is not a filter.
-    pub fn read_stored(text: &str) -> Result<Filter, FilterError> {
-        Ok(Filter::of(parse::terms(text, usize::MAX)?))
-    }
-
     fn of(mut terms: Vec<Term>) -> Filter {
         terms.sort_unstable();
         terms.dedup();
@@ -137,7 +128,7 @@ impl FromStr for Filter {
         if text.len() > MAX_BYTES {
             return Err(FilterError::TooLong);
         }
-        let filter = Filter::of(parse::terms(text, MAX_TERMS)?);
+        let filter = Filter::of(parse::terms(text)?);
         // A letter in lower case may have three bytes where the capital has two.
         if text.len() > MAX_BYTES / 3 * 2 && filter.to_string().len() > MAX_BYTES {
             return Err(FilterError::TooLong);

@@ -1,13 +1,13 @@
 //! From text to terms.
 
-use super::{Field, FilterError, Pattern, Term, fold};
+use super::{Field, FilterError, MAX_TERMS, Pattern, Term, fold};
 
-/// Reads at most `most` terms.
-pub(super) fn terms(text: &str, most: usize) -> Result<Vec<Term>, FilterError> {
+/// Reads all terms.
+pub(super) fn terms(text: &str) -> Result<Vec<Term>, FilterError> {
     let mut parser = Parser { text, at: 0 };
     let mut terms = Vec::new();
     while parser.find_term() {
-        if terms.len() == most {
+        if terms.len() == MAX_TERMS {
             return Err(FilterError::TooManyTerms { at: parser.at });
         }
         terms.push(parser.term()?);

@@ -220,7 +220,7 @@ fn both_filters_together_may_be_longer_than_either_may_be() {
     let other: Filter = filter(&terms(MAX_TERMS).collect::<String>());
     let both = one.and(&other);
     assert!(both.to_string().parse::<Filter>().is_err());
-    assert_eq!(Filter::read_stored(&both.to_string()), Ok(both));
+    assert_eq!(both, other.and(&one));
     assert_eq!(one.and(&one), one);
     assert_eq!(one.and(&Filter::default()), one);
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::MASK;
 
 /// How often a text is percent-decoded to see what is in it: forwarders and trackers encode links
-/// within links. What is still encoded then is masked.
-const ROUNDS: usize = 8;
+/// within links. What is still encoded then is masked. Also how often a text is masked at most.
+pub(super) const ROUNDS: usize = 8;
 
 /// The text with its addresses masked.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {

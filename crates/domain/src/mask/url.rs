@@ -3,20 +3,32 @@
 use std::borrow::Cow;
 
 use super::MASK;
-use super::text::{holds_address, masked as masked_text};
+use super::text::{ROUNDS, holds_address, masked as masked_text};
 
 /// The link without query, fragment and user, and with each part of its path masked that holds an
 /// address, encoded or not.
 pub(super) fn masked(url: &str) -> Cow<'_, str> {
     let end = url.find(['?', '#']).unwrap_or(url.len());
-    let url = &url[..end];
+    let mut masked = Cow::Borrowed(&url[..end]);
+    // With a mask in it, an odd link may have other parts than before.
+    for _ in 0..ROUNDS {
+        match masked_once(&masked) {
+            Some(next) if next != masked => masked = Cow::Owned(next),
+            _ => break,
+        }
+    }
+    masked
+}
+
+/// None when there is nothing to mask.
+fn masked_once(url: &str) -> Option<String> {
     let (scheme, authority, path) = parts(url);
     let (is_user_cut, host) = match authority.rfind('@') {
         Some(at) => (true, &authority[at + 1..]),
         None => (false, authority),
     };
     if !is_user_cut && !holds_address(url) {
-        return Cow::Borrowed(url);
+        return None;
     }
     let mut masked = String::with_capacity(url.len());
     masked.push_str(&masked_text(scheme));
@@ -33,7 +45,7 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
         masked.push_str(if holds_address(text) { MASK } else { text });
         masked.push_str(&segment[text.len()..]);
     }
-    Cow::Owned(masked)
+    Some(masked)
 }
 
 /// Up to the slashes, up to the next slash, and the rest. Browsers take a backslash for a slash.

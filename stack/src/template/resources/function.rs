@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{HttpRoute, Source, Statement, StreamMapping, policy};
 use crate::template::Template;
 use crate::template::error::TemplateError;
+use crate::template::names;
 use crate::template::properties::Properties;
 
 /// A Lambda function.
@@ -32,8 +33,35 @@ pub struct Function {
     pub reserved_concurrency: Option<u32>,
     /// Whether X-Ray gets traces of it.
     pub is_traced: bool,
+    /// How its own URL answers, if it has one.
+    pub url: Option<FunctionUrl>,
     /// The least level it logs, where the template says one (`AWS_LAMBDA_LOG_LEVEL` in Lambda).
     pub log_level: Option<String>,
+}
+
+/// A function's own URL, which anybody may call. ("Lambda function URLs".)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionUrl {
+    /// The first part of its host's name; it is the `apiId` of its invocation payloads.
+    pub id: String,
+}
+
+impl FunctionUrl {
+    fn read(
+        source: &Source<'_>,
+        mut properties: Properties<'_>,
+    ) -> Result<FunctionUrl, TemplateError> {
+        // Whoever would have to sign, or be let in by Lambda's own CORS, is not known on a desk. An
+        // answer that is not streamed has other limits, and nothing here needs one.
+        let auth = properties.word("AuthType", &["NONE"])?;
+        properties.required("AuthType", auth)?;
+        let mode = properties.word("InvokeMode", &["RESPONSE_STREAM"])?;
+        properties.required("InvokeMode", mode)?;
+        properties.finish()?;
+        Ok(FunctionUrl {
+            id: names::url_id(&source.name),
+        })
+    }
 }
 
 /// Variables that Lambda sets itself and refuses to be given (developer guide, "Defined runtime
@@ -88,6 +116,10 @@ pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), T
             .word("Tracing", &["Active", "PassThrough"])?
             .as_deref()
             == Some("Active"),
+        url: properties
+            .map("FunctionUrlConfig")?
+            .map(|url| FunctionUrl::read(source, url))
+            .transpose()?,
         log_level: log_level(&mut properties)?,
     };
     events(source, &mut properties, template)?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub use api::{HttpApi, HttpRoute, RouteKey, WebSocketApi};
 pub use bucket::{Bucket, Expiration};
-pub use function::Function;
+pub use function::{Function, FunctionUrl};
 pub use mapping::{StartingPosition, StreamMapping};
 pub use policy::{Effect, PolicyCondition, Statement};
 pub use storage::{GeneratedSecret, Queue, RedrivePolicy, Secret, SecretContent};

@@ -58,7 +58,12 @@ fn a_secret_is_generated_into_its_template() {
 
 #[test]
 fn every_function_of_the_real_template_has_its_variables_and_rights() {
-    let template = real(&[("FeedShards", "4"), ("WebhookPath", "/in")]);
+    let template = real(&[
+        ("FeedShards", "4"),
+        ("WebhookPath", "/in"),
+        ("Tail", "on"),
+        ("CorsOrigins", "*"),
+    ]);
     let variables = |id: &str| {
         let function = template.function(id).unwrap();
         assert!(!function.policies.is_empty(), "{id}");
@@ -98,7 +103,11 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     );
     assert_eq!(
         variables("ApiFunction"),
-        "EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID WEBSOCKET_URL"
+        "CONNECTIONS_TABLE CORS_ORIGINS EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID TAIL_URL WEBSOCKET_URL"
+    );
+    assert_eq!(
+        variables("TailFunction"),
+        "CONNECTIONS_TABLE CORS_ORIGINS EVENTS_TABLE FEED_ID FEED_SHARDS HEARTBEAT_SECONDS METRICS_STACK RETENTION_DAYS SECRET_ID"
     );
     let api = template.function("ApiFunction").unwrap();
     assert_eq!(api.environment["FEED_ID"], settings(&[]).stack_id());
@@ -112,6 +121,33 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
         template.table("EventsTable").unwrap().name
     );
     assert_eq!(webhook.environment["SECRET_ID"], template.secrets[0].arn);
+}
+
+#[test]
+fn waiting_over_plain_http_is_left_out_unless_it_is_asked_for() {
+    let without = real(&[]);
+    assert_eq!(without.function("TailFunction"), None);
+    assert!(!without.outputs.contains_key("TailUrl"));
+    assert_eq!(
+        without.function("ApiFunction").unwrap().environment["TAIL_URL"],
+        ""
+    );
+    let with = real(&[
+        ("Tail", "on"),
+        ("TailConcurrency", "7"),
+        ("TailSeconds", "60"),
+    ]);
+    let tail = with.function("TailFunction").unwrap();
+    assert_eq!(
+        (tail.timeout_seconds, tail.reserved_concurrency),
+        (60, Some(7))
+    );
+    assert_eq!(tail.url.as_ref().unwrap().id.len(), 32);
+    assert_eq!(with.outputs["TailUrl"], "http://localhost:8080/");
+    assert_eq!(
+        with.function("ApiFunction").unwrap().environment["TAIL_URL"],
+        with.outputs["TailUrl"]
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn exists_by_default(resource: &str) -> bool {
         .map(|found| found[1].to_owned());
     match name.as_deref() {
         None | Some("HasAlarms") => true,
-        Some("WatchesQuiet") => false,
+        Some("WatchesQuiet" | "WatchesTail") => false,
         Some(unknown) => panic!("say whether {unknown} holds by default"),
     }
 }

@@ -1,0 +1,881 @@
+// Made from client/src by `npm run build`. Apache-2.0.
+
+// src/error.ts
+var PosthornError = class extends Error {
+  name = "PosthornError";
+  /** The HTTP status, where there was an answer. */
+  status;
+  /** The server's code, as `bad_filter`; `superseded` for a subscription that a later one replaced. */
+  code;
+  constructor(code, message, status) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+};
+async function refusal(response) {
+  const body = await response.json().catch(() => null);
+  const { code = "http", message = `answered with ${response.status}` } = body?.error ?? {};
+  return new PosthornError(code, message, response.status);
+}
+
+// src/queue.ts
+var Queue = class {
+  #limit;
+  #onFull;
+  #onRoom;
+  #batches = [];
+  #size = 0;
+  #isFull = false;
+  /** Wakes those who wait in `next`. */
+  #wakes = [];
+  #isEnded = false;
+  #error = null;
+  /** Where the loop is: the position after the last batch that it took. */
+  cursor;
+  /**
+   * `onFull` is told when more than `limit` events wait, and has to stop them from coming; `onRoom` when
+   * half of them are gone.
+   */
+  constructor(cursor, limit, onFull, onRoom) {
+    this.cursor = cursor;
+    this.#limit = limit;
+    this.#onFull = onFull;
+    this.#onRoom = onRoom;
+  }
+  /** Adds what came, possibly nothing, and the position after it. */
+  put(events, cursor) {
+    if (this.#isEnded) return;
+    this.#noLaterThan(cursor);
+    const last = this.#batches.at(-1);
+    if (events.length) {
+      this.#batches.push({ events, cursor });
+      this.#size += events.length;
+      this.#wake();
+    } else if (last) last.cursor = cursor;
+    else this.cursor = cursor;
+    if (this.#size > this.#limit && !this.#isFull) {
+      this.#isFull = true;
+      this.#onFull();
+    }
+  }
+  clear() {
+    this.#batches = [];
+    this.#size = 0;
+    this.cursor = null;
+    this.#makeRoom();
+  }
+  /** No more events come; what waits can still be taken. */
+  end(error = null) {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#error = error;
+    this.#wake();
+  }
+  /** The next batch, as soon as there is one; none at the end. */
+  async next() {
+    for (; ; ) {
+      const batch = this.#batches.shift();
+      if (batch) {
+        this.#size -= batch.events.length;
+        this.cursor = batch.cursor;
+        this.#makeRoom();
+        return batch.events;
+      }
+      if (this.#error) throw this.#error;
+      if (this.#isEnded) return;
+      await new Promise((wake) => this.#wakes.push(wake));
+    }
+  }
+  #wake() {
+    for (const wake of this.#wakes.splice(0)) wake();
+  }
+  /** A gap takes the position back, also for what waits. */
+  #noLaterThan(cursor) {
+    const { cursor: newest } = this.#batches.at(-1) ?? this;
+    if (!cursor || !newest || cursor >= newest) return;
+    for (const place of [this, ...this.#batches]) {
+      if (place.cursor && place.cursor > cursor) place.cursor = cursor;
+    }
+  }
+  #makeRoom() {
+    if (!this.#isFull || this.#size * 2 > this.#limit) return;
+    this.#isFull = false;
+    this.#onRoom();
+  }
+};
+
+// src/feed.ts
+var IDS = 1e4;
+var Seen = class {
+  #limit;
+  #young = /* @__PURE__ */ new Set();
+  #old = /* @__PURE__ */ new Set();
+  constructor(limit = IDS) {
+    this.#limit = limit;
+  }
+  /** Whether the id is new. */
+  add(id) {
+    if (this.#young.has(id)) return false;
+    const isNew = !this.#old.has(id);
+    if (this.#young.size >= this.#limit) {
+      this.#old = this.#young;
+      this.#young = /* @__PURE__ */ new Set();
+    }
+    this.#young.add(id);
+    return isNew;
+  }
+  clear() {
+    this.#young.clear();
+    this.#old.clear();
+  }
+};
+var Feed = class {
+  /** Everything up to here was received. Null until the server told a position. */
+  cursor;
+  /** How many events to begin with where there is no cursor. */
+  last;
+  /** For `for await`; none where there is a callback. */
+  queue;
+  #onEvents;
+  #seen = new Seen();
+  constructor(cursor, last, onEvents, queue) {
+    this.cursor = cursor;
+    this.last = last;
+    this.queue = queue;
+    this.#onEvents = onEvents;
+  }
+  /** Moves on, never back. Cursors are ASCII, so comparing UTF-16 units compares bytes. */
+  advance(cursor) {
+    if (typeof cursor === "string" && cursor > (this.cursor ?? "")) this.move(cursor);
+  }
+  /** Moves, back as well. */
+  move(cursor) {
+    if (typeof cursor === "string") this.cursor = cursor;
+  }
+  /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
+  take(events = []) {
+    const all = Array.isArray(events) ? events : [];
+    const fresh = all.filter((event) => typeof event?.id === "string" && this.#seen.add(event.id));
+    if (this.queue) this.queue.put(fresh, this.cursor);
+    else if (fresh.length) this.#onEvents?.(fresh);
+  }
+  /** Begins anew with the newest events, so many. */
+  reset(last) {
+    this.cursor = null;
+    this.last = last;
+    this.#seen.clear();
+    this.queue?.clear();
+  }
+};
+
+// src/link.ts
+function address(base, parameters) {
+  const url = new URL(base);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value) url.searchParams.set(name, String(value));
+  }
+  return url.href;
+}
+
+// src/surroundings.ts
+function surroundings(given = {}) {
+  const { WebSocket, document } = globalThis;
+  return {
+    WebSocket,
+    // Called as methods of another object, a browser's own functions throw.
+    fetch: (url, init) => fetch(url, init),
+    setTimeout: (then, after_ms) => setTimeout(then, after_ms),
+    clearTimeout: (timer) => clearTimeout(timer),
+    now: () => Date.now(),
+    random: Math.random,
+    document,
+    window: document && globalThis,
+    ...given
+  };
+}
+var Timers = class {
+  #here;
+  #timers = /* @__PURE__ */ new Map();
+  constructor(here) {
+    this.#here = here;
+  }
+  after(name, after_ms, then) {
+    this.cancel(name);
+    this.#timers.set(
+      name,
+      this.#here.setTimeout(() => {
+        this.#timers.delete(name);
+        then();
+      }, after_ms)
+    );
+  }
+  has(name) {
+    return this.#timers.has(name);
+  }
+  /** Without a name, all of them. */
+  cancel(...names) {
+    for (const name of names.length ? names : this.#timers.keys()) {
+      this.#here.clearTimeout(this.#timers.get(name));
+      this.#timers.delete(name);
+    }
+  }
+};
+
+// src/http.ts
+var OPEN_WITHIN_MS = 15e3;
+var SILENCE_MS = 4e4;
+var SETTLED_MS = 2e3;
+var HAND_OVER_MS = 5e3;
+var WAIT_S = 20;
+var POLL_WITHIN_MS = (WAIT_S + 20) * 1e3;
+var TICKET_MS = 4e4;
+var POLL_EVERY_MS = 1e3;
+var PAGE = 1e3;
+var HttpLink = class {
+  host;
+  timers;
+  #abort = new AbortController();
+  #sent = null;
+  constructor(host, ticket) {
+    this.host = host;
+    this.timers = new Timers(host.here);
+    this.timers.after("open", OPEN_WITHIN_MS, () => host.lost(this));
+    this.#start(this.#abort.signal, ticket);
+  }
+  close() {
+    this.timers.cancel();
+    this.#abort.abort();
+  }
+  wake(isOther) {
+    if (isOther) this.host.again(this);
+  }
+  wished() {
+    this.host.again(this);
+  }
+  /** A request is made with the wish if there is one, and its answer says whether it is granted. */
+  async request(signal, base, ticket, more) {
+    const { host } = this;
+    const wish = this.#sent = host.wish;
+    const after = wish?.last === void 0 ? host.feed.cursor : null;
+    const url = address(base, { ticket: ticket.ticket, filter: (wish ?? host).filter, after, ...more });
+    const answer = await host.here.fetch(url, { signal });
+    if (!answer.ok) throw await refusal(answer);
+    if (wish && !signal.aborted) host.granted(wish, wish.filter);
+    this.#sent = null;
+    return answer;
+  }
+  /** It brought something. */
+  came(within_ms) {
+    this.timers.cancel("open");
+    this.timers.after("silence", within_ms, () => this.host.lost(this));
+  }
+  async #start(signal, ticket) {
+    const { host } = this;
+    try {
+      await null;
+      await this.run(signal, ticket);
+      if (!signal.aborted) host.lost(this);
+    } catch (error) {
+      if (!signal.aborted) this.#failed(error);
+    }
+  }
+  #failed(error) {
+    const { host } = this;
+    const { code } = error;
+    const isRefused = code === "forbidden";
+    if (code === "bad_cursor" && host.feed.cursor) host.startOver();
+    else if (this.#sent && (isRefused || code === "bad_filter")) host.denied(this.#sent, error);
+    else if (isRefused) return host.refused(error);
+    else return host.lost(this, error);
+    host.again(this);
+  }
+};
+var StreamLink = class extends HttpLink {
+  async run(signal, ticket) {
+    const { host } = this;
+    const { wish, data, feed, here } = host;
+    const began = here.now();
+    const answer = await this.request(signal, ticket.stream_url, ticket, {
+      data: wish?.data ?? data ? "true" : null,
+      last: wish?.last ?? (feed.cursor ? null : feed.last)
+    });
+    host.enter("replaying");
+    const onBytes = () => {
+      if (!signal.aborted) this.came(SILENCE_MS);
+    };
+    for await (const { event, data: data2, id } of messages(answer.body, onBytes)) {
+      if (signal.aborted) return;
+      host.proved();
+      if (here.now() - began > SETTLED_MS) host.settled();
+      const message = JSON.parse(data2);
+      feed.move(id || message.cursor);
+      feed.take(message.events);
+      if (message.type === "error") throw new PosthornError(message.code, message.message);
+      if (message.type === "live") host.live(message.recovered);
+      if (event === "reconnect") return here.now() - began < HAND_OVER_MS ? void 0 : host.again(this);
+    }
+  }
+};
+async function* messages(body, onBytes) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  let message = {};
+  for (; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    onBytes();
+    const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line === "") {
+        const { event = "message", data, id = "" } = message;
+        message = {};
+        if (data !== void 0) yield { event, data, id };
+        continue;
+      }
+      const [, field, text] = /^([^:]*):? ?(.*)$/.exec(line);
+      message[field] = field === "data" && message.data !== void 0 ? `${message.data}
+${text}` : text;
+    }
+  }
+}
+var PollLink = class extends HttpLink {
+  async run(signal, first) {
+    const { host } = this;
+    const { now } = host.here;
+    let ticket = first;
+    let until = now() + TICKET_MS;
+    for (let isLive = false; ; ) {
+      if (now() > until) {
+        ticket = await host.ticket(signal);
+        until = now() + TICKET_MS;
+      }
+      const asked = now();
+      const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : "0", limit: PAGE });
+      const { events, next, more, recovered } = await answer.json();
+      if (signal.aborted) return;
+      this.came(POLL_WITHIN_MS);
+      if (!isLive) host.enter("replaying");
+      host.proved();
+      host.feed.move(next);
+      host.feed.take(events);
+      if (more) continue;
+      host.settled();
+      if (!signal.aborted) host.live(recovered);
+      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+        await new Promise((done) => this.timers.after("sleep", POLL_EVERY_MS, done));
+      }
+      isLive = true;
+    }
+  }
+};
+
+// src/socket.ts
+var OPEN_WITHIN_MS2 = 15e3;
+var PING_EVERY_MS = 6e4;
+var PONG_WITHIN_MS = 1e4;
+var PONG_AFTER_WAKING_MS = 4e3;
+var SILENCE_MS2 = 3e4;
+var LOOKS_AFTER_MS = [2e3, 12e3];
+var PATIENCE_MS = 1e3;
+var DENIALS = ["bad_filter", "forbidden", "bad_request"];
+function earlier(a, b) {
+  return a && a < b ? a : b;
+}
+var SocketLink = class {
+  #host;
+  #timers;
+  #socket = null;
+  #isOpen = false;
+  #isResuming = false;
+  /** Reported while a resume was running; filled after it. */
+  #gap = null;
+  /** When the further looks are due. While there are any, live events do not move the cursor. */
+  #looks = [];
+  /** The subscription that waits for its answer. */
+  #sent = null;
+  /** Live events may still be those of another filter. The next look brings what is left out. */
+  #isMuted = false;
+  constructor(host, ticket) {
+    this.#host = host;
+    this.#timers = new Timers(host.here);
+    try {
+      const socket = new host.here.WebSocket(address(ticket.url, { filter: host.filter }));
+      this.#socket = socket;
+      socket.onopen = () => this.#opened();
+      socket.onmessage = (message) => this.#received(message.data);
+      socket.onclose = () => this.#lost();
+      this.#timers.after("open", OPEN_WITHIN_MS2, () => this.#lost());
+    } catch (error) {
+      this.#timers.after("open", 0, () => this.#lost(error));
+    }
+  }
+  close() {
+    this.#timers.cancel();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (this.#gap) {
+      this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
+      this.#host.feed.take();
+      this.#gap = null;
+    }
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {
+    };
+    socket.close();
+  }
+  wake() {
+    if (this.#isOpen) this.#ping(PONG_AFTER_WAKING_MS);
+  }
+  wished() {
+    if (!this.#isOpen || this.#sent) return;
+    if (!this.#isResuming) return this.#subscribe();
+    this.#timers.after("patience", PATIENCE_MS, () => this.#host.again(this));
+  }
+  #opened() {
+    this.#timers.cancel("open");
+    this.#isOpen = true;
+    this.#host.opened(this);
+    this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
+    if (this.#host.wish || this.#host.data) this.#subscribe();
+    else this.#begin();
+  }
+  #begin() {
+    this.#host.enter("replaying");
+    this.#resume();
+    this.#planLooks();
+  }
+  #subscribe() {
+    const { wish, filter, data } = this.#host;
+    this.#sent = wish ?? { filter, data, last: void 0 };
+    this.#isMuted = true;
+    this.#timers.cancel("look", "patience");
+    this.#send({ action: "subscribe", filter: this.#sent.filter, data: this.#sent.data });
+    this.#timers.after("subscribe", SILENCE_MS2, () => this.#lost());
+  }
+  #received(text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (typeof message?.type !== "string") return;
+    this.#host.proved();
+    switch (message.type) {
+      case "events":
+        return this.#events(message);
+      case "continue":
+        return this.#continue(message.cursor);
+      case "live":
+        return this.#live(message);
+      case "subscribed":
+        return this.#subscribed(message.filter);
+      case "pong":
+        return this.#timers.cancel("pong");
+      case "gap":
+        this.#timers.cancel("pong");
+        return this.#fill(message.cursor);
+      case "error":
+        return this.#failed(message.code, message.message);
+    }
+  }
+  #events({ events, replay, cursor }) {
+    const { feed } = this.#host;
+    const isMuted = this.#isMuted;
+    this.#look();
+    if (replay === true) {
+      feed.advance(cursor);
+      this.#expectReplay();
+    } else {
+      if (isMuted) return;
+      if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
+    }
+    feed.take(events);
+  }
+  #continue(cursor) {
+    if (this.#host.wish) {
+      this.#isResuming = false;
+      this.#subscribe();
+      return;
+    }
+    this.#resume(cursor);
+  }
+  #live({ recovered, cursor }) {
+    this.#isResuming = false;
+    this.#timers.cancel("replay");
+    this.#host.feed.move(cursor);
+    this.#host.feed.take();
+    this.#host.live(recovered);
+    if (!this.#socket) return;
+    const gap = this.#gap;
+    this.#gap = null;
+    if (gap) this.#fill(gap);
+    else if (this.#host.wish && !this.#sent) this.#subscribe();
+    else this.#look();
+  }
+  #fill(cursor) {
+    if (this.#isResuming || this.#sent) {
+      this.#gap = earlier(this.#gap, cursor);
+      return;
+    }
+    this.#host.feed.move(cursor);
+    this.#host.feed.take();
+    this.#begin();
+  }
+  #subscribed(filter) {
+    const sent = this.#sent;
+    if (!sent) return;
+    this.#sent = null;
+    this.#timers.cancel("subscribe");
+    this.#host.granted(sent, filter);
+    if (this.#socket) this.#afterSubscribing();
+  }
+  #afterSubscribing() {
+    if (this.#host.wish) return this.#subscribe();
+    const gap = this.#gap;
+    this.#gap = null;
+    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
+    this.#begin();
+  }
+  #failed(code, message) {
+    const sent = this.#sent;
+    if (sent && DENIALS.includes(code)) {
+      this.#sent = null;
+      this.#timers.cancel("subscribe");
+      this.#host.denied(sent, new PosthornError(code, message));
+      if (this.#socket) this.#afterSubscribing();
+    } else if (code === "bad_cursor" && this.#host.feed.cursor) {
+      this.#gap = null;
+      this.#host.startOver();
+      if (this.#socket) this.#begin();
+    } else if (sent || this.#isResuming) this.#lost(new PosthornError(code, message));
+  }
+  #planLooks() {
+    const now = this.#host.here.now();
+    this.#looks = LOOKS_AFTER_MS.map((after_ms) => now + after_ms);
+    this.#awaitLook();
+  }
+  #awaitLook() {
+    const [due] = this.#looks;
+    const { now } = this.#host.here;
+    if (due) this.#timers.after("look", due - now(), () => this.#look(Math.max(due, now())));
+  }
+  /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
+  #look(time = this.#host.here.now()) {
+    const later = this.#looks.filter((due) => due > time);
+    if (later.length === this.#looks.length) return;
+    this.#host.settled();
+    if (this.#isResuming || this.#sent) return;
+    this.#looks = later;
+    this.#isMuted = false;
+    this.#resume();
+    this.#awaitLook();
+  }
+  #resume(cursor = this.#host.feed.cursor) {
+    this.#isResuming = true;
+    this.#send({ action: "resume", ...cursor ? { cursor } : { last: this.#host.feed.last } });
+    this.#expectReplay();
+  }
+  #expectReplay() {
+    if (this.#isResuming) this.#timers.after("replay", SILENCE_MS2, () => this.#lost());
+  }
+  #ping(within_ms = PONG_WITHIN_MS) {
+    this.#send({ action: "ping" });
+    this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
+    if (!this.#timers.has("pong")) this.#timers.after("pong", within_ms, () => this.#lost());
+  }
+  #send(message) {
+    this.#socket?.send(JSON.stringify(message));
+  }
+  #lost(error) {
+    this.#host.lost(this, error);
+  }
+};
+
+// src/client.ts
+var FIRST_WAIT_MS = 250;
+var LONGEST_WAIT_MS = 15e3;
+var TICKET_WITHIN_MS = 15e3;
+var FAILURES = 2;
+var PROBE_AFTER_MS = 5 * 6e4;
+var PAUSE_HIDDEN_MS = 5 * 6e4;
+var TICK_MS = 1e4;
+var SLEPT_MS = 8e4;
+var LINKS = { websocket: SocketLink, sse: StreamLink, poll: PollLink };
+var closed = () => new PosthornError("stopped", "closed");
+var Client = class {
+  #options;
+  here;
+  #timers;
+  feed;
+  #transports;
+  #state;
+  filter = "";
+  data = false;
+  /** Asked for and not in force. The one that the options began with has nobody who waits for it. */
+  wish = null;
+  #link = null;
+  /** A WebSocket that is tried while a fallback runs. */
+  #probe = null;
+  /** Ends a wait for a ticket. */
+  #abort = null;
+  #transport;
+  #failures = 0;
+  #attempt = 0;
+  #tickedAt = 0;
+  constructor(options) {
+    this.#options = options;
+    this.here = surroundings(options.surroundings);
+    this.#timers = new Timers(this.here);
+    this.#transports = options.transports ?? ["websocket", "sse", "poll"];
+    this.#transport = this.#transports[0];
+    this.#state = { name: "connecting", transport: this.#transport };
+    const cursor = options.cursor ?? null;
+    const queue = options.onEvents ? null : new Queue(cursor, options.buffer ?? 1e4, () => this.#pause("full"), () => this.#hasRoom());
+    this.feed = new Feed(cursor, options.last ?? 100, options.onEvents, queue);
+    if (options.filter || options.data) this.wish = { filter: options.filter ?? "", data: options.data ?? false, last: void 0 };
+    queueMicrotask(() => this.#begin());
+  }
+  get state() {
+    return this.#state;
+  }
+  get cursor() {
+    return (this.feed.queue ?? this.feed).cursor;
+  }
+  subscribe({ filter = "", data = false, last } = {}) {
+    return new Promise((resolve, reject) => {
+      if (this.#state.name === "stopped") return reject(closed());
+      this.wish?.reject?.(new PosthornError("superseded", "superseded"));
+      this.wish = { filter, data, last, resolve, reject };
+      this.#link?.wished();
+    });
+  }
+  pause() {
+    this.#pause("asked");
+  }
+  start() {
+    const { name } = this.#state;
+    if (name !== "paused" && name !== "waiting" && name !== "refused") return;
+    this.#attempt = 0;
+    this.#connect();
+  }
+  close() {
+    if (this.#state.name === "stopped") return;
+    this.#release();
+    this.#timers.cancel();
+    this.#listen("removeEventListener");
+    this.enter("stopped");
+    this.wish?.reject?.(closed());
+    this.wish = null;
+    this.feed.queue?.end();
+  }
+  async *[Symbol.asyncIterator]() {
+    const { queue } = this.feed;
+    if (!queue) throw new TypeError("onEvents takes them");
+    try {
+      for (let events; events = await queue.next(); ) yield events;
+    } finally {
+      this.close();
+    }
+  }
+  #begin() {
+    const { signal } = this.#options;
+    if (this.#state.name === "stopped") return;
+    if (signal?.aborted) return this.close();
+    signal?.addEventListener("abort", () => this.close());
+    this.#listen("addEventListener");
+    this.#visibilityChanged();
+    this.#tickedAt = this.here.now();
+    this.#tick();
+    if (this.#state.name === "connecting") this.#connect();
+  }
+  async #connect(state = "connecting") {
+    this.#release();
+    this.enter(state);
+    const abort = this.#abort = new AbortController();
+    this.#timers.after("ticket", TICKET_WITHIN_MS, () => this.#wait());
+    let ticket;
+    try {
+      ticket = await this.ticket(abort.signal);
+    } catch (error) {
+      if (!abort.signal.aborted) this.#noTicket(error);
+      return;
+    }
+    if (abort.signal.aborted) return;
+    this.#timers.cancel("ticket");
+    this.#open(ticket);
+  }
+  #open(ticket) {
+    const usable = this.#usable(ticket);
+    const { length } = usable;
+    if (length === 0) return this.#wait(new PosthornError("no_transport", "no transport"));
+    let index = Math.max(0, usable.indexOf(this.#transport));
+    if (this.#failures >= FAILURES) {
+      index += 1;
+      this.#failures = 0;
+    }
+    this.#failures += 1;
+    this.#transport = usable[index % length];
+    if (this.#state.name === "connecting") this.enter("connecting");
+    this.#link = new LINKS[this.#transport](this, ticket);
+  }
+  #usable({ url, stream_url, poll_url }) {
+    const addresses = { websocket: this.here.WebSocket && url, sse: stream_url, poll: poll_url };
+    return this.#transports.filter((transport) => addresses[transport]);
+  }
+  async ticket(signal) {
+    const answer = await this.#options.ticket({ signal });
+    if (typeof answer?.json !== "function") return answer;
+    const response = answer;
+    if (!response.ok) throw await refusal(response);
+    return await response.json();
+  }
+  #noTicket(error) {
+    const { status } = error;
+    if (status !== 401 && status !== 403) return this.#wait(error);
+    this.refused(error instanceof PosthornError ? error : new PosthornError("unauthorized", error.message, status));
+  }
+  opened(link) {
+    if (link !== this.#probe) return;
+    this.#probe = null;
+    this.#link?.close();
+    this.#link = link;
+    this.#transport = "websocket";
+    this.#failures = 1;
+    this.#timers.cancel("probe");
+  }
+  proved() {
+    this.#failures = 0;
+    if (this.#transport === "websocket" || this.#timers.has("probe") || this.#probe) return;
+    this.#timers.after("probe", PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
+  }
+  async #tryWebSocket() {
+    const { signal } = this.#abort = new AbortController();
+    try {
+      const ticket = await this.ticket(signal);
+      if (!signal.aborted && this.#usable(ticket).includes("websocket")) this.#probe = new SocketLink(this, ticket);
+    } catch {
+    }
+  }
+  again(link) {
+    if (link === this.#link) this.#connect(this.#state.name === "live" ? "live" : "connecting");
+  }
+  lost(link, error) {
+    if (link === this.#probe) {
+      link.close();
+      this.#probe = null;
+      return;
+    }
+    if (link !== this.#link) return;
+    if (error && !(error instanceof PosthornError)) this.#noTicket(error);
+    else this.#wait(error);
+  }
+  #wait(error) {
+    this.#release();
+    const delay_ms = this.here.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempt++);
+    this.#timers.after("wait", delay_ms, () => this.#connect());
+    this.enter("waiting", { until: this.here.now() + delay_ms, error });
+  }
+  refused(error) {
+    this.#release();
+    this.enter("refused", { error });
+    this.feed.queue?.end(error);
+  }
+  #pause(why) {
+    const { name } = this.#state;
+    if (name === "stopped" || name === "refused") return;
+    this.#release();
+    this.enter("paused", { why });
+  }
+  #hasRoom() {
+    if (this.#state.name === "paused" && this.#state.why === "full") this.start();
+  }
+  granted(wish, filter) {
+    this.filter = filter;
+    this.data = wish.data;
+    if (wish.last !== void 0) this.#reset("filter", wish.last);
+    if (wish !== this.wish) return;
+    this.wish.resolve?.(filter);
+    this.wish = null;
+  }
+  denied(wish, error) {
+    if (wish !== this.wish) return;
+    if (!this.wish.reject) return this.refused(error);
+    this.wish.reject(error);
+    this.wish = null;
+  }
+  startOver() {
+    this.#reset("bad_cursor", this.#options.last ?? this.feed.last);
+  }
+  settled() {
+    this.#attempt = 0;
+  }
+  live(recovered) {
+    this.enter("live");
+    if (recovered === false) this.#options.onLost?.();
+  }
+  #reset(why, last) {
+    this.feed.reset(last);
+    this.#options.onReset?.(why);
+  }
+  /** Forgets the connection and what was planned for it. The position stays. */
+  #release() {
+    this.#timers.cancel("ticket", "wait", "probe");
+    this.#abort?.abort();
+    this.#abort = null;
+    for (const link of [this.#link, this.#probe]) link?.close();
+    this.#link = this.#probe = null;
+  }
+  enter(name, more = {}) {
+    const before = this.#state;
+    if (before.name === name && before.transport === this.#transport && !Object.keys(more)[0]) return;
+    this.#state = { name, transport: this.#transport, ...more };
+    this.#options.onState?.(this.#state);
+  }
+  /** `isOther`: the network may be another one, or its connections may be dead without a word. */
+  #wake(isOther) {
+    this.#tickedAt = this.here.now();
+    if (this.#state.name === "waiting") this.start();
+    else this.#link?.wake(isOther);
+  }
+  #tick() {
+    const now = this.here.now();
+    const hasSlept = now - this.#tickedAt > TICK_MS + SLEPT_MS;
+    if (hasSlept) this.#wake(true);
+    this.#tickedAt = now;
+    this.#timers.after("tick", TICK_MS, () => this.#tick());
+  }
+  #visibilityChanged = () => {
+    const { document } = this.here;
+    const grace_ms = this.#options.pauseHidden ?? PAUSE_HIDDEN_MS;
+    if (document?.hidden) {
+      if (grace_ms !== false) this.#timers.after("hidden", grace_ms, () => this.#pause("hidden"));
+      return;
+    }
+    this.#timers.cancel("hidden");
+    if (this.#state.name === "paused" && this.#state.why === "hidden") this.start();
+    else if (document) this.#wake(false);
+  };
+  /** The network changed, a frozen page goes on, or one comes back from the history. */
+  #cameBack = ({ persisted }) => {
+    if (persisted !== false) this.#wake(true);
+  };
+  #listen(how) {
+    const { document, window } = this.here;
+    document?.[how]("visibilitychange", this.#visibilityChanged);
+    document?.[how]("resume", this.#cameBack);
+    window?.[how]("pageshow", this.#cameBack);
+    window?.[how]("online", this.#cameBack);
+  }
+};
+function connect(options) {
+  return new Client(options);
+}
+export {
+  PosthornError,
+  connect
+};
