@@ -90,8 +90,10 @@ pub(crate) fn request(
         |message: &'static str| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", message);
     let method = Method::from_bytes(asked.method.as_bytes())
         .map_err(|_| unreadable("the method cannot be read"))?;
-    let uri = Uri::try_from(path(&payload.raw_path))
-        .map_err(|_| unreadable("the path cannot be read"))?;
+    // Without a slash it would be taken for a host.
+    let path = Some(path(&payload.raw_path)).filter(|path| path.starts_with('/'));
+    let uri = path.and_then(|path| Uri::try_from(path).ok());
+    let uri = uri.ok_or_else(|| unreadable("the path cannot be read"))?;
     let body = payload.body.unwrap_or_default();
     let body = if payload.is_base64_encoded {
         STANDARD
