@@ -106,7 +106,11 @@ async fn a_connection_whose_messages_failed_is_told_of_its_gap_and_fills_it() {
 async fn a_client_that_misses_nothing_fills_its_gaps_by_itself() {
     let stack = TestStack::start().await;
     let mut feed = stack
-        .feed(|options| options.pace.ping = Duration::from_millis(200))
+        .feed(|options| {
+            options.pace.ping = Duration::from_millis(200);
+            // Who resumes while nothing can be sent to it is closed.
+            options.pace.looks = [Duration::from_secs(3_600); 2];
+        })
         .await;
     feed.live().await;
     let id = stack.sockets().ids().remove(0);
