@@ -1,5 +1,5 @@
 //! All figures, or those that the arguments name: `handler`, `pages`, `filter`, `growth`, `sockets`,
-//! `start`, `call`, `memory`, `pace`, and cells such as `100x1000`, which is 100 clients and batches
+//! `resume`, `start`, `call`, `memory`, `pace`, and cells such as `100x1000`, which is 100 clients and batches
 //! of 1,000 events.
 
 // The SDK's calls are deeply nested futures.
@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use bench::{Result, filters, growth, handler, live, out, pages, server, sockets, start};
+use bench::{Result, filters, growth, handler, live, out, pages, resume, server, sockets, start};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -23,6 +23,9 @@ async fn main() -> Result<ExitCode> {
     out::line(format!("load averages at the start: {}", out::load()));
     if wants("handler") {
         handler::run().await?;
+    }
+    if wants("resume") {
+        resume::run().await?;
     }
     if wants("filter") {
         filters::run()?;

@@ -18,6 +18,7 @@ pub mod handler;
 pub mod live;
 pub mod out;
 pub mod pages;
+pub mod resume;
 pub mod server;
 pub mod sockets;
 pub mod start;

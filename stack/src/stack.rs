@@ -57,7 +57,7 @@ pub struct Options {
     /// Where `cargo lambda build` left the functions' binaries (`target/lambda`), to run those under
     /// the Lambda Runtime API; the functions run in this process when there is none.
     pub functions: Option<PathBuf>,
-    /// Close WebSockets after this long, in place of the two hours of AWS; never after more.
+    /// Close `WebSockets` after this long, in place of the two hours of AWS; never after more.
     pub socket_limit: Option<Duration>,
 }
 

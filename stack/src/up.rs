@@ -49,7 +49,7 @@ pub struct UpArgs {
     /// this program. `make build` leaves them in target/lambda.
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
-    /// Close WebSockets after so many seconds, to see what a client does at the two hours of AWS.
+    /// Close every WebSocket after so many seconds, to see what a client does at the two hours of AWS.
     #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     socket_limit: Option<u64>,
 }

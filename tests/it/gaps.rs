@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flows::{DEADLINE, Socket, TestStack, eventually, ids, numbers, send, sends};
 use posthorn::faults::PostFault;
+use posthorn::stack::TEMPLATE;
 use serde_json::{Value, json};
 
 async fn row(stack: &TestStack, id: &str) -> Value {
@@ -147,6 +148,33 @@ async fn an_unanswered_message_is_a_gap_and_the_shard_goes_on() {
     assert_eq!(found, (0..30).collect());
     stack.mandrill().deliver(sends(30..40)).await;
     well.hear_events(10).await;
+}
+
+/// The template with a `message` that cannot read the feed.
+fn broken_message() -> String {
+    let message = TEMPLATE.find("\n  MessageFunction:").unwrap();
+    let (before, after) = TEMPLATE.split_at(message);
+    let broken = after.replacen("/index/feed", "/index/none", 1);
+    assert_ne!(broken, after);
+    before.to_owned() + &broken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_that_fails_leaves_the_gap() {
+    let stack = TestStack::start_with(|options| options.template = broken_message()).await;
+    let mut hurt = stack.connect().await;
+    stack
+        .faults()
+        .set_post(hurt.id(), Some(PostFault::Throttle));
+    stack.mandrill().deliver(sends(0..3)).await;
+    wait_until_marked(&stack, hurt.id()).await;
+    stack.wait_until_pushed().await;
+    stack.faults().set_post(hurt.id(), None);
+    let gap = hurt.ask(json!({ "action": "ping" })).await;
+    let request = json!({ "action": "resume", "cursor": gap.cursor() });
+    assert_eq!(hurt.ask(request).await.json["code"], "internal");
+    let again = hurt.ask(json!({ "action": "ping" })).await;
+    assert_eq!(again.text, gap.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

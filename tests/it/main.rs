@@ -8,6 +8,7 @@ mod admission;
 mod attacks;
 mod bill;
 mod captured;
+mod cuts;
 mod fixtures;
 mod gaps;
 mod history;

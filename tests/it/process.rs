@@ -444,7 +444,7 @@ async fn a_token_is_printed_alone_and_opens_what_was_asked_for() {
     let all = ["open", "send"].map(str::to_owned);
     assert_eq!(types(&stack, token.trim()).await, all.into());
 
-    let filtered = run(&[
+    let args = [
         "token",
         "--data-dir",
         data_dir,
@@ -452,8 +452,9 @@ async fn a_token_is_printed_alone_and_opens_what_was_asked_for() {
         "type:open",
         "--ttl",
         "30d",
-    ]);
-    let filtered = stdout(&filtered.await);
+    ];
+    let filtered = run(&args).await;
+    let filtered = stdout(&filtered);
     let open = ["open".to_owned()];
     assert_eq!(types(&stack, filtered.trim()).await, open.clone().into());
 

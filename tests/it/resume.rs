@@ -1,4 +1,32 @@
-//! Nothing is missed by who comes back.
+//! Nothing is missed by who comes back. Which test is about which case:
+//!
+//! | case | test |
+//! |---|---|
+//! | an empty feed | `where_nothing_is_stored_a_resume_is_live_at_once_and_gives_a_cursor` |
+//! | from a position | `a_resume_gives_what_was_stored_after_the_cursor_and_then_says_live` |
+//! | from the newest | `a_client_without_a_cursor_gets_the_newest_events_oldest_first` |
+//! | from before what is kept | `a_cursor_from_before_what_is_kept_is_not_recovered` |
+//! | from the future, of another deployment, damaged | `a_cursor_that_cannot_be_used_is_refused_and_the_connection_stays` |
+//! | more than a message, than a page; a filter | `a_resume_goes_over_pages_and_respects_the_filter` |
+//! | more than an invocation looks at | `a_long_resume_is_continued_over_several_invocations` |
+//! | more than an invocation has time for | `time/stuck`: `a_replay_that_takes_too_long_for_an_invocation_is_continued` |
+//! | stored while the replay runs | `cuts`: `what_is_stored_while_a_replay_runs_is_replayed_or_pushed` |
+//! | a live message in the middle of a replay, and a cut | `cuts`: `who_is_cut_off_in_the_middle_of_a_replay_and_of_live_events_misses_nothing`; `posthorn::tools::feed`: `a_lost_connection_is_resumed_from_what_was_replayed_and_not_from_what_was_pushed` |
+//! | a cut between two events | `a_client_that_lost_its_connection_gets_what_it_missed` |
+//! | a sleep before the looks, and a cut | `time/stuck`: `a_client_that_sleeps_before_its_looks_and_is_cut_then_misses_nothing` |
+//! | a slow shard | `what_a_slow_shard_has_not_told_yet_is_in_the_resume` |
+//! | a shard that is stuck for minutes, notes on late records | `what_is_pushed_late_is_noted_and_found_by_a_cursor_from_that_time`; `time/stuck`: `what_a_stuck_shard_tells_minutes_later_is_missed_by_nobody` |
+//! | an index that lags | `a_lagging_index_hides_nothing_for_good` |
+//! | a connection that was given up | `gaps`: all; `rate`: all |
+//! | the same, and cut off before it learnt of that | `time/stuck`: `what_is_given_up_late_is_found_by_who_lost_its_connection_and_did_not_learn_of_it` |
+//! | the same, and its resume fails | `gaps`: `a_resume_that_fails_leaves_the_gap` |
+//! | the same, and late records meanwhile | `time/stuck`: `late_records_that_are_pushed_past_a_marked_connection_are_in_its_resume` |
+//! | an answer that cannot be sent | `gaps`: `who_cannot_be_answered_is_closed_and_does_not_wait_for_ever` |
+//! | a replay that stops | `posthorn::tools::feed`: `a_replay_that_stops_is_left_although_live_messages_come` |
+//! | a row that vanished | `sockets`: `a_connection_without_a_row_is_closed_when_it_speaks` |
+//! | records that come twice | `push`: `records_that_come_twice_are_harmless` |
+//! | a filter that changes | `push`: `a_filter_can_be_changed_while_events_flow`; `posthorn::tools::feed`: `a_new_filter_…` |
+//! | all of it, in any order | `time/random` |
 
 use std::collections::BTreeSet;
 

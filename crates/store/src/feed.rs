@@ -21,8 +21,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// After a day without events, ever more days are looked at together, up to this many: a quiet
 /// deployment is mostly empty days.
 const MOST_DAYS: u64 = 16;
-/// The fewest positions that a partition is asked for at once.
+/// The fewest positions that a partition is asked for at once. Who goes on reading gets twice as
+/// many each time, so that a long walk takes few calls, up to what one read of 1 MB has in any case:
+/// an entry of the index has less than 250 bytes.
 const LEAST_PER_QUERY: usize = 16;
+const MOST_PER_QUERY: usize = 512;
 
 /// Which way to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +170,8 @@ struct Lane {
     ready: VecDeque<Position>,
     /// Where the next query goes on; none when everything was read.
     next: Option<Start>,
+    /// How many positions the query before asked for.
+    asked: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -298,6 +303,7 @@ impl<'r> FeedScan<'r> {
             shard: keys::feed_shard(day, shard),
             ready: VecDeque::new(),
             next: Some(Start::Bound),
+            asked: 0,
         }));
     }
 }
@@ -319,6 +325,7 @@ impl Lane {
             let Some(start) = self.next.take() else {
                 break;
             };
+            self.asked = (self.asked * 2).min(MOST_PER_QUERY).max(limit);
             let answer = reader
                 .client
                 .query()
@@ -330,7 +337,7 @@ impl Lane {
                 .expression_attribute_values(":shard", AttributeValue::S(self.shard.clone()))
                 .expression_attribute_values(":at", AttributeValue::S(keys::feed_at(bound)))
                 .scan_index_forward(direction == Direction::Forwards)
-                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .limit(i32::try_from(self.asked).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(match start {
                     Start::Bound => None,
                     Start::After(key) => Some(key),

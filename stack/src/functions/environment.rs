@@ -148,6 +148,27 @@ impl Environment {
         }
     }
 
+    /// Runs one invocation and waits for the whole of its answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn invoke(
+        &mut self,
+        payload: String,
+        context: &Context,
+        limit: Duration,
+    ) -> Result<String, Failure> {
+        let (outlet, pieces) = Outlet::new();
+        let run = async {
+            // Gone when the invocation has ended, which ends the waiting for its pieces.
+            let outlet = outlet;
+            self.stream(payload, context, limit, &outlet).await
+        };
+        let (run, answer) = tokio::join!(run, pieces.collect());
+        run?;
+        answer.map_err(Failure::Function)
+    }
+
     /// Passes on what the process streams, to the end of it.
     async fn forward(
         &mut self,
