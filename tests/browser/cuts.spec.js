@@ -91,7 +91,9 @@ async function expectComplete(page, stack, cuts, { count = 400, rate = 40 } = {}
   }
   const stored = await everything(stack);
   expect(stored.length).toBeGreaterThanOrEqual(count);
-  await expect.poll(() => received(page), { timeout: 45_000 }).toBeGreaterThanOrEqual(stored.length);
+  await expect
+    .poll(() => page.evaluate((ids) => ({ missing: ids.filter((id) => !feed.events.includes(id)), last: feed.states.slice(-12) }), stored), { timeout: 45_000 })
+    .toMatchObject({ missing: [] });
   expect(await page.evaluate(() => feed.events.toSorted())).toEqual(stored);
   expect(await page.evaluate(() => feed.told)).toEqual([]);
 }
@@ -151,7 +153,12 @@ test.describe('with connections that last for three seconds instead of two hours
     page.on('websocket', () => (sockets += 1));
     await follow(page, wire, stack);
     await expectComplete(page, stack, async () => {
-      await expect.poll(() => sockets, { timeout: 30_000 }).toBeGreaterThan(3);
+      await expect.poll(() => sockets, { timeout: 60_000 }).toBeGreaterThan(3);
+      // A machine that is busy may not get through a replay in three seconds. What was passed over would
+      // still be missing on a connection that lasts.
+      await stack.kill();
+      stack.options = [];
+      await stack.start();
     });
   });
 });
