@@ -7,6 +7,7 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod cors;
 pub mod http;
 pub mod init;
 pub mod metrics;

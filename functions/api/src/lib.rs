@@ -4,7 +4,6 @@
 mod answer;
 mod body;
 mod caller;
-mod cors;
 mod docs;
 mod event;
 mod history;
@@ -23,6 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use domain::Feed;
 use lambda_runtime::{Error, LambdaEvent};
+use platform::cors::Origins;
 use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
 use store::{
@@ -34,7 +34,9 @@ use tower_service::Service;
 pub use answer::Answer;
 pub use payload::Payload;
 
-use crate::cors::Origins;
+/// What pages of other origins may ask with.
+const METHODS: &str = "GET, HEAD, POST";
+const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key";
 
 /// What the function works with.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Deps {
         Ok(Deps {
             router: routes::router(state.clone()),
             state,
-            origins: Origins::read(lookup)?,
+            origins: Origins::read(lookup, METHODS, HEADERS)?,
         })
     }
 

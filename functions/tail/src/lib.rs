@@ -5,7 +5,6 @@
 //! who waits is paid for by the second, so that the function has a concurrency of its own.
 
 mod ask;
-mod cors;
 mod poll;
 mod sse;
 mod stream;
@@ -20,13 +19,13 @@ use http::{Method, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use lambda_http::{Error, Request, RequestExt, Response};
-use platform::http::HttpError;
+use platform::cors::Origins;
+use platform::http::{HttpError, empty};
 use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, init};
 use store::{FeedReader, Follow, LateNotes, StoreError};
 
 use crate::ask::Ask;
-use crate::cors::Cors;
 
 /// What is answered, whole or piece by piece.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -39,6 +38,10 @@ const HAND_OVER_MS: u64 = 2_000;
 const BUSY: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_secs(2);
 
+/// What pages of other origins may ask with.
+const METHODS: &str = "GET";
+const HEADERS: &str = "Authorization, Last-Event-ID";
+
 /// What the function works with.
 #[derive(Debug)]
 pub struct Deps {
@@ -46,7 +49,7 @@ pub struct Deps {
     late: LateNotes,
     feed: Feed,
     tokens: Tokens,
-    cors: Cors,
+    origins: Origins,
     heartbeat: Duration,
 }
 
@@ -70,7 +73,7 @@ impl Deps {
             ),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             tokens: Tokens::new(aws, lookup)?,
-            cors: Cors::new(lookup),
+            origins: Origins::read(lookup, METHODS, HEADERS)?,
             heartbeat: Duration::from_secs(config::required_parsed(lookup, "HEARTBEAT_SECONDS")?),
         })
     }
@@ -117,9 +120,9 @@ pub async fn handle(deps: &Arc<Deps>, request: Request) -> Result<Response<Body>
     let request_id = request_id.unwrap_or_default();
     let ends_at = context.map_or(u64::MAX, |context| context.deadline);
     let ends_at = Millis(ends_at).minus(HAND_OVER_MS);
-    let origin = cors::origin(&request).map(str::to_owned);
+    let cors = deps.origins.headers(request.headers());
     let mut response = match *request.method() {
-        Method::OPTIONS => Ok(cors::preflight()),
+        Method::OPTIONS => Ok(whole(empty(StatusCode::NO_CONTENT))),
         Method::GET => answer(deps, &request_id, &request, ends_at).await,
         _ => Err(HttpError::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -128,7 +131,7 @@ pub async fn handle(deps: &Arc<Deps>, request: Request) -> Result<Response<Body>
         )),
     }
     .unwrap_or_else(|error| whole(error.into_response()));
-    deps.cors.allow(origin.as_deref(), response.headers_mut());
+    response.headers_mut().extend(cors);
     Ok(response)
 }
 

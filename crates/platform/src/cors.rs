@@ -1,27 +1,42 @@
 //! Which pages of other origins may read the answers. (Fetch standard, "CORS protocol".)
 
-use http::header::{
+use ::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue};
-use platform::{ConfigError, Lookup, config};
+use ::http::{HeaderMap, HeaderValue};
+
+use crate::config::{self, ConfigError, Lookup};
 
 /// The longest time for which a browser keeps what it was told: Chromium's.
 const MAX_AGE_SECONDS: &str = "7200";
 
 /// The origins that are let in: none, some, or all.
 #[derive(Debug, Default)]
-pub(crate) struct Origins {
+pub struct Origins {
     any: bool,
     these: Vec<HeaderValue>,
+    methods: &'static str,
+    headers: &'static str,
 }
 
 impl Origins {
-    /// Reads `CORS_ORIGINS`: origins with commas between them, or `*`; none when it is not set.
-    pub(crate) fn read(lookup: Lookup<'_>) -> Result<Origins, ConfigError> {
+    /// Reads `CORS_ORIGINS`: origins with commas between them, or `*`; none when it is not set. Their
+    /// pages may use `methods` and send `headers`, both with commas between them.
+    ///
+    /// # Errors
+    /// When one of them is no origin.
+    pub fn read(
+        lookup: Lookup<'_>,
+        methods: &'static str,
+        headers: &'static str,
+    ) -> Result<Origins, ConfigError> {
         let list = config::optional(lookup, "CORS_ORIGINS").unwrap_or_default();
-        let mut origins = Origins::default();
+        let mut origins = Origins {
+            methods,
+            headers,
+            ..Origins::default()
+        };
         for origin in list.split(',').map(str::trim).filter(|it| !it.is_empty()) {
             if origin == "*" {
                 origins.any = true;
@@ -42,7 +57,8 @@ impl Origins {
     }
 
     /// What the answer to a request with these headers says to the browser.
-    pub(crate) fn headers(&self, asked: &HeaderMap) -> HeaderMap {
+    #[must_use]
+    pub fn headers(&self, asked: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if !self.any && self.these.is_empty() {
             return headers;
@@ -58,11 +74,8 @@ impl Origins {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         if asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             for (name, value) in [
-                (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
-                (
-                    ACCESS_CONTROL_ALLOW_HEADERS,
-                    "Authorization, Content-Type, Idempotency-Key",
-                ),
+                (ACCESS_CONTROL_ALLOW_METHODS, self.methods),
+                (ACCESS_CONTROL_ALLOW_HEADERS, self.headers),
                 (ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS),
             ] {
                 headers.insert(name, HeaderValue::from_static(value));
@@ -78,7 +91,8 @@ mod tests {
 
     fn origins(list: &str) -> Result<Origins, ConfigError> {
         let list = list.to_owned();
-        Origins::read(&|name| (name == "CORS_ORIGINS").then(|| list.clone()))
+        let lookup = |name: &str| (name == "CORS_ORIGINS").then(|| list.clone());
+        Origins::read(&lookup, "GET, HEAD", "Authorization")
     }
 
     fn allowed(list: &str, origin: &'static str) -> Option<String> {
@@ -107,6 +121,24 @@ mod tests {
         }
         assert_eq!(allowed("", "https://a.example"), None);
         assert!(allowed("*", "https://any.example").is_some());
+    }
+
+    #[test]
+    fn who_asks_before_asking_is_told_what_may_be_asked() {
+        let origins = origins("https://a.example").unwrap();
+        let told = |origin: &'static str| {
+            let mut asked = HeaderMap::new();
+            asked.insert(ORIGIN, HeaderValue::from_static(origin));
+            asked.insert(
+                ACCESS_CONTROL_REQUEST_METHOD,
+                HeaderValue::from_static("GET"),
+            );
+            let headers = origins.headers(&asked);
+            let methods = headers.get(ACCESS_CONTROL_ALLOW_METHODS)?;
+            Some(methods.to_str().unwrap().to_owned())
+        };
+        assert_eq!(told("https://a.example").as_deref(), Some("GET, HEAD"));
+        assert_eq!(told("https://b.example"), None);
     }
 
     #[test]
