@@ -158,6 +158,7 @@ async fn register(aws: &Aws, case: Case) -> Result<()> {
     let rights = Rights {
         scopes: Scopes::of(&[Scope::Read]),
         filter: Filter::default(),
+        asked: Filter::default(),
         mask: false,
         until: clock::now().plus(60 * 60 * 1_000),
     };

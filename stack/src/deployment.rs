@@ -202,6 +202,7 @@ fn token(key: &str) -> String {
     let rights = Rights {
         scopes: Scopes::all(),
         filter: Filter::default(),
+        asked: Filter::default(),
         mask: false,
         until: now.plus(TOKEN_MS),
     };

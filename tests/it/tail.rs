@@ -32,6 +32,7 @@ impl Reader<'_> {
         let mut rights = Rights {
             scopes: Scopes::of(&[Scope::Read]),
             filter: filter.parse().unwrap(),
+            asked: domain::Filter::default(),
             mask: false,
             until: platform::clock::now().plus(3_600_000),
         };

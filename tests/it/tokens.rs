@@ -13,6 +13,7 @@ pub(crate) fn rights(scopes: &[Scope], filter: &str, mask: bool) -> Rights {
     Rights {
         scopes: Scopes::of(scopes),
         filter: filter.parse().unwrap(),
+        asked: domain::Filter::default(),
         mask,
         until: clock::now().plus(HOUR_MS),
     }

@@ -83,6 +83,7 @@ fn token(stack: &TestStack, scope: Scope, filter: &str, mask: bool) -> String {
     stack.token(&Rights {
         scopes: Scopes::of(&[scope]),
         filter: filter.parse().unwrap(),
+        asked: domain::Filter::default(),
         mask,
         until: platform::clock::now().plus(3_600_000),
     })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Filter, Rights};
+use domain::{Rights, View};
 use platform::clock;
 use platform::tokens::{Audience, TokenKeys};
 use posthorn::dynamodb::SHARDS;
@@ -126,7 +126,7 @@ impl TestStack {
         let (keys, now) = (self.token_keys(), clock::now());
         let holder = keys.verify(&self.urls().token, Audience::Api, now);
         let holder = holder.expect("the stack's own token");
-        let ticket = keys.ticket(&holder, &Filter::default(), now);
+        let ticket = keys.ticket(&holder, &View::default(), now);
         ticket.expect("a ticket").text.0
     }
 

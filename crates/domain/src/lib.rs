@@ -18,5 +18,5 @@ pub use event::{Content, Detail, Event, Source};
 pub use filter::{Filter, FilterError};
 pub use id::EventId;
 pub use redacted::Redacted;
-pub use rights::{PrivateField, Rights, Scope, Scopes};
+pub use rights::{PrivateField, Rights, Scope, Scopes, View};
 pub use time::Millis;

@@ -38,7 +38,7 @@ impl Event<'_> {
 }
 
 impl Content<'_> {
-    fn masked(&self) -> Content<'_> {
+    pub(crate) fn masked(&self) -> Content<'_> {
         Content {
             kind: masked(&self.kind),
             source: self.source,

@@ -99,6 +99,8 @@ pub struct Rights {
     pub scopes: Scopes,
     /// Which events may be seen; the holder can only narrow it.
     pub filter: Filter,
+    /// To what a masked holder has narrowed it, in a ticket; empty otherwise.
+    pub asked: Filter,
     /// Whether people are to be unrecognisable in what is seen.
     pub mask: bool,
     /// When all of it ends.
@@ -116,7 +118,7 @@ impl Rights {
     /// endpoints, which are sent whole events.
     #[must_use]
     pub fn allows(&self, scope: Scope) -> bool {
-        let sees_everything = self.filter.is_empty() && !self.mask;
+        let sees_everything = self.filter.is_empty() && self.asked.is_empty() && !self.mask;
         self.scopes.has(scope) && (scope != Scope::Endpoints || sees_everything)
     }
 
@@ -130,6 +132,7 @@ impl Rights {
     #[must_use]
     pub fn sees(&self, content: &Content<'_>) -> bool {
         self.filter.matches(content)
+            && (self.asked.is_empty() || self.asked.matches(&content.masked()))
     }
 
     /// An event as the holder may see it, if they may.
@@ -146,11 +149,45 @@ impl Rights {
     ///
     /// # Errors
     /// When a masked holder asks by a field that is hidden from them.
-    pub fn narrow(&self, asked: &Filter) -> Result<Filter, PrivateField> {
+    pub fn narrow(&self, asked: &Filter) -> Result<View, PrivateField> {
         match asked.private_field() {
             Some(field) if self.mask => Err(PrivateField(field)),
-            _ => Ok(self.filter.and(asked)),
+            _ if self.mask => Ok(View {
+                allowed: self.filter.clone(),
+                asked: self.asked.and(asked),
+            }),
+            _ => Ok(View {
+                allowed: self.filter.and(asked),
+                asked: Filter::default(),
+            }),
         }
+    }
+}
+
+/// Which events somebody gets, of those that they may see.
+///
+/// What a masked holder asks for is looked for in the events as they see them: a tag with an
+/// address in it would be told by which filters it passes, letter by letter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct View {
+    /// By the events as they are.
+    pub allowed: Filter,
+    /// By the events as they are masked.
+    pub asked: Filter,
+}
+
+impl View {
+    /// Whether it lets everything pass.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.allowed.is_empty() && self.asked.is_empty()
+    }
+
+    /// Whether it lets this event pass.
+    #[must_use]
+    pub fn matches(&self, content: &Content<'_>) -> bool {
+        self.allowed.matches(content)
+            && (self.asked.is_empty() || self.asked.matches(&content.masked()))
     }
 }
 
@@ -163,6 +200,7 @@ mod tests {
         Rights {
             scopes: Scopes::all(),
             filter: filter.parse().unwrap(),
+            asked: Filter::default(),
             mask,
             until: Millis(1_000),
         }
@@ -200,6 +238,29 @@ mod tests {
         for asked in ["type:send", "type:*", "-type:open", "type:send,open"] {
             assert!(!matches(asked, "send"), "{asked}");
         }
+    }
+
+    #[test]
+    fn a_masked_holder_finds_nothing_by_what_is_masked() {
+        let mut content = Content::new("open", Source::Mandrill);
+        content.tags = vec!["anna@example.net".into(), "welcome".into()];
+        let finds = |rights: &Rights, asked: &str| {
+            let asked: Filter = asked.parse().unwrap();
+            rights.narrow(&asked).unwrap().matches(&content)
+        };
+        let (masked, plain) = (rights("tag:anna@*", true), rights("tag:anna@*", false));
+        assert!(finds(&masked, "") && finds(&masked, "tag:welcome"));
+        assert!(finds(&masked, "tag:*@example.net"));
+        for probing in ["tag:a*", "tag:anna@example.net", "-tag:\"***@\"*"] {
+            assert!(!finds(&masked, probing), "{probing}");
+        }
+        assert!(finds(&plain, "tag:a*"));
+        // Nor by a ticket that was asked for so.
+        let ticket = Rights {
+            asked: "tag:a*".parse().unwrap(),
+            ..masked
+        };
+        assert!(!ticket.sees(&content) && !finds(&ticket, ""));
     }
 
     #[test]

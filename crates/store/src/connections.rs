@@ -23,6 +23,7 @@ mod attribute {
     pub(super) const SUBSCRIBED: &str = "subscribed";
     pub(super) const CONNECTED_AT: &str = "connected_at";
     pub(super) const RIGHTS_FILTER: &str = "rights_filter";
+    pub(super) const RIGHTS_ASKED: &str = "rights_asked";
     pub(super) const RIGHTS_MASK: &str = "rights_mask";
     pub(super) const RIGHTS_UNTIL: &str = "rights_until";
     pub(super) const MISSED_SINCE: &str = "missed_since";
@@ -68,6 +69,7 @@ fn rights(item: &Item) -> Option<Rights> {
     Some(Rights {
         scopes: Scopes::of(&[Scope::Read]),
         filter: text(item, attribute::RIGHTS_FILTER)?.parse().ok()?,
+        asked: text(item, attribute::RIGHTS_ASKED)?.parse().ok()?,
         mask: flag(item, attribute::RIGHTS_MASK)?,
         until: time(item, attribute::RIGHTS_UNTIL)?,
     })
@@ -141,6 +143,10 @@ impl ConnectionRegister {
         item.insert(
             attribute::RIGHTS_FILTER.to_owned(),
             AttributeValue::S(rights.filter.to_string()),
+        );
+        item.insert(
+            attribute::RIGHTS_ASKED.to_owned(),
+            AttributeValue::S(rights.asked.to_string()),
         );
         item.insert(
             attribute::RIGHTS_MASK.to_owned(),

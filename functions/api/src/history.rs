@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, Rights, Scope};
+use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, Rights, Scope, View};
 use platform::clock;
 use platform::http::HttpError;
 use store::{Look, StoreError};
@@ -109,19 +109,24 @@ fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Read, now).await?;
-    let mut query = Query::read(&state, &call, now)?;
-    query.filter = holder
+    let query = Query::read(&state, &call, now)?;
+    let view = holder
         .rights
         .narrow(&query.filter)
         .map_err(HttpError::from)?;
-    let page = page(&state, &holder.rights, query)
+    let page = page(&state, &holder.rights, view, query)
         .await
         .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
     Ok(json(page))
 }
 
-async fn page(state: &crate::State, rights: &Rights, query: Query) -> Result<String, StoreError> {
-    let mut page = Page::new(&state.feed, rights, query.filter, query.limit);
+async fn page(
+    state: &crate::State,
+    rights: &Rights,
+    view: View,
+    query: Query,
+) -> Result<String, StoreError> {
+    let mut page = Page::new(&state.feed, rights, view, query.limit);
     match query.way {
         Way::Back { before, oldest } => {
             let mut scan = state.reader.before(before, query.now).down_to(oldest);

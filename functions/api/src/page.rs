@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Event, Feed, Filter, Position, Rights};
+use domain::{Event, Feed, Position, Rights, View};
 use store::{FeedScan, StoreError};
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ pub(crate) const SCAN_TIME: Duration = Duration::from_secs(10);
 pub(crate) struct Page<'a> {
     feed: &'a Feed,
     rights: &'a Rights,
-    filter: Filter,
+    filter: View,
     limit: usize,
     count: usize,
     body: String,
@@ -41,7 +41,7 @@ pub(crate) struct Walked {
 impl<'a> Page<'a> {
     /// An empty page for at most `limit` events that pass `filter`, which says already what the
     /// rights let be seen.
-    pub(crate) fn new(feed: &'a Feed, rights: &'a Rights, filter: Filter, limit: usize) -> Self {
+    pub(crate) fn new(feed: &'a Feed, rights: &'a Rights, filter: View, limit: usize) -> Self {
         Page {
             feed,
             rights,

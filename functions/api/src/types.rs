@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use domain::{Filter, Millis, Position, Rights, Scope};
+use domain::{Filter, Millis, Position, Rights, Scope, View};
 use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
@@ -108,7 +108,7 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
 async fn last_seen(
     state: &crate::State,
     rights: &Rights,
-    filter: &Filter,
+    filter: &View,
     now: Millis,
 ) -> Result<(BTreeMap<String, Millis>, Option<Millis>), StoreError> {
     let deadline = Instant::now() + SCAN_TIME;

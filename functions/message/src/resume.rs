@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::cursor::LOOK_BACK_MS;
 use domain::frame::{self, Rendered};
-use domain::{Cursor, CursorKind, Event, Filter, Millis, Position};
+use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, View};
 use platform::clock;
 use store::Connection;
 
@@ -56,7 +56,7 @@ struct Replay<'a> {
     client: &'a Client<'a>,
     row: &'a Connection,
     /// What the client wants of what it may see.
-    filter: Filter,
+    filter: View,
     /// When it began.
     now: Millis,
 }

@@ -81,9 +81,8 @@ fn choices<'l>(
 ) -> HashMap<Choice, Vec<&'l Audience>> {
     let mut choices: HashMap<_, Vec<_>> = HashMap::new();
     for audience in audiences {
-        let filter = &audience.form.filter;
         let wanted = events.iter().enumerate();
-        let wanted = wanted.filter(|(_, event)| filter.matches(&event.content));
+        let wanted = wanted.filter(|(_, event)| audience.form.view.matches(&event.content));
         let choice = Choice {
             look: audience.form.look,
             events: wanted.map(|(place, _)| place).collect(),

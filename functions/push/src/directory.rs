@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::{Filter, Millis, Rights};
+use domain::{Filter, Millis, Rights, View};
 use store::{Connection, ConnectionList, StoreError};
 use tokio::sync::Mutex;
 
@@ -30,7 +30,7 @@ pub(crate) struct Audience {
 #[derive(Debug)]
 pub(crate) struct Form {
     /// What it wants of what it may see.
-    pub(crate) filter: Filter,
+    pub(crate) view: View,
     pub(crate) look: Look,
 }
 
@@ -102,8 +102,8 @@ fn audiences(connections: Vec<Connection>) -> Vec<Audience> {
             mask: rights.mask,
         };
         let place = *places
-            .entry((rights.filter.clone(), filter, look))
-            .or_insert_with_key(|(_, own, look)| {
+            .entry((rights.filter.clone(), rights.asked.clone(), filter, look))
+            .or_insert_with_key(|(_, _, own, look)| {
                 let form = form(&rights, own, *look, &id)?;
                 audiences.push(Audience {
                     form,
@@ -123,12 +123,12 @@ fn audiences(connections: Vec<Connection>) -> Vec<Audience> {
 
 fn form(rights: &Rights, own: &str, look: Look, connection_id: &str) -> Option<Form> {
     let own: Option<Filter> = own.parse().ok();
-    let Some(filter) = own.and_then(|own| rights.narrow(&own).ok()) else {
+    let Some(view) = own.and_then(|own| rights.narrow(&own).ok()) else {
         tracing::error!(
             connection.id = connection_id,
             "A stored filter cannot be used."
         );
         return None;
     };
-    Some(Form { filter, look })
+    Some(Form { view, look })
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{Cursor, Filter, Rights, Scope};
+use domain::{Cursor, Filter, Rights, Scope, View};
 use http::StatusCode;
 use lambda_http::{Request, RequestExt};
 use platform::clock;
@@ -29,7 +29,7 @@ pub(crate) struct Ask {
     /// What the reader may do. The filter is in `filter` as well.
     pub(crate) rights: Rights,
     /// What is wanted, of what may be seen.
-    pub(crate) filter: Filter,
+    pub(crate) filter: View,
     /// Where to go on.
     pub(crate) after: Option<Cursor>,
     /// How many of the newest events to begin with.
@@ -55,7 +55,7 @@ impl Ask {
     ) -> Result<Ask, HttpError> {
         let rights = authorize(deps, request_id, request).await?;
         let mut ask = Ask {
-            filter: rights.filter.clone(),
+            filter: rights.narrow(&Filter::default())?,
             rights,
             after: None,
             last: 0,

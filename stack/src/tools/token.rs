@@ -61,6 +61,7 @@ fn mint(args: &Args, now: Millis) -> Result<String, ToolError> {
     let rights = Rights {
         scopes: args.scope,
         filter: args.filter.clone(),
+        asked: Filter::default(),
         mask: args.mask,
         until: now.plus(ttl_ms),
     };

@@ -21,6 +21,9 @@ pub(super) struct Claims {
     /// What may be seen.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) filter: String,
+    /// Of a ticket for a masked holder: what they asked for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) asked: String,
     /// Whether people are to be unrecognisable.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) mask: bool,
@@ -51,13 +54,14 @@ impl Claims {
             .scope
             .parse()
             .map_err(|error| format!("scope: {error}"))?;
-        let filter: Filter = self
-            .filter
-            .parse()
-            .map_err(|error| format!("filter: {error}"))?;
+        let filter = |name, text: &str| {
+            let filter: Result<Filter, _> = text.parse();
+            filter.map_err(|error| format!("{name}: {error}"))
+        };
         Ok(Rights {
             scopes,
-            filter,
+            filter: filter("filter", &self.filter)?,
+            asked: filter("asked", &self.asked)?,
             mask: self.mask,
             until: Millis(self.until.unwrap_or(self.exp).saturating_mul(1_000)),
         })

@@ -1,6 +1,6 @@
 //! The keys that sign tokens, and what is signed with them. No I/O and no clock.
 
-use domain::{Filter, Millis, Redacted, Rights, Scope, Scopes};
+use domain::{Millis, Redacted, Rights, Scope, Scopes, View};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
@@ -196,24 +196,20 @@ impl TokenKeys {
         })
     }
 
-    /// A ticket for a holder, who asked for the events of `filter` only: what is left is ANDed into
-    /// it, and it allows nothing but to read.
+    /// A ticket for a holder, for what they asked for of what they may see; it allows nothing but
+    /// to read.
     ///
     /// # Errors
     /// When signing fails.
-    pub fn ticket(
-        &self,
-        holder: &Holder,
-        filter: &Filter,
-        now: Millis,
-    ) -> Result<Ticket, MintError> {
+    pub fn ticket(&self, holder: &Holder, view: &View, now: Millis) -> Result<Ticket, MintError> {
         let expires_at = now.plus(TICKET_MS).min(holder.rights.until);
         let text = self.sign(&Claims {
             aud: Audience::Connect.name().to_owned(),
             exp: expires_at.as_secs(),
             iat: Some(now.as_secs()),
             scope: Scopes::of(&[Scope::Read]).to_string(),
-            filter: filter.to_string(),
+            filter: view.allowed.to_string(),
+            asked: view.asked.to_string(),
             mask: holder.rights.mask,
             until: Some(holder.rights.until.as_secs()),
             sub: Some(holder.subject.0.clone()).filter(|subject| !subject.is_empty()),

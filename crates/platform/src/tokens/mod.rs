@@ -116,9 +116,10 @@ impl Tokens {
         request_id: &str,
     ) -> Result<Ticket, HttpError> {
         require(holder, Scope::Read)?;
-        let filter = holder.rights.narrow(filter).map_err(HttpError::from)?;
-        // Whoever gets the ticket reads it from its text.
-        if let Err(error) = filter.to_string().parse::<Filter>() {
+        let view = holder.rights.narrow(filter).map_err(HttpError::from)?;
+        // Whoever gets the ticket reads them from their texts.
+        let read = |filter: &Filter| filter.to_string().parse::<Filter>();
+        if let Err(error) = read(&view.allowed).and(read(&view.asked)) {
             let message = format!("together with the token's filter: {error}");
             return Err(HttpError::new(
                 StatusCode::BAD_REQUEST,
@@ -128,7 +129,7 @@ impl Tokens {
         }
         let keys = self.keys.get().await;
         keys.map_err(|error| HttpError::unavailable(request_id, &error))?
-            .ticket(holder, &filter, now)
+            .ticket(holder, &view, now)
             .map_err(|error| HttpError::internal(request_id, &error))
     }
 }

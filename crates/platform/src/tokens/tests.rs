@@ -1,6 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Filter, Millis, Rights, Scope, Scopes};
+use domain::{Filter, Millis, Rights, Scope, Scopes, View};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -44,6 +44,7 @@ fn rights(scopes: &[Scope], filter: &str, mask: bool) -> Rights {
     Rights {
         scopes: Scopes::of(scopes),
         filter: filter.parse().unwrap(),
+        asked: Filter::default(),
         mask,
         until: NOW.plus(3_600_000),
     }
@@ -243,7 +244,7 @@ fn a_ticket_is_no_token_and_a_token_no_ticket() {
         .mint("me", &rights(&[Scope::Read], "", false), NOW)
         .unwrap();
     let holder = keys.verify(&token, Audience::Api, NOW).unwrap();
-    let ticket = keys.ticket(&holder, &Filter::default(), NOW).unwrap();
+    let ticket = keys.ticket(&holder, &View::default(), NOW).unwrap();
     assert!(keys.verify(&ticket.text, Audience::Connect, NOW).is_ok());
     assert_eq!(
         keys.verify(&ticket.text, Audience::Api, NOW).err(),
@@ -261,7 +262,9 @@ fn a_ticket_is_for_a_minute_and_only_to_read() {
     let given = rights(&[Scope::Read, Scope::Write], "type:open", true);
     let token = keys.mint("me", &given, NOW).unwrap();
     let holder = keys.verify(&token, Audience::Api, NOW).unwrap();
-    let ticket = keys.ticket(&holder, &holder.rights.filter, NOW).unwrap();
+    let asked = "tag:welcome".parse().unwrap();
+    let view = holder.rights.narrow(&asked).unwrap();
+    let ticket = keys.ticket(&holder, &view, NOW).unwrap();
     assert_eq!(ticket.expires_at, NOW.plus(60_000));
     let connected = keys
         .verify(&ticket.text, Audience::Connect, NOW.plus(59_999))
@@ -284,7 +287,7 @@ fn nothing_of_a_token_is_shown_by_debug() {
     let holder = keys
         .verify(&claims_with("sub", &json!("canary")), Audience::Api, NOW)
         .unwrap();
-    let ticket = keys.ticket(&holder, &Filter::default(), NOW).unwrap();
+    let ticket = keys.ticket(&holder, &View::default(), NOW).unwrap();
     let shown = format!("{keys:?} {holder:?} {ticket:?}");
     for hidden in [KEY, OTHER, "canary", ticket.text.as_str()] {
         assert!(!shown.contains(hidden), "{shown}");
