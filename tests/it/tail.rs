@@ -50,7 +50,7 @@ impl Reader<'_> {
         let keys = keys(self.stack);
         let now = platform::clock::now();
         let holder = keys.verify(&self.token, Audience::Api, now).unwrap();
-        let ticket = keys.ticket(&holder, &Filter::default(), now.minus(ago_ms));
+        let ticket = keys.ticket(&holder, &domain::View::default(), now.minus(ago_ms));
         ticket.unwrap().text.0.clone()
     }
 
