@@ -3,7 +3,7 @@
 mod poll;
 mod sse;
 
-use domain::{Cursor, CursorKind, Filter, Millis, Position, Rights, Scope, Scopes};
+use domain::{Cursor, CursorKind, Millis, Position, Rights, Scope, Scopes};
 use flows::{Answer, DEADLINE, Http, Sse, TestStack, eventually, sends};
 use platform::tokens::{Audience, TokenKeys};
 use posthorn::Options;
