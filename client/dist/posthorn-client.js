@@ -34,8 +34,8 @@ var Queue = class {
   /** Where the loop is: the position after the last batch that it took. */
   cursor;
   /**
-   * `onFull` is told when more than `limit` events wait, and has to stop them from coming; `onRoom` when
-   * half of them are gone.
+   * `onFull` is told with each batch while more than `limit` events wait, and has to stop them from coming:
+   * they may have been let in again for another reason. `onRoom` is told when half of them are gone.
    */
   constructor(cursor, limit, onFull, onRoom) {
     this.cursor = cursor;
@@ -52,12 +52,11 @@ var Queue = class {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
       this.#wake();
-    } else if (last) last.cursor = cursor;
-    else this.cursor = cursor;
-    if (this.#size > this.#limit && !this.#isFull) {
+      if (this.#size <= this.#limit) return;
       this.#isFull = true;
       this.#onFull();
-    }
+    } else if (last) last.cursor = cursor;
+    else this.cursor = cursor;
   }
   clear() {
     this.#batches = [];

@@ -404,6 +404,23 @@ test('a loop that is too slow gives the connection up, and gets it back from the
   equal(world.client.cursor, 'c21');
 });
 
+test('a loop that is too slow gives the connection up again when something else has brought it back', async () => {
+  const world = await World.start({ onEvents: undefined, buffer: 10 });
+  const many = (from) => ({ type: 'events', replay: true, events: Array.from({ length: 11 }, (_, n) => event(`c${from + n}`)), cursor: `c${from + 10}` });
+  await world.socket.open();
+  await world.socket.say(many(100));
+  equal(world.client.state.why, 'full');
+  await world.page.show(false);
+  await world.clock.run(300_000);
+  await world.page.show(true);
+  await world.socket.open();
+  equal(world.state, 'replaying');
+  await world.socket.say(many(200));
+  deepEqual([world.state, world.client.state.why], ['paused', 'full']);
+  await world.clock.run(600_000);
+  equal(world.sockets.length, 2);
+});
+
 test('events go to a callback or to a loop, not to both', async () => {
   const world = await World.start();
   await rejects(world.client[Symbol.asyncIterator]().next(), TypeError);
