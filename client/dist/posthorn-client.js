@@ -114,11 +114,16 @@ var Feed = class {
   /** For `for await`; none where there is a callback. */
   queue;
   #onEvents;
+  /** The cursors of the first replay while it runs, if it asked for the newest events. */
+  #first;
+  /** A later replay reads further back than what it follows, and finds what was not asked for: from before here. */
+  #beginning = "";
   #young = /* @__PURE__ */ new Set();
   #old = /* @__PURE__ */ new Set();
   constructor(cursor, last, onEvents, queue) {
     this.cursor = cursor;
     this.last = last;
+    this.#first = cursor ? null : [];
     this.queue = queue;
     this.#onEvents = onEvents;
   }
@@ -131,16 +136,28 @@ var Feed = class {
     if (typeof cursor === "string") this.cursor = cursor;
   }
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
-  take(events = []) {
+  take(events = [], isReplay = false) {
     const all = Array.isArray(events) ? events : [];
-    const fresh = all.filter((event) => typeof event?.id === "string" && this.#isNew(event.id));
+    const fresh = all.filter((event) => {
+      if (typeof event?.id !== "string") return false;
+      if (isReplay) this.#first?.push(event.cursor);
+      return !(isReplay && event.cursor < this.#beginning) && this.#isNew(event.id);
+    });
     if (this.queue) this.queue.put(fresh, this.cursor);
     else if (fresh.length) this.#onEvents?.(fresh);
+  }
+  /** A replay is over. If it was the first and has fewer events than it asked for, there is no beginning: others come late. */
+  replayed() {
+    const first = this.#first?.sort();
+    if (first && first.length >= this.last) [this.#beginning = ""] = first;
+    this.#first = null;
   }
   /** Begins anew with the newest events, so many. */
   reset(last) {
     this.cursor = null;
     this.last = last;
+    this.#first = [];
+    this.#beginning = "";
     this.#young = /* @__PURE__ */ new Set();
     this.#old = /* @__PURE__ */ new Set();
     this.queue?.clear();
@@ -299,7 +316,7 @@ var StreamLink = class extends HttpLink {
       if (here.now() - began > SETTLED_MS) host.settled();
       const message = JSON.parse(data2);
       feed.move(id || message.cursor);
-      feed.take(message.events);
+      feed.take(message.events, message.replay);
       if (message.type === "error") throw new PosthornError(message.code, message.message);
       if (message.type === "live") host.live(message.recovered);
       if (event === "reconnect") return here.now() - began < HAND_OVER_MS ? void 0 : host.again(this);
@@ -349,7 +366,7 @@ var PollLink = class extends HttpLink {
       if (!isLive) host.enter("replaying");
       host.proved();
       host.feed.move(next);
-      host.feed.take(events);
+      host.feed.take(events, true);
       if (more) continue;
       host.settled();
       if (!signal.aborted) host.live(recovered);
@@ -483,7 +500,7 @@ var SocketLink = class {
       if (isMuted) return;
       if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
     }
-    feed.take(events);
+    feed.take(events, replay);
   }
   #continue(cursor) {
     if (this.#host.wish) {
@@ -802,6 +819,7 @@ var Client = class {
     this.#attempt = 0;
   }
   live(recovered) {
+    this.feed.replayed();
     this.enter("live");
     if (recovered === false) this.#options.onLost?.();
   }

@@ -279,6 +279,7 @@ class Client implements PosthornClient, Host {
   }
 
   live(recovered: unknown): void {
+    this.feed.replayed();
     this.enter('live');
     if (recovered === false) this.#options.onLost?.();
   }

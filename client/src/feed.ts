@@ -16,12 +16,17 @@ export class Feed {
   /** For `for await`; none where there is a callback. */
   readonly queue: Queue | null;
   readonly #onEvents: ((events: PosthornEvent[]) => void) | undefined;
+  /** The cursors of the first replay while it runs, if it asked for the newest events. */
+  #first: string[] | null;
+  /** A later replay reads further back than what it follows, and finds what was not asked for: from before here. */
+  #beginning = '';
   #young = new Set<string>();
   #old = new Set<string>();
 
   constructor(cursor: string | null, last: number, onEvents: ((events: PosthornEvent[]) => void) | undefined, queue: Queue | null) {
     this.cursor = cursor;
     this.last = last;
+    this.#first = cursor ? null : [];
     this.queue = queue;
     this.#onEvents = onEvents;
   }
@@ -37,17 +42,30 @@ export class Feed {
   }
 
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
-  take(events: unknown = []): void {
+  take(events: unknown = [], isReplay = false): void {
     const all = Array.isArray(events) ? events : [];
-    const fresh = all.filter((event) => typeof event?.id === 'string' && this.#isNew(event.id));
+    const fresh = all.filter((event) => {
+      if (typeof event?.id !== 'string') return false;
+      if (isReplay) this.#first?.push(event.cursor);
+      return !(isReplay && event.cursor < this.#beginning) && this.#isNew(event.id);
+    });
     if (this.queue) this.queue.put(fresh, this.cursor);
     else if (fresh.length) this.#onEvents?.(fresh);
+  }
+
+  /** A replay is over. If it was the first and has fewer events than it asked for, there is no beginning: others come late. */
+  replayed(): void {
+    const first = this.#first?.sort();
+    if (first && first.length >= this.last) [this.#beginning = ''] = first;
+    this.#first = null;
   }
 
   /** Begins anew with the newest events, so many. */
   reset(last: number): void {
     this.cursor = null;
     this.last = last;
+    this.#first = [];
+    this.#beginning = '';
     this.#young = new Set();
     this.#old = new Set();
     this.queue?.clear();

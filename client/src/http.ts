@@ -122,7 +122,7 @@ export class StreamLink extends HttpLink {
       const message = JSON.parse(data);
       // Every position of the stream is one to go on from, also before ours.
       feed.move(id || message.cursor);
-      feed.take(message.events);
+      feed.take(message.events, message.replay);
       if (message.type === 'error') throw new PosthornError(message.code, message.message);
       if (message.type === 'live') host.live(message.recovered);
       // A server that hands over again and again has trouble, and is given a pause.
@@ -183,7 +183,7 @@ export class PollLink extends HttpLink {
       if (!isLive) host.enter('replaying');
       host.proved();
       host.feed.move(next);
-      host.feed.take(events);
+      host.feed.take(events, true);
       if (more) continue;
       host.settled();
       if (!signal.aborted) host.live(recovered);

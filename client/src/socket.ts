@@ -159,7 +159,7 @@ export class SocketLink implements Link {
       // look, something before it may have been missed.
       if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
     }
-    feed.take(events);
+    feed.take(events, replay);
   }
 
   #continue(cursor: string): void {

@@ -25,6 +25,52 @@ test('asks for the newest events first, and looks again two and twelve seconds l
   equal(socket.resumes.length, 3);
 });
 
+test('begins with as many events as were asked for, though a later look reads further back', async () => {
+  const { socket, client, clock, events } = await World.start({ last: 2 });
+  await socket.begin('c8', 'c9');
+  await clock.run(2_000);
+  await socket.say(replay('c5', 'c6', 'c7', 'c8', 'c9', 'd1'), live('d1'));
+  deepEqual(events.map(({ cursor }) => cursor), ['c8', 'c9', 'd1']);
+  // What is pushed is new, wherever it stands.
+  await socket.say(pushed('c4'));
+  equal(events.length, 4);
+  client.subscribe({ last: 3 });
+  await socket.say({ type: 'subscribed', filter: '', cursor: 'd1' }, replay('c2', 'c3', 'c4'), live('d1'));
+  await clock.run(2_000);
+  await socket.say(replay('c1', 'c2', 'd2'), live('d2'));
+  deepEqual(events.slice(4).map(({ cursor }) => cursor), ['c2', 'c3', 'c4', 'd2']);
+});
+
+test('with fewer events than were asked for, one that comes late is shown wherever it stands', async () => {
+  const { socket, clock, events } = await World.start({ last: 3 });
+  await socket.begin('c8', 'c9');
+  await clock.run(2_000);
+  await socket.say(replay('c5', 'c8', 'c9'), live('c9'));
+  await clock.run(10_000);
+  await socket.say(replay('c4', 'c5'), live('c9'));
+  deepEqual(events.map(({ cursor }) => cursor), ['c8', 'c9', 'c5', 'c4']);
+});
+
+test('a first replay that was cut off goes on until it has as many as were asked for', async () => {
+  const world = await World.start({ last: 3 });
+  await world.socket.open();
+  await world.socket.say(replay('c7', 'c8'));
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.begin('c8', 'c9');
+  await world.clock.run(2_000);
+  await world.socket.say(replay('c6', 'c7', 'c9'), live('c9'));
+  deepEqual(world.ids, ['c7', 'c8', 'c9']);
+});
+
+test('with a cursor everything is shown that comes', async () => {
+  const world = await World.start({ cursor: 'c7', last: 1 });
+  await world.socket.begin('c8', 'c9');
+  await world.clock.run(2_000);
+  await world.socket.say(replay('c6'), live('c9'));
+  deepEqual(world.ids, ['c8', 'c9', 'c6']);
+});
+
 test('goes on where another client stopped', async () => {
   const { socket, client } = await World.start({ cursor: 'c7' });
   await socket.open();

@@ -12,13 +12,13 @@ test('begins with the newest 200 in order and goes on with live rows', async ({ 
   await other.close();
   const newest = (await stack.history(200)).map((event) => event.recipient);
   await open(page, stack);
-  // The further looks read back 15 s, and bring those that are no older.
-  await expectCount(page, /^2[03]0 events$/);
+  // The further looks read back 15 s, and find the other thirty.
+  await expectCount(page, '200 events');
   expect((await recipients(page)).slice(0, 200)).toEqual(newest);
 
   await stack.post(sends(231, 1));
   await expect(rows(page).first()).toContainText('reader231@example.net');
-  await expectCount(page, /^2[03]1 events$/);
+  await expectCount(page, '201 events');
 });
 
 test('shows kind, recipient, subject, detail and time of every kind', async ({ page, stack }) => {
