@@ -118,6 +118,8 @@ var Feed = class {
   #first;
   /** A later replay reads further back than what it follows, and finds what was not asked for: from before here. */
   #beginning = "";
+  /** What was missed is not kept in full. The replay that says so may be cut off, and those after it know nothing of it. */
+  #isLossy = false;
   #young = /* @__PURE__ */ new Set();
   #old = /* @__PURE__ */ new Set();
   constructor(cursor, last, onEvents, queue) {
@@ -136,21 +138,25 @@ var Feed = class {
     if (typeof cursor === "string") this.cursor = cursor;
   }
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
-  take(events = [], isReplay = false) {
+  take({ events, replay, recovered } = {}) {
+    if (recovered === false) this.#isLossy = true;
     const all = Array.isArray(events) ? events : [];
     const fresh = all.filter((event) => {
       if (typeof event?.id !== "string") return false;
-      if (isReplay) this.#first?.push(event.cursor);
-      return !(isReplay && event.cursor < this.#beginning) && this.#isNew(event.id);
+      if (replay) this.#first?.push(event.cursor);
+      return !(replay && event.cursor < this.#beginning) && this.#isNew(event.id);
     });
     if (this.queue) this.queue.put(fresh, this.cursor);
     else if (fresh.length) this.#onEvents?.(fresh);
   }
-  /** A replay is over. If it was the first and has fewer events than it asked for, there is no beginning: others come late. */
+  /** A replay is over. Answers whether some of what it should have had is not kept any more. */
   replayed() {
     const first = this.#first?.sort();
     if (first && first.length >= this.last) [this.#beginning = ""] = first;
     this.#first = null;
+    const isLossy = this.#isLossy;
+    this.#isLossy = false;
+    return isLossy;
   }
   /** Begins anew with the newest events, so many. */
   reset(last) {
@@ -158,6 +164,7 @@ var Feed = class {
     this.last = last;
     this.#first = [];
     this.#beginning = "";
+    this.#isLossy = false;
     this.#young = /* @__PURE__ */ new Set();
     this.#old = /* @__PURE__ */ new Set();
     this.queue?.clear();
@@ -316,9 +323,9 @@ var StreamLink = class extends HttpLink {
       if (here.now() - began > SETTLED_MS) host.settled();
       const message = JSON.parse(data2);
       feed.move(id || message.cursor);
-      feed.take(message.events, message.replay);
+      feed.take(message);
       if (message.type === "error") throw new PosthornError(message.code, message.message);
-      if (message.type === "live") host.live(message.recovered);
+      if (message.type === "live") host.live();
       if (event === "reconnect") return here.now() - began < HAND_OVER_MS ? void 0 : host.again(this);
     }
   }
@@ -360,17 +367,17 @@ var PollLink = class extends HttpLink {
       }
       const asked = now();
       const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : "0", limit: PAGE });
-      const { events, next, more, recovered } = await answer.json();
+      const page = await answer.json();
       if (signal.aborted) return;
       this.came(POLL_WITHIN_MS);
       if (!isLive) host.enter("replaying");
       host.proved();
-      host.feed.move(next);
-      host.feed.take(events, true);
-      if (more) continue;
+      host.feed.move(page.next);
+      host.feed.take({ ...page, replay: true });
+      if (page.more) continue;
       host.settled();
-      if (!signal.aborted) host.live(recovered);
-      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+      if (!signal.aborted) host.live();
+      if (isLive && !page.events.length && now() - asked < POLL_EVERY_MS) {
         await new Promise((done) => this.timers.after("sleep", POLL_EVERY_MS, done));
       }
       isLive = true;
@@ -489,7 +496,8 @@ var SocketLink = class {
         return this.#failed(message.code, message.message);
     }
   }
-  #events({ events, replay, cursor }) {
+  #events(message) {
+    const { replay, cursor } = message;
     const { feed } = this.#host;
     const isMuted = this.#isMuted;
     this.#look();
@@ -500,7 +508,7 @@ var SocketLink = class {
       if (isMuted) return;
       if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
     }
-    feed.take(events, replay);
+    feed.take(message);
   }
   #continue(cursor) {
     if (this.#host.wish) {
@@ -510,12 +518,12 @@ var SocketLink = class {
     }
     this.#resume(cursor);
   }
-  #live({ recovered, cursor }) {
+  #live(message) {
     this.#isResuming = false;
     this.#timers.cancel("replay");
-    this.#host.feed.move(cursor);
-    this.#host.feed.take();
-    this.#host.live(recovered);
+    this.#host.feed.move(message.cursor);
+    this.#host.feed.take(message);
+    this.#host.live();
     if (!this.#socket) return;
     const gap = this.#gap;
     this.#gap = null;
@@ -818,10 +826,10 @@ var Client = class {
   settled() {
     this.#attempt = 0;
   }
-  live(recovered) {
-    this.feed.replayed();
+  live() {
+    const isLossy = this.feed.replayed();
     this.enter("live");
-    if (recovered === false) this.#options.onLost?.();
+    if (isLossy) this.#options.onLost?.();
   }
   #reset(why, last) {
     this.feed.reset(last);

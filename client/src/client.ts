@@ -278,10 +278,10 @@ class Client implements PosthornClient, Host {
     this.#attempt = 0;
   }
 
-  live(recovered: unknown): void {
-    this.feed.replayed();
+  live(): void {
+    const isLossy = this.feed.replayed();
     this.enter('live');
-    if (recovered === false) this.#options.onLost?.();
+    if (isLossy) this.#options.onLost?.();
   }
 
   #reset(why: ResetReason, last: number): void {

@@ -7,6 +7,13 @@ import type { PosthornEvent } from './types.js';
  */
 const IDS = 10_000;
 
+/** As much of a message as is needed here. */
+interface Part {
+  events?: unknown;
+  replay?: boolean;
+  recovered?: boolean;
+}
+
 /** How far we are in the feed, and the way of its events to whoever takes them. */
 export class Feed {
   /** Everything up to here was received. Null until the server told a position. */
@@ -20,6 +27,8 @@ export class Feed {
   #first: string[] | null;
   /** A later replay reads further back than what it follows, and finds what was not asked for: from before here. */
   #beginning = '';
+  /** What was missed is not kept in full. The replay that says so may be cut off, and those after it know nothing of it. */
+  #isLossy = false;
   #young = new Set<string>();
   #old = new Set<string>();
 
@@ -42,22 +51,27 @@ export class Feed {
   }
 
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
-  take(events: unknown = [], isReplay = false): void {
+  take({ events, replay, recovered }: Part = {}): void {
+    if (recovered === false) this.#isLossy = true;
     const all = Array.isArray(events) ? events : [];
     const fresh = all.filter((event) => {
       if (typeof event?.id !== 'string') return false;
-      if (isReplay) this.#first?.push(event.cursor);
-      return !(isReplay && event.cursor < this.#beginning) && this.#isNew(event.id);
+      if (replay) this.#first?.push(event.cursor);
+      return !(replay && event.cursor < this.#beginning) && this.#isNew(event.id);
     });
     if (this.queue) this.queue.put(fresh, this.cursor);
     else if (fresh.length) this.#onEvents?.(fresh);
   }
 
-  /** A replay is over. If it was the first and has fewer events than it asked for, there is no beginning: others come late. */
-  replayed(): void {
+  /** A replay is over. Answers whether some of what it should have had is not kept any more. */
+  replayed(): boolean {
     const first = this.#first?.sort();
+    // With fewer than it asked for there is no beginning: another may come late.
     if (first && first.length >= this.last) [this.#beginning = ''] = first;
     this.#first = null;
+    const isLossy = this.#isLossy;
+    this.#isLossy = false;
+    return isLossy;
   }
 
   /** Begins anew with the newest events, so many. */
@@ -66,6 +80,7 @@ export class Feed {
     this.last = last;
     this.#first = [];
     this.#beginning = '';
+    this.#isLossy = false;
     this.#young = new Set();
     this.#old = new Set();
     this.queue?.clear();

@@ -122,9 +122,9 @@ export class StreamLink extends HttpLink {
       const message = JSON.parse(data);
       // Every position of the stream is one to go on from, also before ours.
       feed.move(id || message.cursor);
-      feed.take(message.events, message.replay);
+      feed.take(message);
       if (message.type === 'error') throw new PosthornError(message.code, message.message);
-      if (message.type === 'live') host.live(message.recovered);
+      if (message.type === 'live') host.live();
       // A server that hands over again and again has trouble, and is given a pause.
       if (event === 'reconnect') return here.now() - began < HAND_OVER_MS ? undefined : host.again(this);
     }
@@ -177,17 +177,17 @@ export class PollLink extends HttpLink {
       }
       const asked = now();
       const answer = await this.request(signal, ticket.poll_url!, ticket, { wait: isLive ? WAIT_S : '0', limit: PAGE });
-      const { events, next, more, recovered } = await answer.json();
+      const page = await answer.json();
       if (signal.aborted) return;
       this.came(POLL_WITHIN_MS);
       if (!isLive) host.enter('replaying');
       host.proved();
-      host.feed.move(next);
-      host.feed.take(events, true);
-      if (more) continue;
+      host.feed.move(page.next);
+      host.feed.take({ ...page, replay: true });
+      if (page.more) continue;
       host.settled();
-      if (!signal.aborted) host.live(recovered);
-      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+      if (!signal.aborted) host.live();
+      if (isLive && !page.events.length && now() - asked < POLL_EVERY_MS) {
         await new Promise<void>((done) => this.timers.after('sleep', POLL_EVERY_MS, done));
       }
       isLive = true;

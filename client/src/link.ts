@@ -37,7 +37,7 @@ export interface Host {
   /** It stood for long enough to be called a success. */
   settled(): void;
   enter(state: 'replaying'): void;
-  live(recovered: unknown): void;
+  live(): void;
   /** The server took the wish, and says the filter in its own words. */
   granted(wish: Wish, filter: string): void;
   denied(wish: Wish, error: PosthornError): void;

@@ -24,6 +24,13 @@ const PATIENCE_MS = 1_000;
 /** The codes that refuse a subscription. */
 const DENIALS = /^(bad_filter|forbidden|bad_request)$/;
 
+interface Message {
+  events?: unknown;
+  replay?: boolean;
+  recovered?: boolean;
+  cursor?: string;
+}
+
 /** The earlier of two cursors. */
 function earlier(a: string | null, b: string): string {
   return a && a < b ? a : b;
@@ -144,7 +151,8 @@ export class SocketLink implements Link {
     }
   }
 
-  #events({ events, replay, cursor }: { events: unknown; replay?: boolean; cursor?: string }): void {
+  #events(message: Message): void {
+    const { replay, cursor } = message;
     const { feed } = this.#host;
     const isMuted = this.#isMuted;
     // Timers are late in a hidden tab; messages are not. Before the cursor moves on: what was missed
@@ -159,7 +167,7 @@ export class SocketLink implements Link {
       // look, something before it may have been missed.
       if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
     }
-    feed.take(events, replay);
+    feed.take(message);
   }
 
   #continue(cursor: string): void {
@@ -172,12 +180,12 @@ export class SocketLink implements Link {
     this.#resume(cursor);
   }
 
-  #live({ recovered, cursor }: { recovered?: boolean; cursor?: string }): void {
+  #live(message: Message): void {
     this.#isResuming = false;
     this.#timers.cancel('replay');
-    this.#host.feed.move(cursor);
-    this.#host.feed.take();
-    this.#host.live(recovered);
+    this.#host.feed.move(message.cursor);
+    this.#host.feed.take(message);
+    this.#host.live();
     // Whoever is told may have closed us.
     if (!this.#socket) return;
     const gap = this.#gap;

@@ -288,6 +288,19 @@ test('tells when what was missed is no longer kept', async () => {
   deepEqual(world.told, ['lost']);
 });
 
+test('tells so also when the replay that says it is cut off, and once', async () => {
+  const world = await World.start({ cursor: 'a1' });
+  await world.socket.open();
+  await world.socket.say({ ...replay('b1', 'b2'), recovered: false });
+  deepEqual(world.told, []);
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.begin('b2', 'c1');
+  deepEqual(world.told, ['lost']);
+  await world.looks('c1');
+  deepEqual(world.told, ['lost']);
+});
+
 test('what is no message of ours is passed over', async () => {
   const world = await World.start();
   await world.socket.open();
