@@ -104,6 +104,59 @@ var Queue = class {
   }
 };
 
+// src/surroundings.ts
+function surroundings(given = {}) {
+  const { WebSocket, document } = globalThis;
+  return {
+    WebSocket,
+    // Called as methods of another object, a browser's own functions throw.
+    fetch: (url, init) => fetch(url, init),
+    setTimeout: (then, after_ms) => setTimeout(then, after_ms),
+    clearTimeout: (timer) => clearTimeout(timer),
+    now: () => Date.now(),
+    random: Math.random,
+    document,
+    window: document && globalThis,
+    ...given
+  };
+}
+function tell(callback, ...what) {
+  try {
+    callback?.(...what);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+var Timers = class {
+  #here;
+  #timers = /* @__PURE__ */ new Map();
+  constructor(here) {
+    this.#here = here;
+  }
+  after(name, after_ms, then) {
+    this.cancel(name);
+    this.#timers.set(
+      name,
+      this.#here.setTimeout(() => {
+        this.#timers.delete(name);
+        then();
+      }, after_ms)
+    );
+  }
+  has(name) {
+    return this.#timers.has(name);
+  }
+  /** Without a name, all of them. */
+  cancel(...names) {
+    for (const name of names.length ? names : this.#timers.keys()) {
+      this.#here.clearTimeout(this.#timers.get(name));
+      this.#timers.delete(name);
+    }
+  }
+};
+
 // src/feed.ts
 var IDS = 1e4;
 var Feed = class {
@@ -147,7 +200,7 @@ var Feed = class {
       return !(replay && event.cursor < this.#beginning) && this.#isNew(event.id);
     });
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else if (fresh.length) this.#onEvents?.(fresh);
+    else if (fresh.length) tell(this.#onEvents, fresh);
   }
   /** A replay is over. Answers whether some of what it should have had is not kept any more. */
   replayed() {
@@ -190,50 +243,6 @@ function address(base, parameters) {
   }
   return url.href;
 }
-
-// src/surroundings.ts
-function surroundings(given = {}) {
-  const { WebSocket, document } = globalThis;
-  return {
-    WebSocket,
-    // Called as methods of another object, a browser's own functions throw.
-    fetch: (url, init) => fetch(url, init),
-    setTimeout: (then, after_ms) => setTimeout(then, after_ms),
-    clearTimeout: (timer) => clearTimeout(timer),
-    now: () => Date.now(),
-    random: Math.random,
-    document,
-    window: document && globalThis,
-    ...given
-  };
-}
-var Timers = class {
-  #here;
-  #timers = /* @__PURE__ */ new Map();
-  constructor(here) {
-    this.#here = here;
-  }
-  after(name, after_ms, then) {
-    this.cancel(name);
-    this.#timers.set(
-      name,
-      this.#here.setTimeout(() => {
-        this.#timers.delete(name);
-        then();
-      }, after_ms)
-    );
-  }
-  has(name) {
-    return this.#timers.has(name);
-  }
-  /** Without a name, all of them. */
-  cancel(...names) {
-    for (const name of names.length ? names : this.#timers.keys()) {
-      this.#here.clearTimeout(this.#timers.get(name));
-      this.#timers.delete(name);
-    }
-  }
-};
 
 // src/http.ts
 var OPEN_WITHIN_MS = 15e3;
@@ -829,11 +838,11 @@ var Client = class {
   live() {
     const isLossy = this.feed.replayed();
     this.enter("live");
-    if (isLossy) this.#options.onLost?.();
+    if (isLossy) tell(this.#options.onLost);
   }
   #reset(why, last) {
     this.feed.reset(last);
-    this.#options.onReset?.(why);
+    tell(this.#options.onReset, why);
   }
   /** Forgets the connection and what was planned for it. The position stays. */
   #release() {
@@ -847,7 +856,7 @@ var Client = class {
     const before = this.#state;
     if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more };
-    this.#options.onState?.(this.#state);
+    tell(this.#options.onState, this.#state);
   }
   /** `isOther`: the network may be another one, or its connections may be dead without a word. */
   #wake(isOther) {

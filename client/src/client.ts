@@ -4,7 +4,7 @@ import { PollLink, StreamLink } from './http.js';
 import type { Host, Link, Wish } from './link.js';
 import { Queue } from './queue.js';
 import { SocketLink } from './socket.js';
-import { Timers, surroundings } from './surroundings.js';
+import { Timers, surroundings, tell } from './surroundings.js';
 import type { Options, PosthornClient, PosthornEvent, ResetReason, State, Subscription, Surroundings, Ticket, TicketResponse, Transport } from './types.js';
 
 const FIRST_WAIT_MS = 250;
@@ -281,12 +281,12 @@ class Client implements PosthornClient, Host {
   live(): void {
     const isLossy = this.feed.replayed();
     this.enter('live');
-    if (isLossy) this.#options.onLost?.();
+    if (isLossy) tell(this.#options.onLost);
   }
 
   #reset(why: ResetReason, last: number): void {
     this.feed.reset(last);
-    this.#options.onReset?.(why);
+    tell(this.#options.onReset, why);
   }
 
   /** Forgets the connection and what was planned for it. The position stays. */
@@ -302,7 +302,7 @@ class Client implements PosthornClient, Host {
     const before = this.#state;
     if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more } as unknown as State;
-    this.#options.onState?.(this.#state);
+    tell(this.#options.onState, this.#state);
   }
 
   /** `isOther`: the network may be another one, or its connections may be dead without a word. */

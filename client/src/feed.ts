@@ -1,4 +1,5 @@
 import { Queue } from './queue.js';
+import { tell } from './surroundings.js';
 import type { PosthornEvent } from './types.js';
 
 /**
@@ -60,7 +61,7 @@ export class Feed {
       return !(replay && event.cursor < this.#beginning) && this.#isNew(event.id);
     });
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else if (fresh.length) this.#onEvents?.(fresh);
+    else if (fresh.length) tell(this.#onEvents, fresh);
   }
 
   /** A replay is over. Answers whether some of what it should have had is not kept any more. */

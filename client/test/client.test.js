@@ -426,17 +426,54 @@ test('events go to a callback or to a loop, not to both', async () => {
   await rejects(world.client[Symbol.asyncIterator]().next(), TypeError);
 });
 
-test('a callback that throws breaks nothing', async () => {
-  const world = await World.start({ onEvents: () => { throw new Error('of the user'); } });
-  const thrown = [];
+/** Takes the errors that the page's console would show. */
+function reported(t) {
+  const errors = [];
+  const { queueMicrotask } = globalThis;
+  t.mock.method(globalThis, 'queueMicrotask', (then) =>
+    queueMicrotask(() => {
+      try {
+        then();
+      } catch (error) {
+        errors.push(error.message);
+      }
+    }),
+  );
+  return errors;
+}
+
+test('callbacks that throw break nothing, and what they throw is reported', async (t) => {
+  const errors = reported(t);
+  const fail = (name) => () => {
+    throw new Error(name);
+  };
+  const world = await World.start({ cursor: 'a1', ...Object.fromEntries(['onEvents', 'onState', 'onLost', 'onReset'].map((name) => [name, fail(name)])) });
   await world.socket.open();
-  try {
-    await world.socket.say(replay('c1'));
-  } catch (error) {
-    thrown.push(error.message);
-  }
-  await world.socket.say(live('c2'));
+  await world.socket.say(replay('c1'), live('c2', false));
   equal(world.client.cursor, 'c2');
   equal(world.state, 'live');
-  deepEqual(thrown, ['of the user']);
+  const asked = world.client.subscribe({ last: 2 });
+  await world.socket.say({ type: 'subscribed', filter: '', cursor: 'c2' });
+  equal(await asked, '');
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.begin('c3');
+  equal(world.state, 'live');
+  deepEqual(new Set(errors), new Set(['onState', 'onEvents', 'onLost', 'onReset']));
+});
+
+test('a callback that throws costs a stream nothing', async (t) => {
+  const errors = reported(t);
+  const world = await World.start({
+    transports: ['sse'],
+    onEvents: () => {
+      throw new Error('of the user');
+    },
+  });
+  await world.request.stream();
+  await world.request.tell(replay('c1', 'c2'));
+  await world.request.tell(live('c2'));
+  equal(world.state, 'live');
+  equal(world.requests.length, 1);
+  deepEqual(errors, ['of the user']);
 });
