@@ -401,6 +401,7 @@ var PONG_WITHIN_MS = 1e4;
 var PONG_AFTER_WAKING_MS = 4e3;
 var SILENCE_MS2 = 3e4;
 var LOOKS_AFTER_MS = [2e3, 12e3];
+var LONGEST_URL = 4e3;
 var PATIENCE_MS = 1e3;
 var DENIALS = /^(bad_filter|forbidden|bad_request)$/;
 function earlier(a, b) {
@@ -416,6 +417,8 @@ var SocketLink = class {
   #gap = null;
   /** When the further looks are due. While there are any, live events do not move the cursor. */
   #looks = [];
+  /** What is in force stands not in the address, or not all of it, and this server has not heard it yet. */
+  #isUntold;
   /** The subscription that waits for its answer. */
   #sent = null;
   /** Live events may still be those of another filter. The next look brings what is left out. */
@@ -423,8 +426,14 @@ var SocketLink = class {
   constructor(host, ticket) {
     this.#host = host;
     this.#timers = new Timers(host.here);
+    this.#isUntold = host.data;
     try {
-      const socket = new host.here.WebSocket(address(ticket.url, { filter: host.filter }));
+      let url = address(ticket.url, { filter: host.filter });
+      if (url.length > LONGEST_URL) {
+        url = ticket.url;
+        this.#isUntold = true;
+      }
+      const socket = new host.here.WebSocket(url);
       this.#socket = socket;
       socket.onopen = () => this.#opened();
       socket.onmessage = (message) => this.#received(message.data);
@@ -462,7 +471,10 @@ var SocketLink = class {
     this.#isOpen = true;
     this.#host.opened(this);
     this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
-    if (this.#host.wish || this.#host.data) this.#subscribe();
+    this.#tellOrBegin();
+  }
+  #tellOrBegin() {
+    if (this.#host.wish || this.#isUntold) this.#subscribe();
     else this.#begin();
   }
   #begin() {
@@ -553,20 +565,20 @@ var SocketLink = class {
     const sent = this.#sent;
     if (!sent) return;
     this.#sent = null;
+    this.#isUntold = false;
     this.#timers.cancel("subscribe");
     this.#host.granted(sent, filter);
     if (this.#socket) this.#afterSubscribing();
   }
   #afterSubscribing() {
-    if (this.#host.wish) return this.#subscribe();
     const gap = this.#gap;
     this.#gap = null;
     if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
-    this.#begin();
+    this.#tellOrBegin();
   }
   #failed(code, message) {
     const sent = this.#sent;
-    if (sent && DENIALS.test(code)) {
+    if (sent && this.#host.wish && DENIALS.test(code)) {
       this.#sent = null;
       this.#timers.cancel("subscribe");
       this.#host.denied(sent, new PosthornError(code, message));

@@ -18,6 +18,9 @@ const SILENCE_MS = 30_000;
  */
 const LOOKS_AFTER_MS = [2_000, 12_000];
 
+/** API Gateway refuses addresses of more than 4,096 characters, and a page cannot see why. */
+const LONGEST_URL = 4_000;
+
 /** How long a subscription waits for a resume to end. */
 const PATIENCE_MS = 1_000;
 
@@ -47,6 +50,8 @@ export class SocketLink implements Link {
   #gap: string | null = null;
   /** When the further looks are due. While there are any, live events do not move the cursor. */
   #looks: number[] = [];
+  /** What is in force stands not in the address, or not all of it, and this server has not heard it yet. */
+  #isUntold: boolean;
   /** The subscription that waits for its answer. */
   #sent: Wish | null = null;
   /** Live events may still be those of another filter. The next look brings what is left out. */
@@ -55,8 +60,14 @@ export class SocketLink implements Link {
   constructor(host: Host, ticket: Ticket) {
     this.#host = host;
     this.#timers = new Timers(host.here);
+    this.#isUntold = host.data;
     try {
-      const socket = new host.here.WebSocket!(address(ticket.url, { filter: host.filter }));
+      let url = address(ticket.url, { filter: host.filter });
+      if (url.length > LONGEST_URL) {
+        url = ticket.url;
+        this.#isUntold = true;
+      }
+      const socket = new host.here.WebSocket!(url);
       this.#socket = socket;
       socket.onopen = () => this.#opened();
       socket.onmessage = (message) => this.#received(message.data);
@@ -102,7 +113,11 @@ export class SocketLink implements Link {
     this.#isOpen = true;
     this.#host.opened(this);
     this.#timers.after('ping', PING_EVERY_MS, () => this.#ping());
-    if (this.#host.wish || this.#host.data) this.#subscribe();
+    this.#tellOrBegin();
+  }
+
+  #tellOrBegin(): void {
+    if (this.#host.wish || this.#isUntold) this.#subscribe();
     else this.#begin();
   }
 
@@ -211,23 +226,24 @@ export class SocketLink implements Link {
     const sent = this.#sent;
     if (!sent) return;
     this.#sent = null;
+    this.#isUntold = false;
     this.#timers.cancel('subscribe');
     this.#host.granted(sent, filter);
     if (this.#socket) this.#afterSubscribing();
   }
 
   #afterSubscribing(): void {
-    if (this.#host.wish) return this.#subscribe();
     const gap = this.#gap;
     this.#gap = null;
     // After a start from anew there is nothing to fill.
     if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
-    this.#begin();
+    this.#tellOrBegin();
   }
 
   #failed(code: string, message: string): void {
     const sent = this.#sent;
-    if (sent && DENIALS.test(code)) {
+    // What was in force before and is denied now is a failure like any other.
+    if (sent && this.#host.wish && DENIALS.test(code)) {
       this.#sent = null;
       this.#timers.cancel('subscribe');
       this.#host.denied(sent, new PosthornError(code, message));

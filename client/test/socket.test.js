@@ -333,6 +333,56 @@ test('a filter in force stands in the address of the next connection, and data i
   deepEqual(world.socket.sent, [{ action: 'resume', cursor: 'c1' }]);
 });
 
+test('a filter that is too long for the address is subscribed to before the first resume of each connection', async () => {
+  const filter = `subject:"${'ü'.repeat(1_000)}"`;
+  const world = await World.start();
+  await world.socket.begin('c1');
+  const asked = world.client.subscribe({ filter });
+  await world.socket.say({ type: 'subscribed', filter, cursor: 'c0' }, live('c1'));
+  await asked;
+  for (const ticket of ['t2', 't3']) {
+    await world.socket.drop();
+    await world.clock.run(1_000);
+    equal(world.socket.url.search, `?ticket=${ticket}`);
+    await world.socket.open();
+    deepEqual(world.socket.sent, [{ action: 'subscribe', filter, data: false }]);
+    await world.socket.say(pushed('x1'), { type: 'subscribed', filter, cursor: 'c0' });
+    deepEqual(world.socket.resumes, ['c1']);
+    await world.socket.say(live('c1'));
+  }
+  deepEqual(world.ids, []);
+});
+
+test('what was in force stays so after a subscription that is refused as the first of its connection', async () => {
+  const world = await World.start({ filter: 'type:open', data: true });
+  await world.socket.open();
+  await world.socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c0' }, live('c1'));
+  await world.socket.drop();
+  const refused = rejects(world.client.subscribe({ filter: 'typ:open' }), { code: 'bad_filter' });
+  await world.clock.run(250);
+  await world.socket.open();
+  await world.socket.say({ type: 'error', code: 'bad_filter', message: 'unknown field at 0' });
+  await refused;
+  deepEqual(world.socket.sent, [
+    { action: 'subscribe', filter: 'typ:open', data: false },
+    { action: 'subscribe', filter: 'type:open', data: true },
+  ]);
+  await world.socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c0' });
+  deepEqual(world.socket.resumes, ['c1']);
+});
+
+test('what was in force and is not accepted any more is asked for again after a wait', async () => {
+  const world = await World.start({ data: true });
+  await world.socket.open();
+  await world.socket.say({ type: 'subscribed', filter: '', cursor: 'c0' }, live('c1'));
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.open();
+  await world.socket.say({ type: 'error', code: 'forbidden', message: 'not any more' });
+  equal(world.state, 'waiting');
+  equal(world.client.state.error.code, 'forbidden');
+});
+
 test('a filter of the options that is not accepted refuses the client, and start() asks again', async () => {
   const world = await World.start({ filter: 'typ:open' });
   await world.socket.open();
