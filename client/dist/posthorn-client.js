@@ -322,13 +322,13 @@ var StreamLink = class extends HttpLink {
       data: wish?.data ?? data ? "true" : null,
       last: wish?.last ?? (feed.cursor ? null : feed.last)
     });
-    host.enter("replaying");
+    host.replaying(this);
     const onBytes = () => {
       if (!signal.aborted) this.came(SILENCE_MS);
     };
     for await (const { event, data: data2, id } of messages(answer.body, onBytes)) {
       if (signal.aborted) return;
-      host.proved();
+      host.proved(this);
       if (here.now() - began > SETTLED_MS) host.settled();
       const message = JSON.parse(data2);
       feed.move(id || message.cursor);
@@ -379,8 +379,8 @@ var PollLink = class extends HttpLink {
       const page = await answer.json();
       if (signal.aborted) return;
       this.came(POLL_WITHIN_MS);
-      if (!isLive) host.enter("replaying");
-      host.proved();
+      if (!isLive) host.replaying(this);
+      host.proved(this);
       host.feed.move(page.next);
       host.feed.take({ ...page, replay: true });
       if (page.more) continue;
@@ -469,7 +469,6 @@ var SocketLink = class {
   #opened() {
     this.#timers.cancel("open");
     this.#isOpen = true;
-    this.#host.opened(this);
     this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
     this.#tellOrBegin();
   }
@@ -478,7 +477,7 @@ var SocketLink = class {
     else this.#begin();
   }
   #begin() {
-    this.#host.enter("replaying");
+    this.#host.replaying(this);
     this.#resume();
     this.#planLooks();
   }
@@ -498,7 +497,7 @@ var SocketLink = class {
       return;
     }
     if (typeof message?.type !== "string") return;
-    this.#host.proved();
+    this.#host.proved(this);
     switch (message.type) {
       case "events":
         return this.#events(message);
@@ -774,17 +773,16 @@ var Client = class {
     if (status !== 401 && status !== 403) return this.#wait(error);
     this.refused(new PosthornError(code, message, status));
   }
-  opened(link) {
-    if (link !== this.#probe) return;
-    this.#probe = null;
-    this.#link?.close();
-    this.#link = link;
-    this.#transport = "websocket";
-    this.#failures = 1;
-    this.#timers.cancel("probe");
-  }
-  proved() {
+  proved(link) {
     this.#failures = 0;
+    if (link === this.#probe) {
+      this.#probe = null;
+      this.#link?.close();
+      this.#link = link;
+      this.#transport = "websocket";
+      this.#timers.cancel("probe");
+      this.enter("replaying");
+    }
     if (this.#transport === "websocket" || this.#timers.has("probe") || this.#probe) return;
     this.#timers.after("probe", PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
   }
@@ -846,6 +844,9 @@ var Client = class {
   }
   settled() {
     this.#attempt = 0;
+  }
+  replaying(link) {
+    if (link === this.#link) this.enter("replaying");
   }
   live() {
     const isLossy = this.feed.replayed();

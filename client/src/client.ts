@@ -185,18 +185,17 @@ class Client implements PosthornClient, Host {
     this.refused(new PosthornError(code, message, status));
   }
 
-  opened(link: Link): void {
-    if (link !== this.#probe) return;
-    this.#probe = null;
-    this.#link?.close();
-    this.#link = link;
-    this.#transport = 'websocket';
-    this.#failures = 1;
-    this.#timers.cancel('probe');
-  }
-
-  proved(): void {
+  proved(link: Link): void {
     this.#failures = 0;
+    if (link === this.#probe) {
+      // It has not just opened: there are networks that let a WebSocket open and nothing through it.
+      this.#probe = null;
+      this.#link?.close();
+      this.#link = link;
+      this.#transport = 'websocket';
+      this.#timers.cancel('probe');
+      this.enter('replaying');
+    }
     if (this.#transport === 'websocket' || this.#timers.has('probe') || this.#probe) return;
     this.#timers.after('probe', PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
   }
@@ -276,6 +275,10 @@ class Client implements PosthornClient, Host {
 
   settled(): void {
     this.#attempt = 0;
+  }
+
+  replaying(link: Link): void {
+    if (link === this.#link) this.enter('replaying');
   }
 
   live(): void {

@@ -110,14 +110,14 @@ export class StreamLink extends HttpLink {
       data: (wish?.data ?? data) ? 'true' : null,
       last: wish?.last ?? (feed.cursor ? null : feed.last),
     });
-    host.enter('replaying');
+    host.replaying(this);
     const onBytes = () => {
       // Only bytes show that nothing between us waits for the end of the answer.
       if (!signal.aborted) this.came(SILENCE_MS);
     };
     for await (const { event, data, id } of messages(answer.body!, onBytes)) {
       if (signal.aborted) return;
-      host.proved();
+      host.proved(this);
       if (here.now() - began > SETTLED_MS) host.settled();
       const message = JSON.parse(data);
       // Every position of the stream is one to go on from, also before ours.
@@ -180,8 +180,8 @@ export class PollLink extends HttpLink {
       const page = await answer.json();
       if (signal.aborted) return;
       this.came(POLL_WITHIN_MS);
-      if (!isLive) host.enter('replaying');
-      host.proved();
+      if (!isLive) host.replaying(this);
+      host.proved(this);
       host.feed.move(page.next);
       host.feed.take({ ...page, replay: true });
       if (page.more) continue;

@@ -30,13 +30,12 @@ export interface Host {
   readonly data: boolean;
   /** A ticket that was not used yet. */
   ticket(signal: AbortSignal): Promise<Ticket>;
-  /** It stands. */
-  opened(link: Link): void;
   /** It brought something that only our server can have said. */
-  proved(): void;
+  proved(link: Link): void;
   /** It stood for long enough to be called a success. */
   settled(): void;
-  enter(state: 'replaying'): void;
+  /** It asks for what was missed. */
+  replaying(link: Link): void;
   live(): void;
   /** The server took the wish, and says the filter in its own words. */
   granted(wish: Wish, filter: string): void;

@@ -111,7 +111,6 @@ export class SocketLink implements Link {
   #opened(): void {
     this.#timers.cancel('open');
     this.#isOpen = true;
-    this.#host.opened(this);
     this.#timers.after('ping', PING_EVERY_MS, () => this.#ping());
     this.#tellOrBegin();
   }
@@ -122,7 +121,7 @@ export class SocketLink implements Link {
   }
 
   #begin(): void {
-    this.#host.enter('replaying');
+    this.#host.replaying(this);
     this.#resume();
     this.#planLooks();
   }
@@ -146,7 +145,7 @@ export class SocketLink implements Link {
     // API Gateway itself reports a failed invocation, without a type. A resume that died so is caught
     // by its silence.
     if (typeof message?.type !== 'string') return;
-    this.#host.proved();
+    this.#host.proved(this);
     switch (message.type) {
       case 'events':
         return this.#events(message);

@@ -313,7 +313,7 @@ test('waits where no transport can be used', async () => {
   equal(world.client.state.error.code, 'no_transport');
 });
 
-test('tries the WebSocket again beside a fallback after five minutes, and changes over when it opens', async () => {
+test('tries the WebSocket again beside a fallback after five minutes, and changes over when it brings something', async () => {
   const world = await World.start({}, { random: 0 });
   await world.blockWebSockets();
   const { request } = world;
@@ -338,10 +338,25 @@ test('tries the WebSocket again beside a fallback after five minutes, and change
   await world.clock.run(10);
   equal(world.sockets.length, 4);
   equal(request.signal.aborted, false);
+  // Nor does one that opens and brings nothing cost the fallback anything.
   await world.socket.open();
+  deepEqual([world.state, world.client.state.transport], ['live', 'sse']);
+  await world.clock.run(30_000);
+  equal(world.socket.isClosed, true);
+  await request.tell(pushed('c3'));
+  for (let heartbeat = 0; heartbeat < 10; heartbeat += 1) {
+    await world.clock.run(30_000);
+    await request.write(':\n\n');
+  }
+  await world.clock.run(10);
+  equal(world.sockets.length, 5);
+  await world.socket.open();
+  deepEqual(world.socket.resumes, ['c3']);
+  equal(request.signal.aborted, false);
+  await request.tell(pushed('c4'));
+  await world.socket.say(replay('c4', 'c5'), live('c5'));
   equal(request.signal.aborted, true);
-  deepEqual(world.socket.resumes, ['c2']);
-  await world.socket.say(live('c3'));
+  deepEqual(world.ids.slice(-3), ['c3', 'c4', 'c5']);
   equal(world.client.state.transport, 'websocket');
   equal(world.state, 'live');
 });
