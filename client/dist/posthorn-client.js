@@ -239,7 +239,7 @@ var Feed = class {
 function address(base, parameters) {
   const url = new URL(base);
   for (const [name, value] of Object.entries(parameters)) {
-    if (value) url.searchParams.set(name, String(value));
+    if (value) url.searchParams.set(name, value);
   }
   return url.href;
 }
@@ -401,6 +401,7 @@ var PONG_WITHIN_MS = 1e4;
 var PONG_AFTER_WAKING_MS = 4e3;
 var SILENCE_MS2 = 3e4;
 var LOOKS_AFTER_MS = [2e3, 12e3];
+var BETWEEN_LOOKS_MS = 1e4;
 var LONGEST_URL = 4e3;
 var PATIENCE_MS = 1e3;
 var DENIALS = /^(bad_filter|forbidden|bad_request)$/;
@@ -447,11 +448,7 @@ var SocketLink = class {
     this.#timers.cancel();
     const socket = this.#socket;
     this.#socket = null;
-    if (this.#gap) {
-      this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
-      this.#host.feed.take();
-      this.#gap = null;
-    }
+    this.#goBack();
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.onerror = () => {
@@ -521,7 +518,7 @@ var SocketLink = class {
     const { feed } = this.#host;
     const isMuted = this.#isMuted;
     this.#look();
-    if (replay === true) {
+    if (replay) {
       feed.advance(cursor);
       this.#expectReplay();
     } else {
@@ -533,8 +530,7 @@ var SocketLink = class {
   #continue(cursor) {
     if (this.#host.wish) {
       this.#isResuming = false;
-      this.#subscribe();
-      return;
+      return this.#subscribe();
     }
     this.#resume(cursor);
   }
@@ -563,25 +559,30 @@ var SocketLink = class {
   #subscribed(filter) {
     const sent = this.#sent;
     if (!sent) return;
-    this.#sent = null;
     this.#isUntold = false;
-    this.#timers.cancel("subscribe");
-    this.#host.granted(sent, filter);
-    if (this.#socket) this.#afterSubscribing();
+    this.#answered(() => this.#host.granted(sent, filter));
   }
-  #afterSubscribing() {
-    const gap = this.#gap;
-    this.#gap = null;
-    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
+  #answered(tell2) {
+    this.#sent = null;
+    this.#timers.cancel("subscribe");
+    tell2();
+    if (!this.#socket) return;
+    this.#goBack();
     this.#tellOrBegin();
+  }
+  /** To where a gap began that is still to be filled. Where everything begins anew there is none. */
+  #goBack() {
+    const { feed } = this.#host;
+    if (this.#gap && feed.cursor) {
+      feed.move(earlier(feed.cursor, this.#gap));
+      feed.take();
+    }
+    this.#gap = null;
   }
   #failed(code, message) {
     const sent = this.#sent;
     if (sent && this.#host.wish && DENIALS.test(code)) {
-      this.#sent = null;
-      this.#timers.cancel("subscribe");
-      this.#host.denied(sent, new PosthornError(code, message));
-      if (this.#socket) this.#afterSubscribing();
+      this.#answered(() => this.#host.denied(sent, new PosthornError(code, message)));
     } else if (code === "bad_cursor" && this.#host.feed.cursor) {
       this.#gap = null;
       this.#host.startOver();
@@ -595,12 +596,16 @@ var SocketLink = class {
   }
   #awaitLook() {
     const [due] = this.#looks;
-    const { now } = this.#host.here;
-    if (due) this.#timers.after("look", due - now(), () => this.#look(Math.max(due, now())));
+    if (!due) return;
+    this.#timers.after("look", Math.min(due - this.#host.here.now(), BETWEEN_LOOKS_MS), () => {
+      this.#looks[0] = 0;
+      this.#look();
+    });
   }
   /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
-  #look(time = this.#host.here.now()) {
-    const later = this.#looks.filter((due) => due > time);
+  #look() {
+    const now = this.#host.here.now();
+    const later = this.#looks.filter((due) => due > now);
     if (later.length === this.#looks.length) return;
     this.#host.settled();
     if (this.#isResuming || this.#sent) return;
@@ -763,10 +768,9 @@ var Client = class {
   }
   async ticket(signal) {
     const answer = await this.#options.ticket({ signal });
-    if (!("json" in answer)) return answer;
-    const response = answer;
-    if (!response.ok) throw await refusal(response);
-    return await response.json();
+    if (!answer.json) return answer;
+    if (!answer.ok) throw await refusal(answer);
+    return await answer.json();
   }
   #noTicket(error) {
     const { status, code = "unauthorized", message } = error;

@@ -172,11 +172,10 @@ class Client implements PosthornClient, Host {
   }
 
   async ticket(signal: AbortSignal): Promise<Ticket> {
-    const answer = await this.#options.ticket({ signal });
-    if (!('json' in answer)) return answer;
-    const response: TicketResponse = answer;
-    if (!response.ok) throw await refusal(response);
-    return (await response.json()) as Ticket;
+    const answer = (await this.#options.ticket({ signal })) as Ticket & Partial<TicketResponse>;
+    if (!answer.json) return answer;
+    if (!answer.ok) throw await refusal(answer as TicketResponse);
+    return (await answer.json()) as Ticket;
   }
 
   #noTicket(error: Error & { status?: number; code?: string }): void {

@@ -54,7 +54,7 @@ export interface Host {
 export function address(base: string, parameters: Record<string, string | number | null>): string {
   const url = new URL(base);
   for (const [name, value] of Object.entries(parameters)) {
-    if (value) url.searchParams.set(name, String(value));
+    if (value) url.searchParams.set(name, value as string);
   }
   return url.href;
 }

@@ -17,6 +17,8 @@ const SILENCE_MS = 30_000;
  * in its first second, and the index that a replay reads may lag by seconds: further looks cover both.
  */
 const LOOKS_AFTER_MS = [2_000, 12_000];
+/** No look is further off than this, whatever the clock says. */
+const BETWEEN_LOOKS_MS = 10_000;
 
 /** API Gateway refuses addresses of more than 4,096 characters, and a page cannot see why. */
 const LONGEST_URL = 4_000;
@@ -84,11 +86,7 @@ export class SocketLink implements Link {
     this.#timers.cancel();
     const socket = this.#socket;
     this.#socket = null;
-    if (this.#gap) {
-      this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
-      this.#host.feed.take();
-      this.#gap = null;
-    }
+    this.#goBack();
     if (!socket) return;
     // Closing a socket that is not open yet is an error, which somebody has to take.
     socket.onopen = socket.onmessage = socket.onclose = null;
@@ -172,7 +170,7 @@ export class SocketLink implements Link {
     // Timers are late in a hidden tab; messages are not. Before the cursor moves on: what was missed
     // at the beginning has to be looked for from here.
     this.#look();
-    if (replay === true) {
+    if (replay) {
       feed.advance(cursor);
       this.#expectReplay();
     } else {
@@ -187,8 +185,7 @@ export class SocketLink implements Link {
   #continue(cursor: string): void {
     if (this.#host.wish) {
       this.#isResuming = false;
-      this.#subscribe();
-      return;
+      return this.#subscribe();
     }
     // Given back as it came and not kept: it may lie before our cursor, and is only good for now.
     this.#resume(cursor);
@@ -224,29 +221,35 @@ export class SocketLink implements Link {
   #subscribed(filter: string): void {
     const sent = this.#sent;
     if (!sent) return;
-    this.#sent = null;
     this.#isUntold = false;
-    this.#timers.cancel('subscribe');
-    this.#host.granted(sent, filter);
-    if (this.#socket) this.#afterSubscribing();
+    this.#answered(() => this.#host.granted(sent, filter));
   }
 
-  #afterSubscribing(): void {
-    const gap = this.#gap;
-    this.#gap = null;
-    // After a start from anew there is nothing to fill.
-    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
+  #answered(tell: () => void): void {
+    this.#sent = null;
+    this.#timers.cancel('subscribe');
+    tell();
+    // Whoever was told may have closed us.
+    if (!this.#socket) return;
+    this.#goBack();
     this.#tellOrBegin();
+  }
+
+  /** To where a gap began that is still to be filled. Where everything begins anew there is none. */
+  #goBack(): void {
+    const { feed } = this.#host;
+    if (this.#gap && feed.cursor) {
+      feed.move(earlier(feed.cursor, this.#gap));
+      feed.take();
+    }
+    this.#gap = null;
   }
 
   #failed(code: string, message: string): void {
     const sent = this.#sent;
     // What was in force before and is denied now is a failure like any other.
     if (sent && this.#host.wish && DENIALS.test(code)) {
-      this.#sent = null;
-      this.#timers.cancel('subscribe');
-      this.#host.denied(sent, new PosthornError(code, message));
-      if (this.#socket) this.#afterSubscribing();
+      this.#answered(() => this.#host.denied(sent, new PosthornError(code, message)));
     } else if (code === 'bad_cursor' && this.#host.feed.cursor) {
       this.#gap = null;
       this.#host.startOver();
@@ -262,14 +265,18 @@ export class SocketLink implements Link {
 
   #awaitLook(): void {
     const [due] = this.#looks;
-    const { now } = this.#host.here;
-    // Clocks and timers need not agree: what the timer says is the time at least.
-    if (due) this.#timers.after('look', due - now(), () => this.#look(Math.max(due, now())));
+    if (!due) return;
+    this.#timers.after('look', Math.min(due - this.#host.here.now(), BETWEEN_LOOKS_MS), () => {
+      // By the timer it is due, and stays so, even if the clock was set back.
+      this.#looks[0] = 0;
+      this.#look();
+    });
   }
 
   /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
-  #look(time = this.#host.here.now()): void {
-    const later = this.#looks.filter((due) => due > time);
+  #look(): void {
+    const now = this.#host.here.now();
+    const later = this.#looks.filter((due) => due > now);
     if (later.length === this.#looks.length) return;
     // A reconnect that has lasted until here was a success. Starting the back-off anew any earlier
     // would hammer a server that accepts and closes at once.

@@ -104,6 +104,26 @@ test('two looks that are late become one', async () => {
   deepEqual(socket.resumes, [100, 'c1']);
 });
 
+test('looks are made though the clock is set back, even while a resume runs', async () => {
+  const world = await World.start();
+  const { socket, clock, client } = world;
+  await socket.begin('c1');
+  client.subscribe({ filter: 'type:open' });
+  await socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c1' });
+  clock.sleep(-3_600_000);
+  await clock.run(2_000);
+  clock.sleep(-3_600_000);
+  await socket.say(live('c2'), pushed('c3'));
+  deepEqual(socket.resumes, [100, 'c1', 'c2']);
+  deepEqual(world.ids, ['c3']);
+  await socket.say(live('c3'));
+  clock.sleep(-3_600_000);
+  await clock.run(10_000);
+  deepEqual(socket.resumes, [100, 'c1', 'c2', 'c3']);
+  await socket.say(live('c3'), pushed('c4'));
+  equal(client.cursor, 'c4');
+});
+
 test('only replay moves the cursor until the feed is live', async () => {
   const { socket, client, events } = await World.start();
   await socket.open();
