@@ -91,6 +91,11 @@ function isFiltered() {
   return Boolean(client?.filter);
 }
 
+/** Long polls begin with the present, also under another filter. */
+function isPolling() {
+  return state.transport === 'poll';
+}
+
 function drawCount() {
   const all = drawn.length;
   const noun = all === 1 ? 'event' : 'events';
@@ -102,7 +107,9 @@ function drawCount() {
       : all === 0
         ? ''
         : isFiltered()
-          ? 'These are the newest that match, of the last 10,000 that were stored, and those that came since.'
+          ? isPolling()
+            ? 'These match, of what has come to this page. By polling it does not look for earlier ones.'
+            : 'These are the newest that match, of the last 10,000 that were stored, and those that came since.'
           : `That is all this page has. It keeps up to ${number(LIMIT)} events and shows the newest first.`,
   );
 }
@@ -115,20 +122,20 @@ function drawEmpty() {
   const isLive = state.name === 'live';
   $('empty-command').hidden = isFiltered() || !isLive;
   $('empty-clear').hidden = !isFiltered() || !isLive;
-  put(
-    $('empty-heading'),
-    isSearching ? 'Searching' : !isLive ? 'Waiting for the feed' : isFiltered() ? 'No event matches' : 'No events yet',
-  );
-  put(
-    $('empty-text'),
-    isSearching
-      ? 'The server looks through the last 10,000 events.'
-      : !isLive
-        ? 'Events appear here as soon as the connection stands.'
-        : isFiltered()
-          ? 'None of the last 10,000 events fits the filter. The next one that does appears here as soon as it is stored.'
-          : 'The next one appears here as soon as it is stored. To see some now, run:',
-  );
+  const [heading, text] = emptyWords(isLive);
+  put($('empty-heading'), heading);
+  put($('empty-text'), text);
+}
+
+function emptyWords(isLive) {
+  if (isSearching) return ['Searching', isPolling() ? 'By polling, only what comes from now on is found.' : 'The server looks through the last 10,000 events.'];
+  if (!isLive) return ['Waiting for the feed', 'Events appear here as soon as the connection stands.'];
+  if (!isFiltered()) {
+    return [isPolling() ? 'Nothing new yet' : 'No events yet', 'The next one appears here as soon as it is stored. To see some now, run:'];
+  }
+  const next = 'The next one that does appears here as soon as it is stored.';
+  if (isPolling()) return ['Nothing new yet', `No event that fits the filter has come. By polling, this page does not look for earlier ones. ${next}`];
+  return ['No event matches', `None of the last 10,000 events fits the filter. ${next}`];
 }
 
 function drawHeld(isReading) {

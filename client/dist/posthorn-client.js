@@ -34,8 +34,8 @@ var Queue = class {
   /** Where the loop is: the position after the last batch that it took. */
   cursor;
   /**
-   * `onFull` is told when more than `limit` events wait, and has to stop them from coming; `onRoom` when
-   * half of them are gone.
+   * `onFull` is told with each batch while more than `limit` events wait, and has to stop them from coming:
+   * they may have been let in again for another reason. `onRoom` is told when half of them are gone.
    */
   constructor(cursor, limit, onFull, onRoom) {
     this.cursor = cursor;
@@ -52,12 +52,11 @@ var Queue = class {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
       this.#wake();
-    } else if (last) last.cursor = cursor;
-    else this.cursor = cursor;
-    if (this.#size > this.#limit && !this.#isFull) {
+      if (this.#size <= this.#limit) return;
       this.#isFull = true;
       this.#onFull();
-    }
+    } else if (last) last.cursor = cursor;
+    else this.cursor = cursor;
   }
   clear() {
     this.#batches = [];
@@ -105,69 +104,6 @@ var Queue = class {
   }
 };
 
-// src/feed.ts
-var IDS = 1e4;
-var Feed = class {
-  /** Everything up to here was received. Null until the server told a position. */
-  cursor;
-  /** How many events to begin with where there is no cursor. */
-  last;
-  /** For `for await`; none where there is a callback. */
-  queue;
-  #onEvents;
-  #young = /* @__PURE__ */ new Set();
-  #old = /* @__PURE__ */ new Set();
-  constructor(cursor, last, onEvents, queue) {
-    this.cursor = cursor;
-    this.last = last;
-    this.queue = queue;
-    this.#onEvents = onEvents;
-  }
-  /** Moves on, never back. Cursors are ASCII, so comparing UTF-16 units compares bytes. */
-  advance(cursor) {
-    if (typeof cursor === "string" && cursor > (this.cursor ?? "")) this.move(cursor);
-  }
-  /** Moves, back as well. */
-  move(cursor) {
-    if (typeof cursor === "string") this.cursor = cursor;
-  }
-  /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
-  take(events = []) {
-    const all = Array.isArray(events) ? events : [];
-    const fresh = all.filter((event) => typeof event?.id === "string" && this.#isNew(event.id));
-    if (this.queue) this.queue.put(fresh, this.cursor);
-    else if (fresh.length) this.#onEvents?.(fresh);
-  }
-  /** Begins anew with the newest events, so many. */
-  reset(last) {
-    this.cursor = null;
-    this.last = last;
-    this.#young = /* @__PURE__ */ new Set();
-    this.#old = /* @__PURE__ */ new Set();
-    this.queue?.clear();
-  }
-  /** Remembers the newest 10,000 ids at least, and 20,000 at most. */
-  #isNew(id) {
-    if (this.#young.has(id)) return false;
-    const isNew = !this.#old.has(id);
-    if (this.#young.size >= IDS) {
-      this.#old = this.#young;
-      this.#young = /* @__PURE__ */ new Set();
-    }
-    this.#young.add(id);
-    return isNew;
-  }
-};
-
-// src/link.ts
-function address(base, parameters) {
-  const url = new URL(base);
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value) url.searchParams.set(name, String(value));
-  }
-  return url.href;
-}
-
 // src/surroundings.ts
 function surroundings(given = {}) {
   const { WebSocket, document } = globalThis;
@@ -183,6 +119,15 @@ function surroundings(given = {}) {
     window: document && globalThis,
     ...given
   };
+}
+function tell(callback, ...what) {
+  try {
+    callback?.(...what);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 var Timers = class {
   #here;
@@ -211,6 +156,93 @@ var Timers = class {
     }
   }
 };
+
+// src/feed.ts
+var IDS = 1e4;
+var Feed = class {
+  /** Everything up to here was received. Null until the server told a position. */
+  cursor;
+  /** How many events to begin with where there is no cursor. */
+  last;
+  /** For `for await`; none where there is a callback. */
+  queue;
+  #onEvents;
+  /** The cursors of the first replay while it runs, if it asked for the newest events. */
+  #first;
+  /** A later replay reads further back than what it follows, and finds what was not asked for: from before here. */
+  #beginning = "";
+  /** What was missed is not kept in full. The replay that says so may be cut off, and those after it know nothing of it. */
+  #isLossy = false;
+  #young = /* @__PURE__ */ new Set();
+  #old = /* @__PURE__ */ new Set();
+  constructor(cursor, last, onEvents, queue) {
+    this.cursor = cursor;
+    this.last = last;
+    this.#first = cursor ? null : [];
+    this.queue = queue;
+    this.#onEvents = onEvents;
+  }
+  /** Moves on, never back. Cursors are ASCII, so comparing UTF-16 units compares bytes. */
+  advance(cursor) {
+    if (typeof cursor === "string" && cursor > (this.cursor ?? "")) this.move(cursor);
+  }
+  /** Moves, back as well. */
+  move(cursor) {
+    if (typeof cursor === "string") this.cursor = cursor;
+  }
+  /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
+  take({ events, replay, recovered } = {}) {
+    if (recovered === false) this.#isLossy = true;
+    const all = Array.isArray(events) ? events : [];
+    const fresh = all.filter((event) => {
+      if (typeof event?.id !== "string") return false;
+      if (replay) this.#first?.push(event.cursor);
+      return !(replay && event.cursor < this.#beginning) && this.#isNew(event.id);
+    });
+    if (this.queue) this.queue.put(fresh, this.cursor);
+    else if (fresh.length) tell(this.#onEvents, fresh);
+  }
+  /** A replay is over. Answers whether some of what it should have had is not kept any more. */
+  replayed() {
+    const first = this.#first?.sort();
+    if (first && first.length >= this.last) [this.#beginning = ""] = first;
+    this.#first = null;
+    const isLossy = this.#isLossy;
+    this.#isLossy = false;
+    return isLossy;
+  }
+  /** Begins anew with the newest events, so many. */
+  reset(last) {
+    this.cursor = null;
+    this.last = last;
+    this.#first = [];
+    this.#beginning = "";
+    this.#isLossy = false;
+    this.#young = /* @__PURE__ */ new Set();
+    this.#old = /* @__PURE__ */ new Set();
+    this.queue?.clear();
+  }
+  /** Remembers the newest 10,000 ids at least, and 20,000 at most. */
+  #isNew(id) {
+    if (this.#young.has(id)) return false;
+    const isNew = !this.#old.has(id);
+    if (this.#young.size >= IDS) {
+      this.#old = this.#young;
+      this.#young = /* @__PURE__ */ new Set();
+    }
+    this.#young.add(id);
+    return isNew;
+  }
+};
+
+// src/link.ts
+function address(base, parameters) {
+  const url = new URL(base);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value) url.searchParams.set(name, value);
+  }
+  return url.href;
+}
 
 // src/http.ts
 var OPEN_WITHIN_MS = 15e3;
@@ -290,19 +322,19 @@ var StreamLink = class extends HttpLink {
       data: wish?.data ?? data ? "true" : null,
       last: wish?.last ?? (feed.cursor ? null : feed.last)
     });
-    host.enter("replaying");
+    host.replaying(this);
     const onBytes = () => {
       if (!signal.aborted) this.came(SILENCE_MS);
     };
     for await (const { event, data: data2, id } of messages(answer.body, onBytes)) {
       if (signal.aborted) return;
-      host.proved();
+      host.proved(this);
       if (here.now() - began > SETTLED_MS) host.settled();
       const message = JSON.parse(data2);
       feed.move(id || message.cursor);
-      feed.take(message.events);
+      feed.take(message);
       if (message.type === "error") throw new PosthornError(message.code, message.message);
-      if (message.type === "live") host.live(message.recovered);
+      if (message.type === "live") host.live();
       if (event === "reconnect") return here.now() - began < HAND_OVER_MS ? void 0 : host.again(this);
     }
   }
@@ -344,17 +376,17 @@ var PollLink = class extends HttpLink {
       }
       const asked = now();
       const answer = await this.request(signal, ticket.poll_url, ticket, { wait: isLive ? WAIT_S : "0", limit: PAGE });
-      const { events, next, more, recovered } = await answer.json();
+      const page = await answer.json();
       if (signal.aborted) return;
       this.came(POLL_WITHIN_MS);
-      if (!isLive) host.enter("replaying");
-      host.proved();
-      host.feed.move(next);
-      host.feed.take(events);
-      if (more) continue;
+      if (!isLive) host.replaying(this);
+      host.proved(this);
+      host.feed.move(page.next);
+      host.feed.take({ ...page, replay: true });
+      if (page.more) continue;
       host.settled();
-      if (!signal.aborted) host.live(recovered);
-      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+      if (!signal.aborted) host.live();
+      if (isLive && !page.events.length && now() - asked < POLL_EVERY_MS) {
         await new Promise((done) => this.timers.after("sleep", POLL_EVERY_MS, done));
       }
       isLive = true;
@@ -369,6 +401,8 @@ var PONG_WITHIN_MS = 1e4;
 var PONG_AFTER_WAKING_MS = 4e3;
 var SILENCE_MS2 = 3e4;
 var LOOKS_AFTER_MS = [2e3, 12e3];
+var BETWEEN_LOOKS_MS = 1e4;
+var LONGEST_URL = 4e3;
 var PATIENCE_MS = 1e3;
 var DENIALS = /^(bad_filter|forbidden|bad_request)$/;
 function earlier(a, b) {
@@ -384,6 +418,8 @@ var SocketLink = class {
   #gap = null;
   /** When the further looks are due. While there are any, live events do not move the cursor. */
   #looks = [];
+  /** What is in force stands not in the address, or not all of it, and this server has not heard it yet. */
+  #isUntold;
   /** The subscription that waits for its answer. */
   #sent = null;
   /** Live events may still be those of another filter. The next look brings what is left out. */
@@ -391,8 +427,14 @@ var SocketLink = class {
   constructor(host, ticket) {
     this.#host = host;
     this.#timers = new Timers(host.here);
+    this.#isUntold = host.data;
     try {
-      const socket = new host.here.WebSocket(address(ticket.url, { filter: host.filter }));
+      let url = address(ticket.url, { filter: host.filter });
+      if (url.length > LONGEST_URL) {
+        url = ticket.url;
+        this.#isUntold = true;
+      }
+      const socket = new host.here.WebSocket(url);
       this.#socket = socket;
       socket.onopen = () => this.#opened();
       socket.onmessage = (message) => this.#received(message.data);
@@ -406,11 +448,7 @@ var SocketLink = class {
     this.#timers.cancel();
     const socket = this.#socket;
     this.#socket = null;
-    if (this.#gap) {
-      this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
-      this.#host.feed.take();
-      this.#gap = null;
-    }
+    this.#goBack();
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.onerror = () => {
@@ -428,13 +466,15 @@ var SocketLink = class {
   #opened() {
     this.#timers.cancel("open");
     this.#isOpen = true;
-    this.#host.opened(this);
     this.#timers.after("ping", PING_EVERY_MS, () => this.#ping());
-    if (this.#host.wish || this.#host.data) this.#subscribe();
+    this.#tellOrBegin();
+  }
+  #tellOrBegin() {
+    if (this.#host.wish || this.#isUntold) this.#subscribe();
     else this.#begin();
   }
   #begin() {
-    this.#host.enter("replaying");
+    this.#host.replaying(this);
     this.#resume();
     this.#planLooks();
   }
@@ -454,7 +494,7 @@ var SocketLink = class {
       return;
     }
     if (typeof message?.type !== "string") return;
-    this.#host.proved();
+    this.#host.proved(this);
     switch (message.type) {
       case "events":
         return this.#events(message);
@@ -473,33 +513,33 @@ var SocketLink = class {
         return this.#failed(message.code, message.message);
     }
   }
-  #events({ events, replay, cursor }) {
+  #events(message) {
+    const { replay, cursor } = message;
     const { feed } = this.#host;
     const isMuted = this.#isMuted;
     this.#look();
-    if (replay === true) {
+    if (replay) {
       feed.advance(cursor);
       this.#expectReplay();
     } else {
       if (isMuted) return;
       if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
     }
-    feed.take(events);
+    feed.take(message);
   }
   #continue(cursor) {
     if (this.#host.wish) {
       this.#isResuming = false;
-      this.#subscribe();
-      return;
+      return this.#subscribe();
     }
     this.#resume(cursor);
   }
-  #live({ recovered, cursor }) {
+  #live(message) {
     this.#isResuming = false;
     this.#timers.cancel("replay");
-    this.#host.feed.move(cursor);
-    this.#host.feed.take();
-    this.#host.live(recovered);
+    this.#host.feed.move(message.cursor);
+    this.#host.feed.take(message);
+    this.#host.live();
     if (!this.#socket) return;
     const gap = this.#gap;
     this.#gap = null;
@@ -519,25 +559,30 @@ var SocketLink = class {
   #subscribed(filter) {
     const sent = this.#sent;
     if (!sent) return;
+    this.#isUntold = false;
+    this.#answered(() => this.#host.granted(sent, filter));
+  }
+  #answered(tell2) {
     this.#sent = null;
     this.#timers.cancel("subscribe");
-    this.#host.granted(sent, filter);
-    if (this.#socket) this.#afterSubscribing();
+    tell2();
+    if (!this.#socket) return;
+    this.#goBack();
+    this.#tellOrBegin();
   }
-  #afterSubscribing() {
-    if (this.#host.wish) return this.#subscribe();
-    const gap = this.#gap;
+  /** To where a gap began that is still to be filled. Where everything begins anew there is none. */
+  #goBack() {
+    const { feed } = this.#host;
+    if (this.#gap && feed.cursor) {
+      feed.move(earlier(feed.cursor, this.#gap));
+      feed.take();
+    }
     this.#gap = null;
-    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
-    this.#begin();
   }
   #failed(code, message) {
     const sent = this.#sent;
-    if (sent && DENIALS.test(code)) {
-      this.#sent = null;
-      this.#timers.cancel("subscribe");
-      this.#host.denied(sent, new PosthornError(code, message));
-      if (this.#socket) this.#afterSubscribing();
+    if (sent && this.#host.wish && DENIALS.test(code)) {
+      this.#answered(() => this.#host.denied(sent, new PosthornError(code, message)));
     } else if (code === "bad_cursor" && this.#host.feed.cursor) {
       this.#gap = null;
       this.#host.startOver();
@@ -551,12 +596,16 @@ var SocketLink = class {
   }
   #awaitLook() {
     const [due] = this.#looks;
-    const { now } = this.#host.here;
-    if (due) this.#timers.after("look", due - now(), () => this.#look(Math.max(due, now())));
+    if (!due) return;
+    this.#timers.after("look", Math.min(due - this.#host.here.now(), BETWEEN_LOOKS_MS), () => {
+      this.#looks[0] = 0;
+      this.#look();
+    });
   }
   /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
-  #look(time = this.#host.here.now()) {
-    const later = this.#looks.filter((due) => due > time);
+  #look() {
+    const now = this.#host.here.now();
+    const later = this.#looks.filter((due) => due > now);
     if (later.length === this.#looks.length) return;
     this.#host.settled();
     if (this.#isResuming || this.#sent) return;
@@ -719,27 +768,25 @@ var Client = class {
   }
   async ticket(signal) {
     const answer = await this.#options.ticket({ signal });
-    if (!("json" in answer)) return answer;
-    const response = answer;
-    if (!response.ok) throw await refusal(response);
-    return await response.json();
+    if (!answer.json) return answer;
+    if (!answer.ok) throw await refusal(answer);
+    return await answer.json();
   }
   #noTicket(error) {
     const { status, code = "unauthorized", message } = error;
     if (status !== 401 && status !== 403) return this.#wait(error);
     this.refused(new PosthornError(code, message, status));
   }
-  opened(link) {
-    if (link !== this.#probe) return;
-    this.#probe = null;
-    this.#link?.close();
-    this.#link = link;
-    this.#transport = "websocket";
-    this.#failures = 1;
-    this.#timers.cancel("probe");
-  }
-  proved() {
+  proved(link) {
     this.#failures = 0;
+    if (link === this.#probe) {
+      this.#probe = null;
+      this.#link?.close();
+      this.#link = link;
+      this.#transport = "websocket";
+      this.#timers.cancel("probe");
+      this.enter("replaying");
+    }
     if (this.#transport === "websocket" || this.#timers.has("probe") || this.#probe) return;
     this.#timers.after("probe", PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
   }
@@ -802,13 +849,17 @@ var Client = class {
   settled() {
     this.#attempt = 0;
   }
-  live(recovered) {
+  replaying(link) {
+    if (link === this.#link) this.enter("replaying");
+  }
+  live() {
+    const isLossy = this.feed.replayed();
     this.enter("live");
-    if (recovered === false) this.#options.onLost?.();
+    if (isLossy) tell(this.#options.onLost);
   }
   #reset(why, last) {
     this.feed.reset(last);
-    this.#options.onReset?.(why);
+    tell(this.#options.onReset, why);
   }
   /** Forgets the connection and what was planned for it. The position stays. */
   #release() {
@@ -822,7 +873,7 @@ var Client = class {
     const before = this.#state;
     if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more };
-    this.#options.onState?.(this.#state);
+    tell(this.#options.onState, this.#state);
   }
   /** `isOther`: the network may be another one, or its connections may be dead without a word. */
   #wake(isOther) {

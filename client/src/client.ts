@@ -4,7 +4,7 @@ import { PollLink, StreamLink } from './http.js';
 import type { Host, Link, Wish } from './link.js';
 import { Queue } from './queue.js';
 import { SocketLink } from './socket.js';
-import { Timers, surroundings } from './surroundings.js';
+import { Timers, surroundings, tell } from './surroundings.js';
 import type { Options, PosthornClient, PosthornEvent, ResetReason, State, Subscription, Surroundings, Ticket, TicketResponse, Transport } from './types.js';
 
 const FIRST_WAIT_MS = 250;
@@ -172,11 +172,10 @@ class Client implements PosthornClient, Host {
   }
 
   async ticket(signal: AbortSignal): Promise<Ticket> {
-    const answer = await this.#options.ticket({ signal });
-    if (!('json' in answer)) return answer;
-    const response: TicketResponse = answer;
-    if (!response.ok) throw await refusal(response);
-    return (await response.json()) as Ticket;
+    const answer = (await this.#options.ticket({ signal })) as Ticket & Partial<TicketResponse>;
+    if (!answer.json) return answer;
+    if (!answer.ok) throw await refusal(answer as TicketResponse);
+    return (await answer.json()) as Ticket;
   }
 
   #noTicket(error: Error & { status?: number; code?: string }): void {
@@ -185,18 +184,17 @@ class Client implements PosthornClient, Host {
     this.refused(new PosthornError(code, message, status));
   }
 
-  opened(link: Link): void {
-    if (link !== this.#probe) return;
-    this.#probe = null;
-    this.#link?.close();
-    this.#link = link;
-    this.#transport = 'websocket';
-    this.#failures = 1;
-    this.#timers.cancel('probe');
-  }
-
-  proved(): void {
+  proved(link: Link): void {
     this.#failures = 0;
+    if (link === this.#probe) {
+      // It has not just opened: there are networks that let a WebSocket open and nothing through it.
+      this.#probe = null;
+      this.#link?.close();
+      this.#link = link;
+      this.#transport = 'websocket';
+      this.#timers.cancel('probe');
+      this.enter('replaying');
+    }
     if (this.#transport === 'websocket' || this.#timers.has('probe') || this.#probe) return;
     this.#timers.after('probe', PROBE_AFTER_MS * (1 + this.here.random()), () => this.#tryWebSocket());
   }
@@ -278,14 +276,19 @@ class Client implements PosthornClient, Host {
     this.#attempt = 0;
   }
 
-  live(recovered: unknown): void {
+  replaying(link: Link): void {
+    if (link === this.#link) this.enter('replaying');
+  }
+
+  live(): void {
+    const isLossy = this.feed.replayed();
     this.enter('live');
-    if (recovered === false) this.#options.onLost?.();
+    if (isLossy) tell(this.#options.onLost);
   }
 
   #reset(why: ResetReason, last: number): void {
     this.feed.reset(last);
-    this.#options.onReset?.(why);
+    tell(this.#options.onReset, why);
   }
 
   /** Forgets the connection and what was planned for it. The position stays. */
@@ -301,7 +304,7 @@ class Client implements PosthornClient, Host {
     const before = this.#state;
     if (before.name === name && before.transport === this.#transport && !more) return;
     this.#state = { name, transport: this.#transport, ...more } as unknown as State;
-    this.#options.onState?.(this.#state);
+    tell(this.#options.onState, this.#state);
   }
 
   /** `isOther`: the network may be another one, or its connections may be dead without a word. */

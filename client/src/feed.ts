@@ -1,4 +1,5 @@
 import { Queue } from './queue.js';
+import { tell } from './surroundings.js';
 import type { PosthornEvent } from './types.js';
 
 /**
@@ -6,6 +7,13 @@ import type { PosthornEvent } from './types.js';
  * comes 12 s after connecting, so this is enough for several hundred events a second.
  */
 const IDS = 10_000;
+
+/** As much of a message as is needed here. */
+interface Part {
+  events?: unknown;
+  replay?: boolean;
+  recovered?: boolean;
+}
 
 /** How far we are in the feed, and the way of its events to whoever takes them. */
 export class Feed {
@@ -16,12 +24,19 @@ export class Feed {
   /** For `for await`; none where there is a callback. */
   readonly queue: Queue | null;
   readonly #onEvents: ((events: PosthornEvent[]) => void) | undefined;
+  /** The cursors of the first replay while it runs, if it asked for the newest events. */
+  #first: string[] | null;
+  /** A later replay reads further back than what it follows, and finds what was not asked for: from before here. */
+  #beginning = '';
+  /** What was missed is not kept in full. The replay that says so may be cut off, and those after it know nothing of it. */
+  #isLossy = false;
   #young = new Set<string>();
   #old = new Set<string>();
 
   constructor(cursor: string | null, last: number, onEvents: ((events: PosthornEvent[]) => void) | undefined, queue: Queue | null) {
     this.cursor = cursor;
     this.last = last;
+    this.#first = cursor ? null : [];
     this.queue = queue;
     this.#onEvents = onEvents;
   }
@@ -37,17 +52,36 @@ export class Feed {
   }
 
   /** Hands on those that were not seen before. Comes after the move: the position belongs to the events. */
-  take(events: unknown = []): void {
+  take({ events, replay, recovered }: Part = {}): void {
+    if (recovered === false) this.#isLossy = true;
     const all = Array.isArray(events) ? events : [];
-    const fresh = all.filter((event) => typeof event?.id === 'string' && this.#isNew(event.id));
+    const fresh = all.filter((event) => {
+      if (typeof event?.id !== 'string') return false;
+      if (replay) this.#first?.push(event.cursor);
+      return !(replay && event.cursor < this.#beginning) && this.#isNew(event.id);
+    });
     if (this.queue) this.queue.put(fresh, this.cursor);
-    else if (fresh.length) this.#onEvents?.(fresh);
+    else if (fresh.length) tell(this.#onEvents, fresh);
+  }
+
+  /** A replay is over. Answers whether some of what it should have had is not kept any more. */
+  replayed(): boolean {
+    const first = this.#first?.sort();
+    // With fewer than it asked for there is no beginning: another may come late.
+    if (first && first.length >= this.last) [this.#beginning = ''] = first;
+    this.#first = null;
+    const isLossy = this.#isLossy;
+    this.#isLossy = false;
+    return isLossy;
   }
 
   /** Begins anew with the newest events, so many. */
   reset(last: number): void {
     this.cursor = null;
     this.last = last;
+    this.#first = [];
+    this.#beginning = '';
+    this.#isLossy = false;
     this.#young = new Set();
     this.#old = new Set();
     this.queue?.clear();

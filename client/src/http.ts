@@ -110,21 +110,21 @@ export class StreamLink extends HttpLink {
       data: (wish?.data ?? data) ? 'true' : null,
       last: wish?.last ?? (feed.cursor ? null : feed.last),
     });
-    host.enter('replaying');
+    host.replaying(this);
     const onBytes = () => {
       // Only bytes show that nothing between us waits for the end of the answer.
       if (!signal.aborted) this.came(SILENCE_MS);
     };
     for await (const { event, data, id } of messages(answer.body!, onBytes)) {
       if (signal.aborted) return;
-      host.proved();
+      host.proved(this);
       if (here.now() - began > SETTLED_MS) host.settled();
       const message = JSON.parse(data);
       // Every position of the stream is one to go on from, also before ours.
       feed.move(id || message.cursor);
-      feed.take(message.events);
+      feed.take(message);
       if (message.type === 'error') throw new PosthornError(message.code, message.message);
-      if (message.type === 'live') host.live(message.recovered);
+      if (message.type === 'live') host.live();
       // A server that hands over again and again has trouble, and is given a pause.
       if (event === 'reconnect') return here.now() - began < HAND_OVER_MS ? undefined : host.again(this);
     }
@@ -177,17 +177,17 @@ export class PollLink extends HttpLink {
       }
       const asked = now();
       const answer = await this.request(signal, ticket.poll_url!, ticket, { wait: isLive ? WAIT_S : '0', limit: PAGE });
-      const { events, next, more, recovered } = await answer.json();
+      const page = await answer.json();
       if (signal.aborted) return;
       this.came(POLL_WITHIN_MS);
-      if (!isLive) host.enter('replaying');
-      host.proved();
-      host.feed.move(next);
-      host.feed.take(events);
-      if (more) continue;
+      if (!isLive) host.replaying(this);
+      host.proved(this);
+      host.feed.move(page.next);
+      host.feed.take({ ...page, replay: true });
+      if (page.more) continue;
       host.settled();
-      if (!signal.aborted) host.live(recovered);
-      if (isLive && !events.length && now() - asked < POLL_EVERY_MS) {
+      if (!signal.aborted) host.live();
+      if (isLive && !page.events.length && now() - asked < POLL_EVERY_MS) {
         await new Promise<void>((done) => this.timers.after('sleep', POLL_EVERY_MS, done));
       }
       isLive = true;

@@ -30,14 +30,13 @@ export interface Host {
   readonly data: boolean;
   /** A ticket that was not used yet. */
   ticket(signal: AbortSignal): Promise<Ticket>;
-  /** It stands. */
-  opened(link: Link): void;
   /** It brought something that only our server can have said. */
-  proved(): void;
+  proved(link: Link): void;
   /** It stood for long enough to be called a success. */
   settled(): void;
-  enter(state: 'replaying'): void;
-  live(recovered: unknown): void;
+  /** It asks for what was missed. */
+  replaying(link: Link): void;
+  live(): void;
   /** The server took the wish, and says the filter in its own words. */
   granted(wish: Wish, filter: string): void;
   denied(wish: Wish, error: PosthornError): void;
@@ -55,7 +54,7 @@ export interface Host {
 export function address(base: string, parameters: Record<string, string | number | null>): string {
   const url = new URL(base);
   for (const [name, value] of Object.entries(parameters)) {
-    if (value) url.searchParams.set(name, String(value));
+    if (value) url.searchParams.set(name, value as string);
   }
   return url.href;
 }

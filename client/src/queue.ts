@@ -16,8 +16,8 @@ export class Queue {
   cursor: string | null;
 
   /**
-   * `onFull` is told when more than `limit` events wait, and has to stop them from coming; `onRoom` when
-   * half of them are gone.
+   * `onFull` is told with each batch while more than `limit` events wait, and has to stop them from coming:
+   * they may have been let in again for another reason. `onRoom` is told when half of them are gone.
    */
   constructor(cursor: string | null, limit: number, onFull: () => void, onRoom: () => void) {
     this.cursor = cursor;
@@ -35,12 +35,11 @@ export class Queue {
       this.#batches.push({ events, cursor });
       this.#size += events.length;
       this.#wake();
-    } else if (last) last.cursor = cursor;
-    else this.cursor = cursor;
-    if (this.#size > this.#limit && !this.#isFull) {
+      if (this.#size <= this.#limit) return;
       this.#isFull = true;
       this.#onFull();
-    }
+    } else if (last) last.cursor = cursor;
+    else this.cursor = cursor;
   }
 
   clear(): void {

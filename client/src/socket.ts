@@ -17,12 +17,24 @@ const SILENCE_MS = 30_000;
  * in its first second, and the index that a replay reads may lag by seconds: further looks cover both.
  */
 const LOOKS_AFTER_MS = [2_000, 12_000];
+/** No look is further off than this, whatever the clock says. */
+const BETWEEN_LOOKS_MS = 10_000;
+
+/** API Gateway refuses addresses of more than 4,096 characters, and a page cannot see why. */
+const LONGEST_URL = 4_000;
 
 /** How long a subscription waits for a resume to end. */
 const PATIENCE_MS = 1_000;
 
 /** The codes that refuse a subscription. */
 const DENIALS = /^(bad_filter|forbidden|bad_request)$/;
+
+interface Message {
+  events?: unknown;
+  replay?: boolean;
+  recovered?: boolean;
+  cursor?: string;
+}
 
 /** The earlier of two cursors. */
 function earlier(a: string | null, b: string): string {
@@ -40,6 +52,8 @@ export class SocketLink implements Link {
   #gap: string | null = null;
   /** When the further looks are due. While there are any, live events do not move the cursor. */
   #looks: number[] = [];
+  /** What is in force stands not in the address, or not all of it, and this server has not heard it yet. */
+  #isUntold: boolean;
   /** The subscription that waits for its answer. */
   #sent: Wish | null = null;
   /** Live events may still be those of another filter. The next look brings what is left out. */
@@ -48,8 +62,14 @@ export class SocketLink implements Link {
   constructor(host: Host, ticket: Ticket) {
     this.#host = host;
     this.#timers = new Timers(host.here);
+    this.#isUntold = host.data;
     try {
-      const socket = new host.here.WebSocket!(address(ticket.url, { filter: host.filter }));
+      let url = address(ticket.url, { filter: host.filter });
+      if (url.length > LONGEST_URL) {
+        url = ticket.url;
+        this.#isUntold = true;
+      }
+      const socket = new host.here.WebSocket!(url);
       this.#socket = socket;
       socket.onopen = () => this.#opened();
       socket.onmessage = (message) => this.#received(message.data);
@@ -66,11 +86,7 @@ export class SocketLink implements Link {
     this.#timers.cancel();
     const socket = this.#socket;
     this.#socket = null;
-    if (this.#gap) {
-      this.#host.feed.move(earlier(this.#host.feed.cursor, this.#gap));
-      this.#host.feed.take();
-      this.#gap = null;
-    }
+    this.#goBack();
     if (!socket) return;
     // Closing a socket that is not open yet is an error, which somebody has to take.
     socket.onopen = socket.onmessage = socket.onclose = null;
@@ -93,14 +109,17 @@ export class SocketLink implements Link {
   #opened(): void {
     this.#timers.cancel('open');
     this.#isOpen = true;
-    this.#host.opened(this);
     this.#timers.after('ping', PING_EVERY_MS, () => this.#ping());
-    if (this.#host.wish || this.#host.data) this.#subscribe();
+    this.#tellOrBegin();
+  }
+
+  #tellOrBegin(): void {
+    if (this.#host.wish || this.#isUntold) this.#subscribe();
     else this.#begin();
   }
 
   #begin(): void {
-    this.#host.enter('replaying');
+    this.#host.replaying(this);
     this.#resume();
     this.#planLooks();
   }
@@ -124,7 +143,7 @@ export class SocketLink implements Link {
     // API Gateway itself reports a failed invocation, without a type. A resume that died so is caught
     // by its silence.
     if (typeof message?.type !== 'string') return;
-    this.#host.proved();
+    this.#host.proved(this);
     switch (message.type) {
       case 'events':
         return this.#events(message);
@@ -144,13 +163,14 @@ export class SocketLink implements Link {
     }
   }
 
-  #events({ events, replay, cursor }: { events: unknown; replay?: boolean; cursor?: string }): void {
+  #events(message: Message): void {
+    const { replay, cursor } = message;
     const { feed } = this.#host;
     const isMuted = this.#isMuted;
     // Timers are late in a hidden tab; messages are not. Before the cursor moves on: what was missed
     // at the beginning has to be looked for from here.
     this.#look();
-    if (replay === true) {
+    if (replay) {
       feed.advance(cursor);
       this.#expectReplay();
     } else {
@@ -159,25 +179,24 @@ export class SocketLink implements Link {
       // look, something before it may have been missed.
       if (!this.#isResuming && this.#looks.length === 0) feed.advance(cursor);
     }
-    feed.take(events);
+    feed.take(message);
   }
 
   #continue(cursor: string): void {
     if (this.#host.wish) {
       this.#isResuming = false;
-      this.#subscribe();
-      return;
+      return this.#subscribe();
     }
     // Given back as it came and not kept: it may lie before our cursor, and is only good for now.
     this.#resume(cursor);
   }
 
-  #live({ recovered, cursor }: { recovered?: boolean; cursor?: string }): void {
+  #live(message: Message): void {
     this.#isResuming = false;
     this.#timers.cancel('replay');
-    this.#host.feed.move(cursor);
-    this.#host.feed.take();
-    this.#host.live(recovered);
+    this.#host.feed.move(message.cursor);
+    this.#host.feed.take(message);
+    this.#host.live();
     // Whoever is told may have closed us.
     if (!this.#socket) return;
     const gap = this.#gap;
@@ -202,28 +221,35 @@ export class SocketLink implements Link {
   #subscribed(filter: string): void {
     const sent = this.#sent;
     if (!sent) return;
-    this.#sent = null;
-    this.#timers.cancel('subscribe');
-    this.#host.granted(sent, filter);
-    if (this.#socket) this.#afterSubscribing();
+    this.#isUntold = false;
+    this.#answered(() => this.#host.granted(sent, filter));
   }
 
-  #afterSubscribing(): void {
-    if (this.#host.wish) return this.#subscribe();
-    const gap = this.#gap;
+  #answered(tell: () => void): void {
+    this.#sent = null;
+    this.#timers.cancel('subscribe');
+    tell();
+    // Whoever was told may have closed us.
+    if (!this.#socket) return;
+    this.#goBack();
+    this.#tellOrBegin();
+  }
+
+  /** To where a gap began that is still to be filled. Where everything begins anew there is none. */
+  #goBack(): void {
+    const { feed } = this.#host;
+    if (this.#gap && feed.cursor) {
+      feed.move(earlier(feed.cursor, this.#gap));
+      feed.take();
+    }
     this.#gap = null;
-    // After a start from anew there is nothing to fill.
-    if (gap && this.#host.feed.cursor) this.#host.feed.move(earlier(this.#host.feed.cursor, gap));
-    this.#begin();
   }
 
   #failed(code: string, message: string): void {
     const sent = this.#sent;
-    if (sent && DENIALS.test(code)) {
-      this.#sent = null;
-      this.#timers.cancel('subscribe');
-      this.#host.denied(sent, new PosthornError(code, message));
-      if (this.#socket) this.#afterSubscribing();
+    // What was in force before and is denied now is a failure like any other.
+    if (sent && this.#host.wish && DENIALS.test(code)) {
+      this.#answered(() => this.#host.denied(sent, new PosthornError(code, message)));
     } else if (code === 'bad_cursor' && this.#host.feed.cursor) {
       this.#gap = null;
       this.#host.startOver();
@@ -239,14 +265,18 @@ export class SocketLink implements Link {
 
   #awaitLook(): void {
     const [due] = this.#looks;
-    const { now } = this.#host.here;
-    // Clocks and timers need not agree: what the timer says is the time at least.
-    if (due) this.#timers.after('look', due - now(), () => this.#look(Math.max(due, now())));
+    if (!due) return;
+    this.#timers.after('look', Math.min(due - this.#host.here.now(), BETWEEN_LOOKS_MS), () => {
+      // By the timer it is due, and stays so, even if the clock was set back.
+      this.#looks[0] = 0;
+      this.#look();
+    });
   }
 
   /** A further resume if it is time for one. Nobody needs to see it, so the state stays `live`. */
-  #look(time = this.#host.here.now()): void {
-    const later = this.#looks.filter((due) => due > time);
+  #look(): void {
+    const now = this.#host.here.now();
+    const later = this.#looks.filter((due) => due > now);
     if (later.length === this.#looks.length) return;
     // A reconnect that has lasted until here was a success. Starting the back-off anew any earlier
     // would hammer a server that accepts and closes at once.

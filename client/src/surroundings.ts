@@ -17,6 +17,17 @@ export function surroundings(given: Partial<Surroundings> = {}): Surroundings {
   };
 }
 
+/** Calls what the user gave us. What it throws is reported like any error that nobody takes, and stops nothing here. */
+export function tell<A extends unknown[]>(callback: ((...what: A) => void) | undefined, ...what: A): void {
+  try {
+    callback?.(...what);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
 /** Timers by name: setting one again replaces it. */
 export class Timers {
   readonly #here: Surroundings;

@@ -99,7 +99,7 @@ export type State = { transport: Transport } & (
   | { name: 'waiting'; until: number; error: Error | undefined }
   /** Not connected, on purpose: the tab is hidden, `pause()` was called, or the loop over events is too slow. */
   | { name: 'paused'; why: 'hidden' | 'asked' | 'full' }
-  /** No ticket for us, or the filter is not accepted. `start()` tries again. */
+  /** No ticket for us, or the filter is not accepted. `start()` tries again, where there is `onEvents`. */
   | { name: 'refused'; error: PosthornError }
   | { name: 'stopped' }
 );
@@ -162,7 +162,7 @@ export interface PosthornClient extends AsyncIterable<PosthornEvent[]> {
   subscribe(subscription?: Subscription): Promise<string>;
   /** Gives the connection up until `start()`. The position is kept. */
   pause(): void;
-  /** Connects now: from a pause, a wait or a refusal. */
+  /** Connects now: from a pause, a wait or a refusal. A loop over events has ended with the refusal, and needs another client. */
   start(): void;
   /** Ends it for good. */
   close(): void;

@@ -313,7 +313,7 @@ test('waits where no transport can be used', async () => {
   equal(world.client.state.error.code, 'no_transport');
 });
 
-test('tries the WebSocket again beside a fallback after five minutes, and changes over when it opens', async () => {
+test('tries the WebSocket again beside a fallback after five minutes, and changes over when it brings something', async () => {
   const world = await World.start({}, { random: 0 });
   await world.blockWebSockets();
   const { request } = world;
@@ -338,10 +338,25 @@ test('tries the WebSocket again beside a fallback after five minutes, and change
   await world.clock.run(10);
   equal(world.sockets.length, 4);
   equal(request.signal.aborted, false);
+  // Nor does one that opens and brings nothing cost the fallback anything.
   await world.socket.open();
+  deepEqual([world.state, world.client.state.transport], ['live', 'sse']);
+  await world.clock.run(30_000);
+  equal(world.socket.isClosed, true);
+  await request.tell(pushed('c3'));
+  for (let heartbeat = 0; heartbeat < 10; heartbeat += 1) {
+    await world.clock.run(30_000);
+    await request.write(':\n\n');
+  }
+  await world.clock.run(10);
+  equal(world.sockets.length, 5);
+  await world.socket.open();
+  deepEqual(world.socket.resumes, ['c3']);
+  equal(request.signal.aborted, false);
+  await request.tell(pushed('c4'));
+  await world.socket.say(replay('c4', 'c5'), live('c5'));
   equal(request.signal.aborted, true);
-  deepEqual(world.socket.resumes, ['c2']);
-  await world.socket.say(live('c3'));
+  deepEqual(world.ids.slice(-3), ['c3', 'c4', 'c5']);
   equal(world.client.state.transport, 'websocket');
   equal(world.state, 'live');
 });
@@ -404,22 +419,76 @@ test('a loop that is too slow gives the connection up, and gets it back from the
   equal(world.client.cursor, 'c21');
 });
 
+test('a loop that is too slow gives the connection up again when something else has brought it back', async () => {
+  const world = await World.start({ onEvents: undefined, buffer: 10 });
+  const many = (from) => ({ type: 'events', replay: true, events: Array.from({ length: 11 }, (_, n) => event(`c${from + n}`)), cursor: `c${from + 10}` });
+  await world.socket.open();
+  await world.socket.say(many(100));
+  equal(world.client.state.why, 'full');
+  await world.page.show(false);
+  await world.clock.run(300_000);
+  await world.page.show(true);
+  await world.socket.open();
+  equal(world.state, 'replaying');
+  await world.socket.say(many(200));
+  deepEqual([world.state, world.client.state.why], ['paused', 'full']);
+  await world.clock.run(600_000);
+  equal(world.sockets.length, 2);
+});
+
 test('events go to a callback or to a loop, not to both', async () => {
   const world = await World.start();
   await rejects(world.client[Symbol.asyncIterator]().next(), TypeError);
 });
 
-test('a callback that throws breaks nothing', async () => {
-  const world = await World.start({ onEvents: () => { throw new Error('of the user'); } });
-  const thrown = [];
+/** Takes the errors that the page's console would show. */
+function reported(t) {
+  const errors = [];
+  const { queueMicrotask } = globalThis;
+  t.mock.method(globalThis, 'queueMicrotask', (then) =>
+    queueMicrotask(() => {
+      try {
+        then();
+      } catch (error) {
+        errors.push(error.message);
+      }
+    }),
+  );
+  return errors;
+}
+
+test('callbacks that throw break nothing, and what they throw is reported', async (t) => {
+  const errors = reported(t);
+  const fail = (name) => () => {
+    throw new Error(name);
+  };
+  const world = await World.start({ cursor: 'a1', ...Object.fromEntries(['onEvents', 'onState', 'onLost', 'onReset'].map((name) => [name, fail(name)])) });
   await world.socket.open();
-  try {
-    await world.socket.say(replay('c1'));
-  } catch (error) {
-    thrown.push(error.message);
-  }
-  await world.socket.say(live('c2'));
+  await world.socket.say(replay('c1'), live('c2', false));
   equal(world.client.cursor, 'c2');
   equal(world.state, 'live');
-  deepEqual(thrown, ['of the user']);
+  const asked = world.client.subscribe({ last: 2 });
+  await world.socket.say({ type: 'subscribed', filter: '', cursor: 'c2' });
+  equal(await asked, '');
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.begin('c3');
+  equal(world.state, 'live');
+  deepEqual(new Set(errors), new Set(['onState', 'onEvents', 'onLost', 'onReset']));
+});
+
+test('a callback that throws costs a stream nothing', async (t) => {
+  const errors = reported(t);
+  const world = await World.start({
+    transports: ['sse'],
+    onEvents: () => {
+      throw new Error('of the user');
+    },
+  });
+  await world.request.stream();
+  await world.request.tell(replay('c1', 'c2'));
+  await world.request.tell(live('c2'));
+  equal(world.state, 'live');
+  equal(world.requests.length, 1);
+  deepEqual(errors, ['of the user']);
 });

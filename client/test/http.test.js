@@ -222,3 +222,25 @@ test('a poll tells when what was missed is no longer kept', async () => {
   await world.request.json(200, page(['c1'], 'c1', { recovered: false }));
   deepEqual(world.told, ['lost']);
 });
+
+test('polls tell so whichever of the pages says it', async () => {
+  const world = await poll({ cursor: 'a1' });
+  await world.request.json(200, page(['b1'], 'b1', { more: true, recovered: false }));
+  deepEqual(world.told, []);
+  await world.request.json(200, page(['c1'], 'c1', { recovered: true }));
+  deepEqual(world.told, ['lost']);
+  await world.request.json(200, page(['c2'], 'c2', { recovered: true }));
+  deepEqual(world.told, ['lost']);
+});
+
+test('a stream that hands over before it is live tells so when the next is', async () => {
+  const world = await sse({ cursor: 'a1' });
+  await world.request.stream();
+  await world.clock.run(5_000);
+  await world.request.tell({ type: 'reconnect', recovered: false, cursor: 'b5' }, { event: 'reconnect' });
+  await world.clock.run(0);
+  deepEqual(world.told, []);
+  await world.request.stream();
+  await world.request.tell(live('c1'));
+  deepEqual(world.told, ['lost']);
+});

@@ -25,6 +25,52 @@ test('asks for the newest events first, and looks again two and twelve seconds l
   equal(socket.resumes.length, 3);
 });
 
+test('begins with as many events as were asked for, though a later look reads further back', async () => {
+  const { socket, client, clock, events } = await World.start({ last: 2 });
+  await socket.begin('c8', 'c9');
+  await clock.run(2_000);
+  await socket.say(replay('c5', 'c6', 'c7', 'c8', 'c9', 'd1'), live('d1'));
+  deepEqual(events.map(({ cursor }) => cursor), ['c8', 'c9', 'd1']);
+  // What is pushed is new, wherever it stands.
+  await socket.say(pushed('c4'));
+  equal(events.length, 4);
+  client.subscribe({ last: 3 });
+  await socket.say({ type: 'subscribed', filter: '', cursor: 'd1' }, replay('c2', 'c3', 'c4'), live('d1'));
+  await clock.run(2_000);
+  await socket.say(replay('c1', 'c2', 'd2'), live('d2'));
+  deepEqual(events.slice(4).map(({ cursor }) => cursor), ['c2', 'c3', 'c4', 'd2']);
+});
+
+test('with fewer events than were asked for, one that comes late is shown wherever it stands', async () => {
+  const { socket, clock, events } = await World.start({ last: 3 });
+  await socket.begin('c8', 'c9');
+  await clock.run(2_000);
+  await socket.say(replay('c5', 'c8', 'c9'), live('c9'));
+  await clock.run(10_000);
+  await socket.say(replay('c4', 'c5'), live('c9'));
+  deepEqual(events.map(({ cursor }) => cursor), ['c8', 'c9', 'c5', 'c4']);
+});
+
+test('a first replay that was cut off goes on until it has as many as were asked for', async () => {
+  const world = await World.start({ last: 3 });
+  await world.socket.open();
+  await world.socket.say(replay('c7', 'c8'));
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.begin('c8', 'c9');
+  await world.clock.run(2_000);
+  await world.socket.say(replay('c6', 'c7', 'c9'), live('c9'));
+  deepEqual(world.ids, ['c7', 'c8', 'c9']);
+});
+
+test('with a cursor everything is shown that comes', async () => {
+  const world = await World.start({ cursor: 'c7', last: 1 });
+  await world.socket.begin('c8', 'c9');
+  await world.clock.run(2_000);
+  await world.socket.say(replay('c6'), live('c9'));
+  deepEqual(world.ids, ['c8', 'c9', 'c6']);
+});
+
 test('goes on where another client stopped', async () => {
   const { socket, client } = await World.start({ cursor: 'c7' });
   await socket.open();
@@ -56,6 +102,26 @@ test('two looks that are late become one', async () => {
   await clock.run(1);
   await socket.say(live('c2'));
   deepEqual(socket.resumes, [100, 'c1']);
+});
+
+test('looks are made though the clock is set back, even while a resume runs', async () => {
+  const world = await World.start();
+  const { socket, clock, client } = world;
+  await socket.begin('c1');
+  client.subscribe({ filter: 'type:open' });
+  await socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c1' });
+  clock.sleep(-3_600_000);
+  await clock.run(2_000);
+  clock.sleep(-3_600_000);
+  await socket.say(live('c2'), pushed('c3'));
+  deepEqual(socket.resumes, [100, 'c1', 'c2']);
+  deepEqual(world.ids, ['c3']);
+  await socket.say(live('c3'));
+  clock.sleep(-3_600_000);
+  await clock.run(10_000);
+  deepEqual(socket.resumes, [100, 'c1', 'c2', 'c3']);
+  await socket.say(live('c3'), pushed('c4'));
+  equal(client.cursor, 'c4');
 });
 
 test('only replay moves the cursor until the feed is live', async () => {
@@ -242,6 +308,19 @@ test('tells when what was missed is no longer kept', async () => {
   deepEqual(world.told, ['lost']);
 });
 
+test('tells so also when the replay that says it is cut off, and once', async () => {
+  const world = await World.start({ cursor: 'a1' });
+  await world.socket.open();
+  await world.socket.say({ ...replay('b1', 'b2'), recovered: false });
+  deepEqual(world.told, []);
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.begin('b2', 'c1');
+  deepEqual(world.told, ['lost']);
+  await world.looks('c1');
+  deepEqual(world.told, ['lost']);
+});
+
 test('what is no message of ours is passed over', async () => {
   const world = await World.start();
   await world.socket.open();
@@ -272,6 +351,56 @@ test('a filter in force stands in the address of the next connection, and data i
   equal(world.socket.url.searchParams.get('filter'), 'type:open');
   await world.socket.open();
   deepEqual(world.socket.sent, [{ action: 'resume', cursor: 'c1' }]);
+});
+
+test('a filter that is too long for the address is subscribed to before the first resume of each connection', async () => {
+  const filter = `subject:"${'ü'.repeat(1_000)}"`;
+  const world = await World.start();
+  await world.socket.begin('c1');
+  const asked = world.client.subscribe({ filter });
+  await world.socket.say({ type: 'subscribed', filter, cursor: 'c0' }, live('c1'));
+  await asked;
+  for (const ticket of ['t2', 't3']) {
+    await world.socket.drop();
+    await world.clock.run(1_000);
+    equal(world.socket.url.search, `?ticket=${ticket}`);
+    await world.socket.open();
+    deepEqual(world.socket.sent, [{ action: 'subscribe', filter, data: false }]);
+    await world.socket.say(pushed('x1'), { type: 'subscribed', filter, cursor: 'c0' });
+    deepEqual(world.socket.resumes, ['c1']);
+    await world.socket.say(live('c1'));
+  }
+  deepEqual(world.ids, []);
+});
+
+test('what was in force stays so after a subscription that is refused as the first of its connection', async () => {
+  const world = await World.start({ filter: 'type:open', data: true });
+  await world.socket.open();
+  await world.socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c0' }, live('c1'));
+  await world.socket.drop();
+  const refused = rejects(world.client.subscribe({ filter: 'typ:open' }), { code: 'bad_filter' });
+  await world.clock.run(250);
+  await world.socket.open();
+  await world.socket.say({ type: 'error', code: 'bad_filter', message: 'unknown field at 0' });
+  await refused;
+  deepEqual(world.socket.sent, [
+    { action: 'subscribe', filter: 'typ:open', data: false },
+    { action: 'subscribe', filter: 'type:open', data: true },
+  ]);
+  await world.socket.say({ type: 'subscribed', filter: 'type:open', cursor: 'c0' });
+  deepEqual(world.socket.resumes, ['c1']);
+});
+
+test('what was in force and is not accepted any more is asked for again after a wait', async () => {
+  const world = await World.start({ data: true });
+  await world.socket.open();
+  await world.socket.say({ type: 'subscribed', filter: '', cursor: 'c0' }, live('c1'));
+  await world.socket.drop();
+  await world.clock.run(250);
+  await world.socket.open();
+  await world.socket.say({ type: 'error', code: 'forbidden', message: 'not any more' });
+  equal(world.state, 'waiting');
+  equal(world.client.state.error.code, 'forbidden');
 });
 
 test('a filter of the options that is not accepted refuses the client, and start() asks again', async () => {

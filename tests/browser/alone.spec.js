@@ -101,6 +101,21 @@ test('counts down to the next attempt and does not wait when the network is back
   expect(attempts).toBe(8);
 });
 
+test('says over long polls that it does not look for earlier events', async ({ page }) => {
+  const onPoll = async (query, n) => {
+    // One event at first; then none ever comes.
+    if (query.get('wait') === '20' && n > 2) await new Promise(() => {});
+    const events = n === 2 ? [event('c1')] : [];
+    return { events, next: 'c1', more: false, recovered: true };
+  };
+  await openAlone(page, (socket) => socket.close(), { onPoll });
+  await expect(state(page)).toHaveText(/Live\s+by polling/);
+  await expectCount(page, '1 event');
+  await page.getByLabel('Filter', { exact: true }).fill('type:open');
+  await expect(page.getByRole('heading', { name: 'Nothing new yet' })).toBeVisible();
+  await expect(page.locator('#empty-text')).toContainText('does not look for earlier ones');
+});
+
 test('connects to where config.json says', async ({ page }) => {
   const address = new Promise((found) => {
     openAlone(page, (socket) => found(socket.url()), { config: { ws: 'wss://feed.posthorn.test/live' }, token: 'a%2Bb' });

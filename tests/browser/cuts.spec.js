@@ -59,11 +59,17 @@ const inState = (page, state, more = {}) =>
 
 const received = (page) => page.evaluate(() => feed.events.length);
 
-/** Posts events, some of them twice and in bursts, until it has posted so many. */
-function publish(stack, count, rate) {
-  const words = ['simulate', '--data-dir', stack.directory, '--count', count, '--rate', rate, '--batch', 5, '--bursts', '--duplicates', 0.2, '--seed', 7];
+/** Posts events, some of them twice and in bursts, until it is told to stop: nothing is under way after that. */
+function publish(stack) {
+  const words = ['simulate', '--data-dir', stack.directory, '--count', 1_000_000, '--rate', 40, '--batch', 5, '--bursts', '--duplicates', 0.2, '--seed', 7];
   const child = spawn(stack.binary, words.map(String), { stdio: 'ignore' });
-  return { done: once(child, 'exit'), stop: () => child.kill('SIGKILL') };
+  const done = once(child, 'exit');
+  return {
+    stop: () => {
+      child.kill('SIGINT');
+      return done;
+    },
+  };
 }
 
 async function everything(stack) {
@@ -78,19 +84,16 @@ async function everything(stack) {
   return ids.sort();
 }
 
-/** Publishes while `cuts` happens, and compares what came with what is stored. */
-async function expectComplete(page, stack, cuts, { count = 400, rate = 40 } = {}) {
-  const publisher = publish(stack, count, rate);
+/** Publishes while `cuts` happens, however long that takes, and compares what came with what is stored. */
+async function expectComplete(page, stack, cuts) {
+  const publisher = publish(stack);
   try {
     await expect.poll(() => received(page)).toBeGreaterThan(10);
     await cuts();
-    const [code] = await publisher.done;
-    expect(code).toBe(0);
   } finally {
-    publisher.stop();
+    await publisher.stop();
   }
   const stored = await everything(stack);
-  expect(stored.length).toBeGreaterThanOrEqual(count);
   await expect
     .poll(() => page.evaluate((ids) => ({ missing: ids.filter((id) => !feed.events.includes(id)), last: feed.states.slice(-12) }), stored), { timeout: 45_000 })
     .toMatchObject({ missing: [] });

@@ -12,13 +12,13 @@ test('begins with the newest 200 in order and goes on with live rows', async ({ 
   await other.close();
   const newest = (await stack.history(200)).map((event) => event.recipient);
   await open(page, stack);
-  // The further looks read back 15 s, and bring those that are no older.
-  await expectCount(page, /^2[03]0 events$/);
+  // The further looks read back 15 s, and find the other thirty.
+  await expectCount(page, '200 events');
   expect((await recipients(page)).slice(0, 200)).toEqual(newest);
 
   await stack.post(sends(231, 1));
   await expect(rows(page).first()).toContainText('reader231@example.net');
-  await expectCount(page, /^2[03]1 events$/);
+  await expectCount(page, '201 events');
 });
 
 test('shows kind, recipient, subject, detail and time of every kind', async ({ page, stack }) => {
@@ -151,29 +151,30 @@ test('an event is shown once, be it posted twice or replayed again', async ({ pa
 test('keeps the newest 5,000 and answers while events pour in', async ({ page, stack }) => {
   test.setTimeout(180_000);
   await open(page, stack);
+  // On a busy machine; and a rare kind is looked for among 10,000 events.
+  const patient = { timeout: 60_000 };
   let posted = 0;
-  let isEnough = false;
+  let enough = Infinity;
   const stream = (async () => {
-    while (posted < 5_400 || !isEnough) {
+    while (posted < enough) {
       const first = posted + 1;
       await stack.post([...sends(first, 198), message('click', first + 198), message('open', first + 199, { subject: 'A needle' })]);
       posted += 200;
     }
   })();
-  await expect.poll(async () => Number(await page.locator('#table').getAttribute('aria-rowcount'))).toBeGreaterThan(1_000);
+  await expect.poll(async () => Number(await page.locator('#table').getAttribute('aria-rowcount')), patient).toBeGreaterThan(1_000);
 
   // While they come, every row in sight follows the filter.
   const different = (column) => rows(page).locator(column).evaluateAll((cells) => [...new Set(cells.map((cell) => cell.textContent))]);
   await chip(page, 'click').click();
-  // A rare kind is looked for among 10,000 events, by a server that is busy.
-  const patient = { timeout: 60_000 };
   await expect.poll(() => different('.kind'), patient).toEqual(['click']);
   await chip(page, 'click').click();
   await expect.poll(() => different('.kind'), patient).toContain('send');
-  isEnough = true;
+  // The page has begun anew, with the newest 200.
+  enough = posted + 5_000;
   await stream;
 
-  await expectCount(page, '5,000 events');
+  await expect(page.locator('#count')).toHaveText('5,000 events', patient);
   await expect(page.locator('#table')).toHaveAttribute('aria-rowcount', '5001');
   expect(await rows(page).count()).toBeLessThan(100);
   await expect(page.getByText('This page keeps the newest 5,000 events.')).toBeAttached();

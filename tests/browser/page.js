@@ -93,16 +93,23 @@ const SITE = 'http://posthorn.test';
 
 /**
  * The page without a stack, for what a real server does not do on demand. `onSocket(socket, n)` plays
- * the server on the page's n-th connection.
+ * the server on the page's n-th connection, `onPoll(query, n)` gives the answer of its n-th long poll.
  */
-export async function openAlone(page, onSocket, { config = {}, token = 'token' } = {}) {
+export async function openAlone(page, onSocket, { config = {}, token = 'token', onPoll } = {}) {
   let connections = 0;
+  let polls = 0;
   await page.route(`${SITE}/**`, async (route) => {
     const { pathname } = new URL(route.request().url());
     if (pathname === '/config.json') return route.fulfill({ json: config });
     if (pathname === '/v1/tickets') {
       const ticket = (await route.request().headerValue('authorization')).slice('Bearer '.length);
-      return route.fulfill({ status: 201, json: { ticket, url: `ws://posthorn.test/live?ticket=${encodeURIComponent(ticket)}` } });
+      const url = `ws://posthorn.test/live?ticket=${encodeURIComponent(ticket)}`;
+      return route.fulfill({ status: 201, json: { ticket, url, poll_url: onPoll && `${SITE}/v1/events` } });
+    }
+    if (pathname === '/v1/events') {
+      const json = await onPoll(new URL(route.request().url()).searchParams, (polls += 1));
+      // The page may have given it up.
+      return route.fulfill({ json }).catch(() => {});
     }
     const folder = pathname === '/posthorn-client.js' ? CLIENT : DASHBOARD;
     const path = pathname === '/' ? '/index.html' : pathname;

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { defineConfig } from '@playwright/test';
 
 // Chromium's own services look for hosts that a closed network does not have, at every start.
@@ -8,6 +10,10 @@ const quiet = [
   '--disable-sync',
   '--no-first-run',
 ];
+// Whichever tests/setup.sh takes for one, in its order.
+const browser = ['chromium', 'chromium-browser', 'google-chrome']
+  .flatMap((name) => process.env.PATH.split(delimiter).map((directory) => join(directory, name)))
+  .find((path) => existsSync(path));
 // Its sandbox does not run as root, as which containers usually run.
 const isRoot = process.getuid?.() === 0;
 
@@ -27,7 +33,7 @@ export default defineConfig({
     viewport: { width: 1280, height: 800 },
     screenshot: 'only-on-failure',
     launchOptions: {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      executablePath: process.env.CHROMIUM ?? browser,
       args: isRoot ? [...quiet, '--no-sandbox'] : quiet,
     },
   },
