@@ -113,6 +113,8 @@ def run(stack, directory, seed):
     command += [f"{stack.urls['http']}/openapi.json", "--header", f"Authorization: Bearer {stack.urls['token']}"]
     command += ["--checks", "all", "--seed", str(seed), "--max-examples", str(EXAMPLES), "--no-color"]
     command += ["--generation-database", "none", "--continue-on-failure", "--warnings", "off"]
+    # A stream does not end while somebody waits for it.
+    command += ["--exclude-path", "/v1/stream"]
     return subprocess.run(command, cwd=directory, timeout=RUN_SECONDS, check=False).returncode
 
 

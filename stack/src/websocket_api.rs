@@ -35,6 +35,8 @@ const IDLE: Duration = Duration::from_secs(10 * 60);
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// Same page: integration timeout.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
+/// Same page: URL length, in characters.
+const URL_CHARACTERS: usize = 4_096;
 /// How many messages are taken at once for one write.
 const WRITES: usize = 64;
 
@@ -46,6 +48,10 @@ pub(crate) async fn connect(
     peer: SocketAddr,
     services: Arc<Services>,
 ) -> Answer {
+    let query = request.uri().query().unwrap_or_default();
+    if services.urls.ws.len() + "?".len() + query.len() > URL_CHARACTERS {
+        return message(StatusCode::URI_TOO_LONG, "URI Too Long");
+    }
     let headers = request.headers();
     let is_upgrade = headers
         .get(header::UPGRADE)

@@ -38,6 +38,7 @@ async fn the_document_describes_every_route() {
         "get /v1/events",
         "get /v1/events/{id}",
         "get /v1/messages/{message_id}/events",
+        "get /v1/stream",
         "post /v1/events",
         "post /v1/tickets",
     ];
@@ -61,6 +62,15 @@ async fn the_document_describes_every_route() {
         named,
         ["after", "before", "filter", "from", "limit", "to"].into()
     );
+    // Long poll and stream are another function's, with an address of its own.
+    let described = document["paths"]["/v1/events"]["get"]["description"]
+        .as_str()
+        .unwrap();
+    assert!(described.contains("`wait`"), "{described}");
+    let stream = &document["paths"]["/v1/stream"];
+    let tail_url = stack.variable("ApiFunction", "TAIL_URL");
+    assert_eq!(stream["servers"][0]["url"], tail_url.trim_end_matches('/'));
+    assert!(stream["get"]["responses"]["200"]["content"]["text/event-stream"].is_object());
     assert_eq!(
         document["components"]["securitySchemes"]["token"]["scheme"],
         "bearer"

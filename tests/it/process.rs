@@ -198,6 +198,7 @@ async fn a_wrong_call_is_refused_with_2() {
         &["token", "--scope", "admin"],
         &["token", "--filter", "colour:red"],
         &["token", "--ttl", "soon"],
+        &["token", "--subject", ""],
     ] {
         let output = run(args).await;
         assert_code(&output, 2);

@@ -1,8 +1,13 @@
 //! `POST /v1/events`.
 
+use domain::Scope;
 use flows::{Answer, TestStack, noise};
 use futures::future::join_all;
+use platform::clock;
+use platform::tokens::TokenKeys;
 use serde_json::{Value, json};
+
+use crate::tokens::rights;
 
 async fn publish(stack: &TestStack, key: Option<&str>, body: &str) -> Answer {
     let headers: Vec<_> = key
@@ -120,6 +125,56 @@ async fn a_key_with_another_body_is_refused_and_nothing_is_stored() {
     let history = stack.history().await;
     assert_eq!(history.len(), 2);
     assert!(history.iter().any(|event| event["id"] == json!(id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_has_expired_is_free_for_an_event_that_is_live() {
+    let stack = TestStack::start().await;
+    let mut socket = stack.connect().await;
+    let body = r#"{"type":"a","message_id":"m"}"#;
+    let first = published(&stack, Some("k"), body).await;
+    assert_eq!(socket.hear_events(1).await[0]["id"], json!(first));
+    // Both the claim and the event: DynamoDB has not got to them yet.
+    for mut item in stack.items("EventsTable").await {
+        let second_ago = clock::now().as_secs() - 1;
+        item["expires_at"] = json!({ "N": second_ago.to_string() });
+        let request = json!({ "TableName": stack.table("EventsTable"), "Item": item });
+        stack.dynamo("PutItem", request).await;
+    }
+    let second = published(&stack, Some("k"), body).await;
+    assert_ne!(second, first);
+    assert_eq!(socket.hear_events(1).await[0]["id"], json!(second));
+    // And stands for it from then on.
+    assert_eq!(published(&stack, Some("k"), body).await, second);
+    let answer = publish(&stack, Some("k"), r#"{"type":"b"}"#).await;
+    assert_eq!(answer.error(), (409, "idempotency_conflict".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_belongs_to_who_holds_the_token_and_needs_one() {
+    let stack = TestStack::start().await;
+    let keys: TokenKeys =
+        serde_json::from_value(json!({ "token_key": stack.urls().token_key })).unwrap();
+    let given = rights(&[Scope::Write], "", false);
+    let publish = async |subject: &str, body: &str| {
+        let token = keys.mint(subject, &given, clock::now()).unwrap();
+        let key = [("idempotency-key", "order-1")];
+        stack
+            .http()
+            .post("/v1/events", &token, &key, body.to_owned())
+            .await
+    };
+    assert_eq!(publish("one", r#"{"type":"a"}"#).await.status, 202);
+    assert_eq!(publish("other", r#"{"type":"b"}"#).await.status, 202);
+    let answer = publish("", r#"{"type":"c"}"#).await;
+    assert_eq!(answer.error(), (400, "bad_idempotency_key".into()));
+    assert!(answer.body.contains("sub"), "{}", answer.body);
+    assert_eq!(stack.history().await.len(), 2);
+    // Without a key nobody has to be known by name.
+    let token = keys.mint("", &given, clock::now()).unwrap();
+    let body = r#"{"type":"c"}"#;
+    let answer = stack.http().post("/v1/events", &token, &[], body).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,6 +168,32 @@ async fn a_request_for_a_ticket_that_cannot_be_read_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_url_of_a_ticket_is_one_that_a_socket_can_be_opened_with() {
+    let stack = TestStack::start().await;
+    let token = &stack.urls().token;
+    // As long as a filter may be: plain, and so that nearly every sign has to be escaped.
+    let plain = format!("type:{}", "x".repeat(2_043));
+    let quotes = format!(r#"subject:"{}""#, r#"\""#.repeat(1_015));
+    let url = socket_url(&stack, token, &json!({ "filter": plain })).await;
+    assert!((2_700..=4_096).contains(&url.len()), "{}", url.len());
+    Socket::open(&url).await.unwrap();
+    let answer = ask_for_ticket(stack.http(), token, &json!({ "filter": quotes })).await;
+    assert_eq!(code(&answer), (400, "bad_filter".to_owned()));
+    assert!(answer.body.contains("4096"), "{}", answer.body);
+    // Also when it is the token's.
+    let filtered = stack.token(&rights(&[Scope::Read], &quotes, false));
+    let answer = ask_for_ticket(stack.http(), &filtered, &json!({})).await;
+    assert_eq!(code(&answer), (400, "bad_filter".to_owned()));
+
+    let padded = |characters: usize| {
+        let start = format!("{}&pad=", stack.socket_url());
+        format!("{start}{}", "x".repeat(characters - start.len()))
+    };
+    Socket::open(&padded(4_096)).await.unwrap();
+    assert_eq!(Socket::open(&padded(4_097)).await.err(), Some(414));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_retired_still_verifies_and_one_that_is_gone_does_not() {
     let stack = TestStack::start().await;
     let made_before = stack.token(&rights(&[Scope::Read], "", false));

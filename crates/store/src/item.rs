@@ -40,6 +40,8 @@ pub(crate) mod attribute {
     pub(crate) const EXPIRES_AT: &str = "expires_at";
     /// Of a claim: the SHA-256 of the request.
     pub(crate) const REQUEST: &str = "request";
+    /// Of a claim: the id of its event, without the prefix.
+    pub(crate) const EVENT: &str = "event";
 }
 
 /// Turns what an event says into the bytes that are kept.

@@ -1,14 +1,15 @@
 //! The document that describes the API, and a page to try it: Swagger UI, from this binary alone.
 
-use std::sync::LazyLock;
-
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::routes::{documented, not_found, refusal};
+use utoipa::openapi::Server;
+
+use crate::routes::{Shared, documented, not_found, refusal};
+use crate::schema::STREAM;
 
 const BUNDLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
@@ -22,13 +23,25 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 /// A new deployment may bring others.
 const CACHE: &str = "public, max-age=300";
 
-static DOCUMENT: LazyLock<String> =
-    LazyLock::new(|| documented().into_openapi().to_json().unwrap_or_default());
-
 /// `GET /openapi.json`
-pub(crate) async fn document() -> Response {
+pub(crate) async fn document(state: State<Shared>) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, CACHE)];
-    (headers, DOCUMENT.as_str()).into_response()
+    let document = state
+        .document
+        .get_or_init(|| written(state.tail_url.as_deref()));
+    (headers, document.clone()).into_response()
+}
+
+/// The document of a deployment whose streams are here, if it has any.
+fn written(tail_url: Option<&str>) -> String {
+    let mut document = documented().into_openapi();
+    let paths = &mut document.paths.paths;
+    match (tail_url, paths.get_mut(STREAM)) {
+        (Some(url), Some(stream)) => stream.servers = Some(vec![Server::new(url)]),
+        (None, _) => drop(paths.remove(STREAM)),
+        (Some(_), None) => {}
+    }
+    document.to_json().unwrap_or_default()
 }
 
 /// `GET /docs`
@@ -59,5 +72,23 @@ pub(crate) async fn file(Path(name): Path<String>) -> Response {
         (headers, [(CONTENT_ENCODING, "gzip")], content).into_response()
     } else {
         (headers, content).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_is_described_where_there_is_one() {
+        let stream = |tail_url| {
+            let document: Value = serde_json::from_str(&written(tail_url)).unwrap();
+            document["paths"][STREAM].clone()
+        };
+        assert_eq!(stream(None), Value::Null);
+        let url = "https://abc.lambda-url.eu-central-1.on.aws";
+        assert_eq!(stream(Some(url))["servers"][0]["url"], url);
     }
 }

@@ -90,6 +90,10 @@ fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -
 ///
 /// A page has at most `limit` events and 2 MB. With a filter it looks at 10,000 events, or for 10 s,
 /// and may be short, or even empty, though `more` is true: go on at `next`.
+///
+/// With `wait`, from 0 to 20 seconds for an event after `after`, it is a long poll. Another function
+/// answers that, at the server of `GET /v1/stream` and only where the deployment has it; it takes
+/// `after`, `filter`, `limit` and, in place of a token, `ticket`. Here `wait` is refused.
 #[utoipa::path(
     get,
     path = "/v1/events",

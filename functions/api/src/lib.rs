@@ -17,7 +17,7 @@ mod schema;
 mod tickets;
 mod types;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use domain::Feed;
@@ -60,6 +60,8 @@ struct State {
     websocket_url: String,
     /// The address of long poll and Server-Sent Events, unless the deployment is without them.
     tail_url: Option<String>,
+    /// What describes all this, once somebody has asked for it.
+    document: OnceLock<String>,
 }
 
 impl Deps {
@@ -118,6 +120,7 @@ impl State {
             // AWS writes a function's URL with a slash at its end.
             tail_url: config::optional(lookup, "TAIL_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
+            document: OnceLock::new(),
         })
     }
 }

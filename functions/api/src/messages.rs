@@ -7,16 +7,19 @@ use domain::{EventId, Filter, Millis, Position, Scope};
 use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
+use tokio::time::Instant;
 
 use crate::caller::{Call, holder};
-use crate::page::{CHUNK, Page};
+use crate::page::{Page, SCAN_EVENTS, SCAN_TIME};
 use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, json, not_found};
 use crate::schema::{History, Refusals};
 
 /// The events of one message in the order in which they happened.
 ///
-/// A message that nobody knows has no events: the page is empty.
+/// A message that nobody knows has no events: the page is empty. For a token with a filter, a page
+/// looks at 10,000 events, or for 10 s, and may be short, or even empty, though `more` is true: go on
+/// at `next`.
 #[utoipa::path(
     get,
     path = "/v1/messages/{message_id}/events",
@@ -73,17 +76,21 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Fills the page; answers where the next one goes on, if there is one.
+    /// Fills the page until it or the message ends, or enough was looked at; answers where the next
+    /// one goes on, if there is one.
     async fn fill(
         &self,
         state: &crate::State,
         after: Option<EventId>,
         page: &mut Page<'_>,
     ) -> Result<Option<Position>, StoreError> {
+        let deadline = Instant::now() + SCAN_TIME;
+        let mut looked_at = 0;
         let (mut after, mut last) = (after, None);
         let read = |after, limit| state.messages.page(self.partition, after, limit, self.now);
         loop {
-            let read_ = read(after, CHUNK.min(page.room())).await?;
+            let chunk = page.chunk();
+            let read_ = read(after, chunk).await?;
             for event in &read_.events {
                 let is_of_it = event.content.message_id.as_deref() == Some(self.message);
                 if is_of_it && !page.add(event) {
@@ -95,11 +102,15 @@ impl Wanted<'_> {
                 return Ok(None);
             };
             (after, last) = (Some(next.id), Some(next));
+            looked_at += chunk;
             if page.room() == 0 {
                 // DynamoDB says that there is more when it has not looked.
                 let rest = read(after, 1).await?;
                 let is_end = rest.events.is_empty() && rest.next.is_none();
                 return Ok(last.filter(|_| !is_end));
+            }
+            if looked_at >= SCAN_EVENTS || Instant::now() >= deadline {
+                return Ok(last);
             }
         }
     }

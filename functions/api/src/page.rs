@@ -57,6 +57,14 @@ impl<'a> Page<'a> {
         self.limit - self.count
     }
 
+    /// How many events to read at once: no more than fit, unless some of them will not pass.
+    pub(crate) fn chunk(&self) -> usize {
+        match self.filter.is_empty() {
+            true => CHUNK.min(self.room()),
+            false => CHUNK,
+        }
+    }
+
     /// Takes an event if it passes; answers whether there was room for it.
     pub(crate) fn add(&mut self, event: &Event<'_>) -> bool {
         if self.room() == 0 {
@@ -87,10 +95,7 @@ impl<'a> Page<'a> {
         let mut looked_at = 0;
         let mut last = None;
         loop {
-            let chunk = match self.filter.is_empty() {
-                true => CHUNK.min(self.room()),
-                false => CHUNK,
-            };
+            let chunk = self.chunk();
             let Some((events, end)) = scan.next(chunk).await? else {
                 return Ok(Walked { last, more: false });
             };

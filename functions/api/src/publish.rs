@@ -18,7 +18,8 @@ use crate::routes::{Refusal, Shared, object};
 use crate::schema::{self, Accepted, Conflict, Refusals, TooLarge};
 
 /// What is larger belongs elsewhere, with its address in the event. Far below what Lambda takes, so
-/// that every reader gets it whole.
+/// that `GET /v1/events/{id}` always gives it whole; lists leave `data` out of what is too large for
+/// an item, and sockets of what is too large for a message.
 const BODY_BYTES: usize = 1024 * 1024;
 const FIELDS: [&str; 11] = [
     "type",
@@ -78,22 +79,26 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
     let holder = holder(&state, &call, Scope::Write, now).await?;
     Parameters::read(&call.query, &[])?;
     let key = idempotency_key(&call)?;
+    if key.is_some() && holder.subject.is_empty() {
+        // Whoever has such a token would share one set of keys with all the others.
+        let message = "Idempotency-Key needs a token that says in sub who holds it";
+        return Err(bad("bad_idempotency_key", message).into());
+    }
     let fields = Fields::read(&call, &FIELDS, BODY_BYTES)?;
     let content = content(&fields)?;
-    let ids = Ids::new(&holder.subject.0, key, &call)?;
     let event = NewEvent {
-        id: ids.event(&content),
+        id: new_id(&content, &call)?,
         data: Cow::Borrowed(fields.json("data").map_or("null", RawValue::get)),
         content,
     };
-    let claim = ids.claim().map(|id| Claim {
-        id,
+    let claim = key.map(|key| Claim {
+        id: claim_id(&holder.subject.0, key),
         request: &call.body,
     });
-    let published = state.publisher.publish(&event, claim, clock::now).await;
+    let published = state.publisher.publish(event, claim, clock::now).await;
     match published.map_err(|error| failed(&call, &error))? {
-        Published::Stored | Published::Repeated => {
-            let id = event.id.to_string();
+        Published::Stored(id) => {
+            let id = id.to_string();
             let mut answer = object(&Accepted { id });
             *answer.status_mut() = StatusCode::ACCEPTED;
             Ok(answer)
@@ -131,49 +136,23 @@ fn idempotency_key(call: &Call) -> Result<Option<&[u8]>, HttpError> {
     Ok(Some(key))
 }
 
-/// What the ids of an event are made from, besides its message.
-enum Ids<'a> {
-    Key { subject: &'a [u8], key: &'a [u8] },
-    Random([u8; 16]),
+/// An id that no event had before: with the others of its message, if it has one.
+fn new_id(content: &Content<'_>, call: &Call) -> Result<EventId, HttpError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| HttpError::internal(&call.request_id, &error))?;
+    // The first part says what it is.
+    let parts: [&[u8]; 2] = [b"random", &random];
+    let ts = content.ts.unwrap_or(0);
+    Ok(match &content.message_id {
+        Some(id) => EventId::of_content(&mandrill::message_key(id), ts, &parts, 0),
+        None => EventId::of_content(&parts, ts, &parts, 0),
+    })
 }
 
-impl<'a> Ids<'a> {
-    fn new(subject: &'a str, key: Option<&'a [u8]>, call: &Call) -> Result<Ids<'a>, HttpError> {
-        if let Some(key) = key {
-            let subject = subject.as_bytes();
-            return Ok(Ids::Key { subject, key });
-        }
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)
-            .map_err(|error| HttpError::internal(&call.request_id, &error))?;
-        Ok(Ids::Random(random))
-    }
-
-    /// What tells the event from every other; the first part says what it is.
-    fn parts(&self) -> [&[u8]; 3] {
-        match self {
-            Ids::Key { subject, key } => [b"key", subject, key],
-            Ids::Random(random) => [b"random", random, b""],
-        }
-    }
-
-    /// The event's id: with the others of its message, if it has one.
-    fn event(&self, content: &Content<'_>) -> EventId {
-        let parts = self.parts();
-        let ts = content.ts.unwrap_or(0);
-        match &content.message_id {
-            Some(id) => EventId::of_content(&mandrill::message_key(id), ts, &parts, 0),
-            None => EventId::of_content(&parts, ts, &parts, 0),
-        }
-    }
-
-    /// The id of the claim, which depends on nothing in the body.
-    fn claim(&self) -> Option<EventId> {
-        match self {
-            Ids::Key { .. } => Some(EventId::of_content(&self.parts(), 0, &self.parts(), 0)),
-            Ids::Random(_) => None,
-        }
-    }
+/// The id of the claim for a key, which depends on nothing in the body.
+fn claim_id(subject: &str, key: &[u8]) -> EventId {
+    let parts: [&[u8]; 3] = [b"key", subject.as_bytes(), key];
+    EventId::of_content(&parts, 0, &parts, 0)
 }
 
 fn content(fields: &Fields<'_>) -> Result<Content<'static>, HttpError> {
@@ -379,20 +358,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stands_for_one_event_of_one_publisher() {
-        let call = Call::default();
+    fn a_key_is_one_of_one_publisher() {
+        assert_eq!(claim_id("s", b"k"), claim_id("s", b"k"));
+        assert_ne!(claim_id("s", b"k"), claim_id("other", b"k"));
+        assert_ne!(claim_id("s", b"k"), claim_id("s", b"other"));
+        assert_ne!(claim_id("sk", b"k"), claim_id("s", b"kk"));
+    }
+
+    #[test]
+    fn an_id_is_new_each_time_and_with_the_others_of_its_message() {
         let content = read(r#"{"type":"a","message_id":"m"}"#).unwrap();
-        let event = |subject, key| {
-            let ids = Ids::new(subject, Some(key), &call).unwrap();
-            (ids.event(&content), ids.claim().unwrap())
-        };
-        assert_eq!(event("s", b"k"), event("s", b"k"));
-        assert_ne!(event("s", b"k").0, event("other", b"k").0);
-        assert_ne!(event("s", b"k").1, event("s", b"other").1);
-        assert_ne!(event("sk", b"k").1, event("s", b"kk").1);
-        let random = || Ids::new("s", None, &call).unwrap().event(&content);
-        assert_ne!(random(), random());
+        let new = || new_id(&content, &Call::default()).unwrap();
+        assert_ne!(new(), new());
         let partition = EventId::partition_of(&mandrill::message_key("m"));
-        assert_eq!(random().partition(), partition);
+        assert_eq!(new().partition(), partition);
     }
 }

@@ -18,9 +18,37 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
         (name = "live", description = "Ways into the live feed"),
         (name = "health", description = "Whether it is well"),
     ),
+    paths(stream),
     modifiers(&Token),
 )]
 pub(crate) struct Document;
+
+/// Where [`stream`] is.
+pub(crate) const STREAM: &str = "/v1/stream";
+
+/// Server-Sent Events: what was missed, then what comes, until `reconnect`.
+///
+/// Another function answers it, at an address of its own, and only where the deployment has it. In
+/// place of the header it takes a ticket, since `EventSource` can set none. The long poll,
+/// `GET /v1/events` with `wait`, is there as well.
+#[utoipa::path(
+    get,
+    path = "/v1/stream",
+    operation_id = "stream_events",
+    tag = "live",
+    params(
+        ("after" = Option<String>, Query, description = "Begin after this cursor"),
+        ("last" = Option<i32>, Query, minimum = 0, maximum = 1000, description = "Begin with so many of the newest events; without `after`"),
+        ("filter" = Option<String>, Query, description = "Only events that pass this filter", max_length = 2048, example = "type:open,click"),
+        ("data" = Option<bool>, Query, description = "Whether `data` is wanted"),
+        ("ticket" = Option<String>, Query, description = "In place of a token"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Begin after this cursor, whatever the query says"),
+    ),
+    responses((status = 200, description = "A stream", content_type = "text/event-stream", body = String), Refusals),
+    security(("token" = []), ()),
+)]
+#[expect(dead_code, reason = "describes what `tail` answers")]
+fn stream() {}
 
 /// How a request says who sends it.
 struct Token;

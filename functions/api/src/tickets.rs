@@ -5,15 +5,19 @@ use axum::response::Response;
 use domain::{Filter, Scope};
 use http::StatusCode;
 use platform::clock;
+use platform::http::HttpError;
 
 use crate::body::Fields;
 use crate::caller::{Call, holder};
-use crate::parameters::{self, Parameters};
+use crate::parameters::{self, Parameters, bad};
 use crate::routes::{Refusal, Shared, object};
 use crate::schema::{NewTicket, Refusals, Ticket, TooLarge};
 
 /// A filter in full length with its escapes.
 const BODY_BYTES: usize = 16 * 1024;
+/// The longest URL with which a WebSocket is opened. ("Quotas for WebSocket APIs".) A ticket has its
+/// filter in it, in JSON and then in base64: one full of quotes becomes two and a half times as long.
+const URL_CHARACTERS: usize = 4_096;
 
 /// A ticket for a browser, which cannot send a token with a WebSocket. It is good for 60 s.
 ///
@@ -43,7 +47,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
         .await?;
     let tail = |path: &str| state.tail_url.as_ref().map(|url| format!("{url}{path}"));
     let ticket = Ticket {
-        url: format!("{}?ticket={}", state.websocket_url, *ticket.text),
+        url: url(&state.websocket_url, &ticket.text)?,
         stream_url: tail("/v1/stream"),
         poll_url: tail("/v1/events"),
         expires_at: ticket.expires_at.to_string(),
@@ -52,4 +56,17 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     let mut answer = object(&ticket);
     *answer.status_mut() = StatusCode::CREATED;
     Ok(answer)
+}
+
+/// Where a WebSocket connects with this ticket, if API Gateway lets it.
+fn url(websocket_url: &str, ticket: &str) -> Result<String, HttpError> {
+    let url = format!("{websocket_url}?ticket={ticket}");
+    if url.len() <= URL_CHARACTERS {
+        return Ok(url);
+    }
+    let message = format!(
+        "with the filter, and the token's, the URL of a WebSocket has {} characters, of which there may be {URL_CHARACTERS}",
+        url.len()
+    );
+    Err(bad("bad_filter", message))
 }

@@ -1,8 +1,11 @@
 //! `posthorn token`: mints a token, from the local stack's key or from a deployed stack's secret.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
+use data_encoding::BASE32_NOPAD;
 use domain::{Filter, Millis, Rights, Scopes};
 use jiff::{Span, SpanRelativeTo};
 use platform::clock;
@@ -12,6 +15,7 @@ use serde_json::json;
 use super::send::read;
 use super::target::{missing, read_stack};
 use super::{ToolError, out};
+use crate::identity::random;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -33,9 +37,10 @@ pub struct Args {
     /// How long it is good for: 90s, 15m, 1h, 30d
     #[arg(long, default_value = "1h", value_parser = lifetime)]
     ttl: Duration,
-    /// Who holds it: the same name with the same `Idempotency-Key` is the same event
-    #[arg(long, value_name = "NAME", default_value = "")]
-    subject: String,
+    /// Who holds it: the same name with the same `Idempotency-Key` is the same event [default: a
+    /// random name]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    subject: Option<String>,
 }
 
 /// At least a second, since a token counts whole ones.
@@ -65,10 +70,19 @@ fn mint(args: &Args, now: Millis) -> Result<String, ToolError> {
         mask: args.mask,
         until: now.plus(ttl_ms),
     };
-    let token = keys(args)?.mint(&args.subject, &rights, now);
+    let subject = subject(args.subject.as_deref())?;
+    let token = keys(args)?.mint(&subject, &rights, now);
     token
         .map(|token| token.0)
         .map_err(|error| ToolError::Usage(error.to_string()))
+}
+
+/// A name of its own for who has none: one for all would let them meet each other's keys.
+fn subject(given: Option<&str>) -> io::Result<String> {
+    match given {
+        Some(name) => Ok(name.to_owned()),
+        None => Ok(BASE32_NOPAD.encode(&random::<10>()?).to_ascii_lowercase()),
+    }
 }
 
 /// The parser's own message could quote a key.
@@ -101,5 +115,13 @@ mod tests {
         for wrong in ["", "1", "h", "-1h", "0s", "10ms", "soon", "1mo"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn who_is_given_no_name_has_one_that_nobody_else_has() {
+        assert_eq!(subject(Some("shop")).unwrap(), "shop");
+        let own = subject(None).unwrap();
+        assert_eq!(own.len(), 16);
+        assert_ne!(own, subject(None).unwrap());
     }
 }

@@ -20,8 +20,9 @@ use crate::event::Content;
 /// The most terms that a filter may be written with. No search that a person types comes near it,
 /// and it bounds what one filter may cost for each event.
 pub const MAX_TERMS: usize = 50;
-/// The longest filter text, in bytes: it has to fit the URL of a WebSocket, which API Gateway
-/// bounds at 4,096 characters, beside a ticket.
+/// The longest filter text, in bytes. No search that a person types comes near it, and as a rule it
+/// fits the URL of a WebSocket, which API Gateway bounds at 4,096 characters; whose escapes make it
+/// longer than that gets no ticket.
 pub const MAX_BYTES: usize = 2_048;
 
 /// A parsed filter. The empty one matches everything.
