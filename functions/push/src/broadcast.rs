@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::frame::{self, Rendered};
+use domain::frame::{self, Cause, Rendered};
 use domain::{Event, Feed, Millis};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -133,7 +133,7 @@ impl<'a> Rendering<'a> {
         let wanted: Vec<_> = wanted
             .filter_map(|place| self.rendered.get(&(*place, look)))
             .collect();
-        frame::messages(&wanted, false)
+        frame::messages(&wanted, Cause::Live)
     }
 }
 
