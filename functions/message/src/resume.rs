@@ -126,10 +126,13 @@ impl Replay<'_> {
 
     /// Lets live events flow again, and waits until they do: what is stored meanwhile may be pushed
     /// past the client. Not before everything was sent that it missed: if that fails, it has to stay
-    /// marked.
+    /// marked. The client is told of a gap from then on, as the index may lag by more than the wait:
+    /// this may be the last of its looks, and nobody else knows of the mark any more.
     async fn hear_again(&self, missed: Millis) -> Result<(), Failure> {
-        let session = &self.client.deps.session;
-        session.clear_missed(self.client.id, missed).await?;
+        let Client { deps, id, .. } = self.client;
+        let cursor = deps.feed.cursor_at(Position::start_of(clock::now()));
+        deps.session.clear_missed(id, missed).await?;
+        self.client.send(&Answer::Gap { cursor }.to_json()).await?;
         tokio::time::sleep(LIST_AGE).await;
         Ok(())
     }
