@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use domain::frame::{self, EVENT_BYTES, Rendered};
+use domain::frame::{self, Cause, EVENT_BYTES, Rendered};
 use domain::{Event, Feed};
 use futures::{SinkExt, StreamExt};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -112,7 +112,7 @@ fn messages(body: &[u8]) -> Vec<Utf8Bytes> {
             }
         })
         .collect();
-    let messages = frame::messages(&rendered, false);
+    let messages = frame::messages(&rendered, Cause::Live);
     messages.into_iter().map(Utf8Bytes::from).collect()
 }
 

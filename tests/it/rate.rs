@@ -95,3 +95,31 @@ async fn many_connections_get_an_event_and_no_faster_than_the_rate() {
     let least = Duration::from_secs_f64(PACED / RATE as f64) - Duration::from_millis(5);
     assert!(took >= least, "{took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_whose_rights_have_ended_are_closed_no_faster_than_the_rate_and_each_once() {
+    const RATE: u32 = 5;
+    const CONNECTIONS: u32 = 8;
+
+    let stack = stack_with_rate(RATE as usize).await;
+    // Nobody has told that they are gone.
+    for n in 0..CONNECTIONS {
+        let id = format!("gone{n}=");
+        crate::push::leave_row(&stack, &id, 61_000).await;
+        crate::tokens::end_rights(&stack, &id).await;
+    }
+    let begun = Instant::now();
+    let mut n = 0;
+    eventually(DEADLINE, async || {
+        n += 1;
+        stack.mandrill().deliver(sends(n..n + 1)).await;
+        stack.wait_until_pushed().await;
+        let rows = stack.connection_ids().await;
+        rows.is_empty().then_some(()).ok_or(format!("{rows:?}"))
+    })
+    .await;
+    // One of them at once. A timer may fire a millisecond early.
+    let least = Duration::from_secs(1) * (CONNECTIONS - 1) / RATE - Duration::from_millis(5);
+    let took = begun.elapsed();
+    assert!(took >= least, "{took:?}");
+}

@@ -222,6 +222,9 @@ async fn a_cursor_from_before_what_is_kept_is_not_recovered() {
             .await;
         assert_eq!(found(&replayed(&heard)), (0..2).collect());
         assert_eq!(recovered(&heard), is_recovered, "{days} days");
+        // Who is cut off before the end goes on from what is kept, and would not hear it.
+        let said = (!is_recovered).then_some(&Value::Bool(false));
+        assert_eq!(heard[0].json.get("recovered"), said, "{}", heard[0].text);
     }
 }
 

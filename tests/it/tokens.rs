@@ -221,8 +221,8 @@ async fn a_secret_with_a_short_key_lets_nobody_in_and_says_so() {
     assert_eq!(code(&answer), (503, "unavailable".to_owned()));
 }
 
-/// Ends the rights of a connection that is open.
-async fn end_rights(stack: &TestStack, id: &str) {
+/// Ends the rights of a connection.
+pub(crate) async fn end_rights(stack: &TestStack, id: &str) {
     let rows = stack.items("ConnectionsTable").await;
     let mut row = rows.into_iter().find(|row| row["sk"]["S"] == id).unwrap();
     row["rights_until"] = json!({ "N": clock::now().0.to_string() });

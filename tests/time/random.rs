@@ -26,6 +26,7 @@ fn seeds() -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_every_client_gets_every_event_that_it_wants_and_once() {
+    let mut passed = 0;
     for seed in seeds() {
         let start = Instant::now();
         println!("seed {seed}");
@@ -40,5 +41,8 @@ async fn whatever_happens_every_client_gets_every_event_that_it_wants_and_once()
             println!("chaos until {chaos:?}, settled {:?}", start.elapsed());
         }
         println!("seed {seed}: {} in {:?}", world.summary(), start.elapsed());
+        passed += world.passed();
     }
+    // A busy machine may leave no moment for it, and the test would be a weaker one.
+    assert!(passed > 0, "no time has passed");
 }

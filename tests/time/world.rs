@@ -29,6 +29,8 @@ pub(crate) struct World<'s> {
     posting: JoinSet<()>,
     /// How many batches Mandrill had to send again.
     refused: Arc<AtomicUsize>,
+    /// How often there was a moment for time to pass.
+    passed: usize,
     events: usize,
     steps: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl<'s> World<'s> {
             batches: Vec::new(),
             posting: JoinSet::new(),
             refused: Arc::default(),
+            passed: 0,
             events: 0,
             steps: Vec::new(),
         }
@@ -77,6 +80,7 @@ impl<'s> World<'s> {
                 let time = Duration::from_millis(self.random.u64(1_000..240_000));
                 // What takes long is under way: no time can pass beside it.
                 let passed = tokio::time::timeout(MOMENT, self.stack.pass(time)).await;
+                self.passed += usize::from(passed.is_ok());
                 format!("{time:?} pass: {}", passed.is_ok())
             }
         };
@@ -287,6 +291,11 @@ impl<'s> World<'s> {
         })
     }
 
+    /// How often time has passed amid the trouble.
+    pub(crate) fn passed(&self) -> usize {
+        self.passed
+    }
+
     /// What happened, in a line.
     pub(crate) fn summary(&self) -> String {
         let told: usize = self
@@ -300,10 +309,11 @@ impl<'s> World<'s> {
             .map(|client| client.record().history.len())
             .sum();
         format!(
-            "{} steps, {} events, {told} told, {lives} turns in clients' lives, {} batches refused",
+            "{} steps, {} events, {told} told, {lives} turns in clients' lives, {} batches refused, time passed {} times",
             self.steps.len(),
             self.events,
-            self.refused.load(Ordering::Relaxed)
+            self.refused.load(Ordering::Relaxed),
+            self.passed
         )
     }
 }

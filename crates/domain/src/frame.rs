@@ -10,11 +10,21 @@ use std::borrow::Borrow;
 pub const FRAME_BYTES: usize = 32 * 1024;
 /// The largest message that API Gateway accepts.
 pub const MESSAGE_BYTES: usize = 128 * 1024;
-/// What is around the events of a message: `{"type":"events","replay":true,"events":[` … with a
-/// cursor at the end. A test holds it to the truth.
+/// What is around the events of a message: `{"type":"events","replay":true,"recovered":false,"events":[`
+/// … with a cursor at the end. A test holds it to the truth.
 pub const ENVELOPE_BYTES: usize = 128;
 /// The largest event that fits a message.
 pub const EVENT_BYTES: usize = MESSAGE_BYTES - ENVELOPE_BYTES;
+
+/// Why events are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// They were just stored.
+    Live,
+    /// They were missed. `recovered` is false when some of what was missed is not kept any more: who
+    /// is cut off before the end of the replay goes on from what is kept, and would never hear of it.
+    Replay { recovered: bool },
+}
 
 /// An event ready to be sent.
 #[derive(Debug, Clone)]
@@ -26,13 +36,12 @@ pub struct Rendered {
 }
 
 /// Puts events into as few messages as fit [`FRAME_BYTES`] each; an event that is larger than
-/// that has a message of its own. `replay` marks them as answers to a `resume`. The cursor of a
-/// message is the furthest of its events'.
+/// that has a message of its own. The cursor of a message is the furthest of its events'.
 #[must_use]
-pub fn messages<R: Borrow<Rendered>>(events: &[R], replay: bool) -> Vec<String> {
+pub fn messages<R: Borrow<Rendered>>(events: &[R], cause: Cause) -> Vec<String> {
     let chunks = chunks(events).into_iter();
     chunks
-        .map(|chunk| message(chunk, replay, furthest(chunk)))
+        .map(|chunk| message(chunk, cause, furthest(chunk)))
         .collect()
 }
 
@@ -41,14 +50,14 @@ pub fn messages<R: Borrow<Rendered>>(events: &[R], replay: bool) -> Vec<String> 
 #[must_use]
 pub fn messages_until<R: Borrow<Rendered>>(
     events: &[R],
-    replay: bool,
+    cause: Cause,
     end: &str,
 ) -> Vec<(String, String)> {
     let chunks = chunks(events);
     let last = chunks.len().saturating_sub(1);
     let with_cursor = chunks.into_iter().enumerate().map(|(index, chunk)| {
         let cursor = if index == last { end } else { furthest(chunk) };
-        (message(chunk, replay, cursor), cursor.to_owned())
+        (message(chunk, cause, cursor), cursor.to_owned())
     });
     with_cursor.collect()
 }
@@ -82,16 +91,18 @@ fn fitting<R: Borrow<Rendered>>(events: &[R]) -> usize {
     events.len()
 }
 
-fn message<R: Borrow<Rendered>>(events: &[R], replay: bool, cursor: &str) -> String {
+fn message<R: Borrow<Rendered>>(events: &[R], cause: Cause, cursor: &str) -> String {
     let bytes: usize = events
         .iter()
         .map(|event| event.borrow().json.len() + 1)
         .sum();
     let mut text = String::with_capacity(bytes + ENVELOPE_BYTES);
     text.push_str(r#"{"type":"events","#);
-    if replay {
-        text.push_str(r#""replay":true,"#);
-    }
+    text.push_str(match cause {
+        Cause::Live => "",
+        Cause::Replay { recovered: true } => r#""replay":true,"#,
+        Cause::Replay { recovered: false } => r#""replay":true,"recovered":false,"#,
+    });
     text.push_str(r#""events":["#);
     for (index, event) in events.iter().enumerate() {
         if index > 0 {
@@ -112,6 +123,25 @@ mod tests {
     use super::*;
     use crate::{EventId, Feed, Millis, Position};
 
+    const IN_PART: Cause = Cause::Replay { recovered: false };
+
+    #[test]
+    fn a_message_says_why_it_is_sent() {
+        let events = rendered(&[0]);
+        let beginning = |cause| {
+            let message = messages(&events, cause).remove(0);
+            let (beginning, _) = message.split_once(r#""events":"#).unwrap();
+            beginning.to_owned()
+        };
+        let all = Cause::Replay { recovered: true };
+        assert_eq!(beginning(Cause::Live), r#"{"type":"events","#);
+        assert_eq!(beginning(all), r#"{"type":"events","replay":true,"#);
+        assert_eq!(
+            beginning(IN_PART),
+            r#"{"type":"events","replay":true,"recovered":false,"#
+        );
+    }
+
     fn rendered(sizes: &[usize]) -> Vec<Rendered> {
         let feed = Feed::new("f");
         sizes
@@ -130,7 +160,7 @@ mod tests {
     #[test]
     fn the_envelope_is_no_larger_than_it_is_said_to_be() {
         let events = rendered(&[0]);
-        let message = messages(&events, true).remove(0);
+        let message = messages(&events, IN_PART).remove(0);
         assert!(
             message.len() - events[0].json.len() <= ENVELOPE_BYTES,
             "{}",
@@ -141,7 +171,7 @@ mod tests {
     #[test]
     fn the_last_message_has_the_cursor_that_is_given() {
         let events = rendered(&[20_000, 20_000, 5]);
-        let messages = messages_until(&events, true, "end");
+        let messages = messages_until(&events, IN_PART, "end");
         let cursors: Vec<_> = messages.iter().map(|(_, cursor)| cursor.as_str()).collect();
         assert_eq!(cursors, [events[0].cursor.as_str(), "end"]);
         for (message, cursor) in &messages {
@@ -151,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_event_of_the_largest_size_fits_a_message() {
-        let message = messages(&rendered(&[EVENT_BYTES - 2]), true).remove(0);
+        let message = messages(&rendered(&[EVENT_BYTES - 2]), IN_PART).remove(0);
         assert!(message.len() <= MESSAGE_BYTES);
     }
 
@@ -160,7 +190,7 @@ mod tests {
         fn every_event_is_in_exactly_one_message_and_in_order(sizes in prop::collection::vec(0usize..40_000, 0..20)) {
             let events = rendered(&sizes);
             let mut seen = Vec::new();
-            for message in messages(&events, false) {
+            for message in messages(&events, Cause::Live) {
                 let parsed: serde_json::Value = serde_json::from_str(&message).unwrap();
                 let inside = parsed["events"].as_array().unwrap().clone();
                 prop_assert!(message.len() <= FRAME_BYTES || inside.len() == 1);

@@ -26,6 +26,17 @@ pub enum Posted {
     GivenUp,
 }
 
+/// What became of a connection that was to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It is closed now.
+    Now,
+    /// There was no such connection any more.
+    Gone,
+    /// The gateway did not do it.
+    Failed,
+}
+
 /// Sends to connections and closes them.
 #[derive(Debug, Clone)]
 pub struct Connections {
@@ -108,8 +119,8 @@ impl Connections {
         let _ = call.data(Blob::new(Vec::new())).send().await;
     }
 
-    /// Closes a connection; one that is gone already is no failure.
-    pub async fn close(&self, connection_id: &str) {
+    /// Closes a connection.
+    pub async fn close(&self, connection_id: &str) -> Closed {
         let Err(error) = self
             .client
             .delete_connection()
@@ -117,13 +128,15 @@ impl Connections {
             .send()
             .await
         else {
-            return;
+            return Closed::Now;
         };
-        if !matches!(
+        if matches!(
             error.as_service_error(),
             Some(DeleteConnectionError::GoneException(_))
         ) {
-            tracing::warn!(connection.id = connection_id, error = %Chain(&error), "A connection could not be closed.");
+            return Closed::Gone;
         }
+        tracing::warn!(connection.id = connection_id, error = %Chain(&error), "A connection could not be closed.");
+        Closed::Failed
     }
 }

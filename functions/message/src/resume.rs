@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::cursor::LOOK_BACK_MS;
-use domain::frame::{self, Rendered};
+use domain::frame::{self, Cause, Rendered};
 use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, View};
 use platform::clock;
 use store::Connection;
@@ -71,7 +71,7 @@ impl Replay<'_> {
             }
             CursorKind::Replayed { recovered } => (seen.position, recovered),
         };
-        let (reached, is_end) = self.send_after(start).await?;
+        let (reached, is_end) = self.send_after(start, recovered).await?;
         if !is_end {
             return Ok(self.go_on(reached, recovered));
         }
@@ -116,7 +116,8 @@ impl Replay<'_> {
         if begun.is_none_or(|begun| Position::start_of(owed) < begun) {
             from = from.min(owed);
         }
-        let (further, is_end) = self.send_after(Position::start_of(from)).await?;
+        let from = Position::start_of(from);
+        let (further, is_end) = self.send_after(from, recovered).await?;
         if !is_end {
             return Ok(self.go_on(further, recovered));
         }
@@ -125,10 +126,13 @@ impl Replay<'_> {
 
     /// Lets live events flow again, and waits until they do: what is stored meanwhile may be pushed
     /// past the client. Not before everything was sent that it missed: if that fails, it has to stay
-    /// marked.
+    /// marked. The client is told of a gap from then on, as the index may lag by more than the wait:
+    /// this may be the last of its looks, and nobody else knows of the mark any more.
     async fn hear_again(&self, missed: Millis) -> Result<(), Failure> {
-        let session = &self.client.deps.session;
-        session.clear_missed(self.client.id, missed).await?;
+        let Client { deps, id, .. } = self.client;
+        let cursor = deps.feed.cursor_at(Position::start_of(clock::now()));
+        deps.session.clear_missed(id, missed).await?;
+        self.client.send(&Answer::Gap { cursor }.to_json()).await?;
         tokio::time::sleep(LIST_AGE).await;
         Ok(())
     }
@@ -148,7 +152,12 @@ impl Replay<'_> {
     }
 
     /// Sends what was stored after `start`. Answers how far it got, and whether that is the end.
-    async fn send_after(&self, start: Position) -> Result<(Position, bool), Failure> {
+    /// `recovered` is what the end of the replay will say.
+    async fn send_after(
+        &self,
+        start: Position,
+        recovered: bool,
+    ) -> Result<(Position, bool), Failure> {
         let mut scan = self.client.deps.reader.after(start, clock::now());
         let mut reached = start;
         let mut looked_at = 0;
@@ -161,10 +170,10 @@ impl Replay<'_> {
             drop(events);
             looked_at += PAGE;
             if looked_at >= MAX_EVENTS || self.is_out_of_time() {
-                self.send(&rendered).await?;
+                self.send(&rendered, recovered).await?;
                 return Ok((last, false));
             }
-            let (sent, next) = tokio::join!(self.send(&rendered), scan.next(PAGE));
+            let (sent, next) = tokio::join!(self.send(&rendered, recovered), scan.next(PAGE));
             sent?;
             reached = last;
             page = next?;
@@ -189,11 +198,11 @@ impl Replay<'_> {
         }
         newest.truncate(wanted);
         newest.reverse();
-        self.send(&newest).await?;
+        self.send(&newest, true).await?;
         let reached = reached.unwrap_or(Position::start_of(self.now));
         if let Some(missed) = self.row.missed_since {
             self.hear_again(missed).await?;
-            let (further, is_end) = self.send_after(reached).await?;
+            let (further, is_end) = self.send_after(reached, true).await?;
             if !is_end {
                 return Ok(self.go_on(further, true));
             }
@@ -221,8 +230,8 @@ impl Replay<'_> {
         }
     }
 
-    async fn send(&self, events: &[Rendered]) -> Result<(), Failure> {
-        for message in frame::messages(events, true) {
+    async fn send(&self, events: &[Rendered], recovered: bool) -> Result<(), Failure> {
+        for message in frame::messages(events, Cause::Replay { recovered }) {
             self.client.send(&message).await?;
         }
         let sent = events.len() as u64;

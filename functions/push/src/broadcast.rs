@@ -1,14 +1,15 @@
 //! Sending a batch's events to the connections that want them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use domain::frame::{self, Rendered};
+use domain::frame::{self, Cause, Rendered};
 use domain::{Event, Feed, Millis};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use platform::clock;
-use platform::connections::Posted;
+use platform::connections::{Closed, Posted};
 use platform::telemetry::Chain;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +18,11 @@ use crate::directory::{Audience, Listener, Look};
 
 /// How many messages are under way at once.
 const CONCURRENCY: usize = 64;
+/// How long a push waits for turns to close connections: the next events wait meanwhile.
+const CLOSING: Duration = Duration::from_secs(1);
+/// How many bytes of messages may be under way when more are made. Each choice has its own, with all
+/// of a batch in them if it comes to that: 64 of them may not fit a function's memory.
+const BYTES_UNDER_WAY: usize = 32 * 1024 * 1024;
 
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy)]
@@ -37,8 +43,8 @@ pub(crate) struct Sent {
 
 /// Sends the events to every listener whose filter lets some of them pass, and whose rights hold.
 /// An event is rendered once for all who get it alike: with `data` or without, masked or not. The
-/// messages of those who get the same are made once, when their turn comes, and dropped when they
-/// are sent.
+/// messages of those who get the same are made once, when their turn comes and not too much is under
+/// way, and dropped when they are sent.
 pub(crate) async fn broadcast(
     deps: &Deps,
     events: &[Event<'_>],
@@ -49,8 +55,14 @@ pub(crate) async fn broadcast(
     let mut rendering = Rendering::new(deps, events);
     let mut total = Sent::default();
     let mut sending = FuturesUnordered::new();
+    let mut under_way = UnderWay::default();
     for (choice, audiences) in choices(events, audiences) {
-        let messages = Arc::new(rendering.messages(&choice));
+        while under_way.bytes() > BYTES_UNDER_WAY
+            && let Some(sent) = sending.next().await
+        {
+            total = total.and(sent);
+        }
+        let messages = under_way.add(rendering.messages(&choice));
         let listeners = audiences.iter().flat_map(|audience| &audience.listeners);
         for listener in listeners.filter(|listener| now < listener.until) {
             if sending.len() == CONCURRENCY
@@ -133,7 +145,25 @@ impl<'a> Rendering<'a> {
         let wanted: Vec<_> = wanted
             .filter_map(|place| self.rendered.get(&(*place, look)))
             .collect();
-        frame::messages(&wanted, false)
+        frame::messages(&wanted, Cause::Live)
+    }
+}
+
+/// The messages that somebody is still to get.
+#[derive(Debug, Default)]
+struct UnderWay(Vec<(Weak<Vec<String>>, usize)>);
+
+impl UnderWay {
+    fn add(&mut self, messages: Vec<String>) -> Arc<Vec<String>> {
+        let bytes = messages.iter().map(String::len).sum();
+        let messages = Arc::new(messages);
+        self.0.push((Arc::downgrade(&messages), bytes));
+        messages
+    }
+
+    fn bytes(&mut self) -> usize {
+        self.0.retain(|(messages, _)| messages.strong_count() > 0);
+        self.0.iter().map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -148,13 +178,32 @@ fn render(feed: &Feed, event: &Event<'_>, look: Look) -> Rendered {
     }
 }
 
-/// Closes connections whose rights have ended. They are asked again by the next batch that reads the
-/// list, if the gateway does not do it; `$disconnect` removes their rows.
+/// Closes connections whose rights have ended, as many as have a turn now: the others, and those that
+/// the gateway does not close, are asked for by the next batch that reads the list. `$disconnect`
+/// removes their rows, if it comes.
 pub(crate) async fn close(deps: &Deps, ended: &[String], deadline: Instant) {
+    let until = deadline.min(Instant::now() + CLOSING);
     let closing = futures::stream::iter(ended)
-        .for_each_concurrent(CONCURRENCY, |id| deps.connections.close(id));
+        .for_each_concurrent(CONCURRENCY, |id| close_in_turn(deps, id, until));
     if timeout_at(deadline, closing).await.is_err() {
         tracing::warn!("Not every connection whose rights have ended could be closed in time.");
+    }
+}
+
+async fn close_in_turn(deps: &Deps, id: &str, until: Instant) {
+    if !deps.rate.turn(until).await {
+        return;
+    }
+    match deps.connections.close(id).await {
+        Closed::Now | Closed::Failed => {}
+        Closed::Gone => forget(deps, id).await,
+    }
+}
+
+async fn forget(deps: &Deps, id: &str) {
+    if let Err(error) = deps.list.forget_gone(id, clock::now()).await {
+        // The next batch finds it gone as well.
+        tracing::warn!(connection.id = id, error = %Chain(&error), "A connection that is gone could not be forgotten.");
     }
 }
 
@@ -182,10 +231,7 @@ async fn send(
             }
             Posted::Gone => {
                 result.gone = 1;
-                if let Err(error) = deps.list.forget_gone(&listener.id, clock::now()).await {
-                    // The next batch finds it gone as well.
-                    tracing::warn!(connection.id = listener.id, error = %Chain(&error), "A connection that is gone could not be forgotten.");
-                }
+                forget(deps, &listener.id).await;
                 break;
             }
             Posted::GivenUp => {
@@ -199,4 +245,24 @@ async fn send(
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_under_way_until_the_last_who_gets_them_has_them() {
+        let mut under_way = UnderWay::default();
+        let first = under_way.add(vec!["x".repeat(3), "x".repeat(4)]);
+        let second = under_way.add(vec!["x".repeat(10)]);
+        let other = first.clone();
+        assert_eq!(under_way.bytes(), 17);
+        drop(first);
+        assert_eq!(under_way.bytes(), 17);
+        drop(other);
+        assert_eq!(under_way.bytes(), 10);
+        drop(second);
+        assert_eq!(under_way.bytes(), 0);
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Look {
 pub(crate) struct Known {
     pub(crate) audiences: Arc<Vec<Audience>>,
     /// Connections whose rights have ended; only when the list was read just now, so that each is
-    /// closed once a second at most.
+    /// asked to close once a second at most.
     pub(crate) ended: Vec<String>,
 }
 

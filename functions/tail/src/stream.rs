@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::frame::{self, Rendered};
+use domain::frame::{self, Cause, Rendered};
 use domain::{Cursor, CursorKind, Event, Millis, Position};
 use futures::stream;
 use http::{HeaderValue, StatusCode, header};
@@ -246,7 +246,12 @@ impl Reader {
     fn send(&mut self, events: &[Rendered]) {
         self.sent_events += events.len();
         let cursor = self.cursor();
-        for (message, cursor) in frame::messages_until(events, !self.is_live, &cursor) {
+        let recovered = self.recovered;
+        let cause = match self.is_live {
+            true => Cause::Live,
+            false => Cause::Replay { recovered },
+        };
+        for (message, cursor) in frame::messages_until(events, cause, &cursor) {
             self.ready
                 .push_back(sse::event("events", Some(&cursor), &message));
         }
@@ -262,7 +267,12 @@ impl Reader {
 
     /// Tells the client to come back, and where to go on.
     fn hand_over(&mut self, cursor: &str) {
-        let reconnect = format!(r#"{{"type":"reconnect","cursor":"{cursor}"}}"#);
+        // No `live` will say it.
+        let lost = match self.is_live || self.recovered {
+            true => "",
+            false => r#""recovered":false,"#,
+        };
+        let reconnect = format!(r#"{{"type":"reconnect",{lost}"cursor":"{cursor}"}}"#);
         self.ready
             .push_back(sse::event("reconnect", Some(cursor), &reconnect));
         self.has_ended = true;

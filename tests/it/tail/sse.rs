@@ -1,7 +1,9 @@
 //! Server-Sent Events.
 
+use domain::Position;
 use flows::{Sse, TestStack, numbers, sends};
 use reqwest::Method;
+use serde_json::Value;
 
 use super::{Reader, long_ago, one_by_one, short};
 
@@ -46,6 +48,24 @@ async fn a_stream_begins_with_the_last_events_or_with_the_next() {
     stack.mandrill().deliver(sends(5..6)).await;
     for stream in [&mut last, &mut next] {
         assert_eq!(numbers(&stream.next_events(1).await), [5]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_something_that_is_not_kept_says_so() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    let stack = TestStack::start().await;
+    let reader = Reader::of(&stack);
+    one_by_one(&stack, 0..1).await;
+    for (days, is_kept) in [(31, false), (29, true)] {
+        let at = platform::clock::now().minus(days * DAY_MS);
+        let cursor = stack.cursors().cursor_at(Position::start_of(at));
+        let mut stream = reader.open(&format!("after={cursor}")).await;
+        let missed = stream.next_named("events").await;
+        let said = (!is_kept).then_some(&Value::Bool(false));
+        assert_eq!(missed.data.get("recovered"), said, "{}", missed.data);
+        let live = stream.next_named("live").await;
+        assert_eq!(live.data["recovered"], is_kept);
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) struct Session {
     phase: Phase,
     /// How many resumes are still to come before live events can be relied on.
     looks_left: usize,
-    /// A cursor was refused, so events may be missing although a resume succeeds.
+    /// A cursor was refused, or a replay whose beginning is not kept any more was not heard to its end: events are
+    /// missing although a later resume succeeds.
     has_lost_its_place: bool,
     /// The filter of the subscription whose answer has not come yet.
     subscribing: Option<Option<String>>,
@@ -36,6 +37,8 @@ pub(super) struct Session {
     gap: Option<String>,
     /// All looks begin anew, and the caller was not told yet.
     has_restarted: bool,
+    /// The connection began without the filter, and live events may still be any. The next look brings what is left out.
+    is_muted: bool,
     has_progressed: bool,
     /// Replayed events are not told before the first `live` if none were asked for.
     is_quiet: bool,
@@ -54,6 +57,15 @@ enum Phase {
     Looking,
     /// Live messages advance the cursor.
     Live,
+}
+
+/// How a connection was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Address {
+    /// With the filter, if there is one.
+    Complete,
+    /// The filter was too long for it.
+    WithoutFilter,
 }
 
 /// What follows from a message.
@@ -102,20 +114,22 @@ impl Session {
             is_filter_new: false,
             gap: None,
             has_restarted: false,
+            is_muted: false,
             has_progressed: false,
             beginning: Beginning::new(options),
             seen: Seen::new(options.remembered_ids),
         }
     }
 
-    /// What to do on a new connection, which has the filter in its address.
-    pub(super) fn open(&mut self) -> Vec<Step> {
+    /// What to do on a new connection, which has the filter in its address, if there is one and it fits.
+    pub(super) fn open(&mut self, address: Address) -> Vec<Step> {
         self.cursor = self.place().map(str::to_owned);
         self.gap = None;
         self.phase = Phase::Opening;
         self.looks_left = LOOKS;
         (self.subscribing, self.has_to_resume) = (None, false);
-        if self.data {
+        self.is_muted = address == Address::WithoutFilter;
+        if self.data || self.is_muted {
             return vec![self.subscribe()];
         }
         let mut steps = self.announce_filter();
@@ -194,8 +208,9 @@ impl Session {
         Step::Send(resume.to_string())
     }
 
-    /// Looks once more for what the resume before could not find yet.
+    /// Looks once more for what the resume before could not find yet, or brought too early.
     pub(super) fn look(&mut self) -> Step {
+        self.is_muted = false;
         self.looks_left = self.looks_left.saturating_sub(1);
         self.resume()
     }
@@ -268,6 +283,9 @@ impl Session {
     }
 
     fn events(&mut self, message: &Message<'_>) -> Vec<Step> {
+        if self.is_muted && !message.replay {
+            return vec![];
+        }
         let mut steps = Vec::with_capacity(message.events.len());
         for event in &message.events {
             let Ok(key) = serde_json::from_str::<EventKey>(event.get()) else {
@@ -289,6 +307,7 @@ impl Session {
                 }));
             }
         }
+        self.has_lost_its_place |= message.replay && message.recovered == Some(false);
         // A live message may be ahead of what is still to be replayed, or to be found.
         if message.replay || self.phase == Phase::Live {
             self.advance(message.cursor.as_deref());

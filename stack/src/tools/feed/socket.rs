@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
-use super::session::{Session, Step};
+use super::session::{Address, Session, Step};
 use super::{Entrance, FeedError, FeedItem, FeedOptions, Pace};
 use crate::tools::post::{explain, tls};
 use crate::tools::random::Random;
@@ -20,6 +20,10 @@ use crate::tools::tickets::NoTicket;
 
 /// A server that does not finish a handshake within this time is taken for dead.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// API Gateway refuses a longer WebSocket URL than 4,096 characters, and says nothing that could be told from a bad
+/// network.
+const ADDRESS_BYTES: usize = 4_000;
 
 /// With the shortest pause of 250 ms the longest is reached by then.
 const MAX_DOUBLINGS: u32 = 16;
@@ -55,20 +59,17 @@ impl Connector {
         })
     }
 
-    pub(super) async fn connect(&self, filter: Option<&str>) -> Result<Socket, Failure> {
-        let address = match &self.entrance {
+    /// A filter that is too long for the address has to be subscribed to.
+    pub(super) async fn connect(&self, filter: Option<&str>) -> Result<(Socket, Address), Failure> {
+        let secret = match &self.entrance {
             Entrance::Address(address) => address.clone(),
             Entrance::Tickets(tickets) => tickets.socket_url().await.map_err(without_ticket)?,
         };
-        let mut url = address.reveal().to_owned();
-        if let Some(filter) = filter {
-            url.push_str("&filter=");
-            url.push_str(&percent_encoded(filter));
-        }
+        let (url, address) = with_filter(secret.reveal(), filter);
         let connecting = connect_async_tls_with_config(url, None, true, Some(self.tls.clone()));
         match timeout(HANDSHAKE_TIMEOUT, connecting).await {
-            Ok(Ok((socket, _))) => Ok(socket),
-            Ok(Err(error)) => Err(self.failure(&error, &address)),
+            Ok(Ok((socket, _))) => Ok((socket, address)),
+            Ok(Err(error)) => Err(self.failure(&error, &secret)),
             Err(_) => Err(Failure::Lost("the handshake took too long".to_owned())),
         }
     }
@@ -118,7 +119,7 @@ pub(super) struct Ends {
 /// Keeps a feed going until its reader is gone or an error is final.
 pub(super) async fn follow(
     connector: Connector,
-    first: Socket,
+    first: (Socket, Address),
     options: FeedOptions,
     mut ends: Ends,
 ) {
@@ -128,9 +129,9 @@ pub(super) async fn follow(
     let mut connection = Ok(first);
     loop {
         let failure = match connection {
-            Ok(socket) => {
+            Ok((socket, address)) => {
                 let mut conversation = Conversation::new(socket, &mut session, &options.pace);
-                conversation.run(&mut ends, &mut failures).await
+                conversation.run(address, &mut ends, &mut failures).await
             }
             Err(failure) => failure,
         };
@@ -185,10 +186,10 @@ impl<'f> Conversation<'f> {
         }
     }
 
-    async fn run(&mut self, ends: &mut Ends, failures: &mut u32) -> Failure {
-        let opening = self.session.open();
+    async fn run(&mut self, address: Address, ends: &mut Ends, failures: &mut u32) -> Failure {
+        let opening = self.session.open(address);
         self.look_from_now();
-        if let Err(failure) = self.act(opening, ends, failures).await {
+        if let Err(failure) = self.act(opening, ends).await {
             return failure;
         }
         let mut ping = Instant::now() + self.pace.ping;
@@ -208,6 +209,8 @@ impl<'f> Conversation<'f> {
                     Err(None) => continue,
                 },
                 () = until(look) => {
+                    // Any earlier, a server that lets everybody in and closes would be hammered.
+                    *failures = 0;
                     self.looks.pop_front();
                     vec![self.session.look()]
                 }
@@ -221,7 +224,7 @@ impl<'f> Conversation<'f> {
                 }
                 () = until(self.silence) => return Failure::Lost("the server is silent".to_owned()),
             };
-            if let Err(failure) = self.act(steps, ends, failures).await {
+            if let Err(failure) = self.act(steps, ends).await {
                 return failure;
             }
         }
@@ -233,21 +236,11 @@ impl<'f> Conversation<'f> {
         self.looks = self.pace.looks.map(|look| now + look).into();
     }
 
-    async fn act(
-        &mut self,
-        steps: Vec<Step>,
-        ends: &mut Ends,
-        failures: &mut u32,
-    ) -> Result<(), Failure> {
+    async fn act(&mut self, steps: Vec<Step>, ends: &mut Ends) -> Result<(), Failure> {
         let nobody = |_| Failure::Lost("nobody reads the feed".to_owned());
         for step in steps {
             match step {
-                Step::Tell(item) => {
-                    if matches!(item, FeedItem::Live { .. }) {
-                        *failures = 0;
-                    }
-                    ends.items.send(Ok(item)).await.map_err(nobody)?;
-                }
+                Step::Tell(item) => ends.items.send(Ok(item)).await.map_err(nobody)?,
                 Step::Send(message) => {
                     let sent = self.socket.send(Message::text(message)).await;
                     sent.map_err(|error| Failure::Lost(explain(&error)))?;
@@ -312,6 +305,17 @@ fn pause(pace: &Pace, failures: u32, random: f64) -> Duration {
     pace.shortest_pause + (bound - pace.shortest_pause).mul_f64(random)
 }
 
+fn with_filter(address: &str, filter: Option<&str>) -> (String, Address) {
+    let Some(filter) = filter else {
+        return (address.to_owned(), Address::Complete);
+    };
+    let url = format!("{address}&filter={}", percent_encoded(filter));
+    if url.len() > ADDRESS_BYTES {
+        return (address.to_owned(), Address::WithoutFilter);
+    }
+    (url, Address::Complete)
+}
+
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -343,5 +347,17 @@ mod tests {
     #[test]
     fn a_ticket_is_one_query_value() {
         assert_eq!(percent_encoded("a&b=ü/"), "a%26b%3D%C3%BC%2F");
+    }
+
+    #[test]
+    fn a_filter_stands_in_the_address_as_long_as_the_gateway_takes_it() {
+        let address = "wss://host/live?ticket=t";
+        let fitting = "a".repeat(ADDRESS_BYTES - address.len() - "&filter=".len());
+        let (url, complete) = with_filter(address, Some(&fitting));
+        assert_eq!((url.len(), complete), (ADDRESS_BYTES, Address::Complete));
+        for too_long in [fitting.clone() + "a", " ".repeat(ADDRESS_BYTES / 3)] {
+            let without = (address.to_owned(), Address::WithoutFilter);
+            assert_eq!(with_filter(address, Some(&too_long)), without);
+        }
     }
 }

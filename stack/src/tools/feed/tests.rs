@@ -4,7 +4,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -318,4 +318,27 @@ async fn a_server_that_is_not_there_is_reported_without_the_token() {
     let error = Feed::connect(options).await.unwrap_err();
     assert!(matches!(error, FeedError::Unreachable { .. }));
     assert!(!error.to_string().contains("tick"), "{error}");
+}
+
+#[tokio::test]
+async fn who_is_let_in_and_closed_at_once_waits_ever_longer() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    // A pause that has doubled often enough is as good as endless.
+    options.pace.longest_pause = Duration::from_secs(3_600);
+    let (mut feed, mut peer) = server.connect(options).await;
+    let mut connections = 1;
+    let end = Instant::now() + Duration::from_secs(2);
+    loop {
+        peer.says_live("c1").await;
+        assert_eq!(told(&mut feed).await, "live true");
+        drop(peer);
+        assert_eq!(told(&mut feed).await, "reconnecting");
+        peer = match timeout_at(end, server.accept()).await {
+            Ok(peer) => peer,
+            Err(_) => break,
+        };
+        connections += 1;
+    }
+    assert!(connections < 50, "{connections}");
 }

@@ -149,7 +149,10 @@ fn a_feed_with_fewer_events_than_asked_for_has_no_beginning() {
 #[test]
 fn nothing_old_is_told_when_nothing_old_was_asked_for() {
     let mut session = session(None, 0);
-    assert_eq!(session.open(), [say(r#"{"action":"resume","last":1}"#)]);
+    assert_eq!(
+        session.open(Address::Complete),
+        [say(r#"{"action":"resume","last":1}"#)]
+    );
     assert!(told(&session.receive(&events(&["old"], "c1", true))).is_empty());
     session.receive(&live("c1"));
     assert_eq!(
@@ -193,7 +196,7 @@ fn a_resume_waits_until_the_subscription_is_in_force() {
     (options.cursor, options.data) = (Some("c1".to_owned()), true);
     let mut session = Session::new(&options);
     let subscribe = say(r#"{"action":"subscribe","data":true,"filter":""}"#);
-    assert_eq!(session.open(), [subscribe]);
+    assert_eq!(session.open(Address::Complete), [subscribe]);
     let subscribed = json!({"type": "subscribed", "filter": "", "cursor": "c9"}).to_string();
     let resume = Step::Send(r#"{"action":"resume","cursor":"c1"}"#.to_owned());
     assert_eq!(session.receive(&subscribed), [resume]);
@@ -213,7 +216,7 @@ fn a_gap_reported_during_a_replay_is_filled_after_it_or_on_the_next_connection()
     let mut other = session(Some("c5"), 0);
     other.receive(&gap);
     assert_eq!(other.place(), Some("c3"), "a later feed, too");
-    assert_eq!(other.open(), [resume]);
+    assert_eq!(other.open(Address::Complete), [resume]);
 }
 
 fn subscribed() -> String {
@@ -223,7 +226,7 @@ fn subscribed() -> String {
 #[test]
 fn a_new_filter_waits_for_the_replay_that_runs_and_then_begins_at_the_cursor() {
     let mut session = session(Some("c1"), 0);
-    session.open();
+    session.open(Address::Complete);
     let subscribe = say(r#"{"action":"subscribe","data":false,"filter":"type:open"}"#);
     assert_eq!(session.set_filter("type:open"), [subscribe]);
     assert_eq!(session.receive(&subscribed()), []);
@@ -242,7 +245,7 @@ fn a_new_filter_waits_for_the_replay_that_runs_and_then_begins_at_the_cursor() {
 #[test]
 fn of_filters_that_follow_quickly_the_last_is_in_force() {
     let mut session = session(Some("c1"), 0);
-    session.open();
+    session.open(Address::Complete);
     session.receive(&live("c4"));
     session.set_filter("type:open");
     assert_eq!(session.set_filter("type:click"), [], "one after the other");
@@ -255,7 +258,7 @@ fn of_filters_that_follow_quickly_the_last_is_in_force() {
 #[test]
 fn a_new_filter_begins_with_the_next_connection_if_it_was_not_in_force_before() {
     let mut session = session(Some("c1"), 0);
-    session.open();
+    session.open(Address::Complete);
     session.receive(&live("c4"));
     session.set_filter("type:open");
     let begun = [
@@ -265,6 +268,44 @@ fn a_new_filter_begins_with_the_next_connection_if_it_was_not_in_force_before() 
         }),
         say(r#"{"action":"resume","cursor":"c4"}"#),
     ];
-    assert_eq!(session.open(), begun);
-    assert_eq!(session.open(), begun[1..], "told once");
+    assert_eq!(session.open(Address::Complete), begun);
+    assert_eq!(session.open(Address::Complete), begun[1..], "told once");
+}
+
+#[test]
+fn a_filter_that_is_not_in_the_address_is_subscribed_to_before_anything_is_told() {
+    let mut session = session(Some("c1"), 0);
+    session.set_filter("type:open");
+    let subscribe = r#"{"action":"subscribe","data":false,"filter":"type:open"}"#;
+    let steps = session.open(Address::WithoutFilter);
+    assert_eq!(steps, [say(subscribe)]);
+    // Everything is pushed so far, and for a moment after the answer.
+    assert!(told(&session.receive(&events(&["e2"], "c2", false))).is_empty());
+    let steps = session.receive(&json!({"type": "subscribed"}).to_string());
+    let resume = say(r#"{"action":"resume","cursor":"c1"}"#);
+    assert_eq!(steps.last(), Some(&resume));
+    assert!(told(&session.receive(&events(&["e3"], "c3", false))).is_empty());
+    session.receive(&live("c1"));
+    session.look();
+    // What was left out and passes the filter.
+    assert_eq!(told(&session.receive(&events(&["e3"], "c3", true))), ["e3"]);
+    assert_eq!(
+        told(&session.receive(&events(&["e4"], "c4", false))),
+        ["e4"]
+    );
+}
+
+#[test]
+fn that_something_is_lost_is_remembered_until_a_replay_has_ended() {
+    let mut session = session(Some("c1"), 0);
+    let in_part = json!({
+        "type": "events", "replay": true, "recovered": false, "events": [], "cursor": "c4",
+    });
+    session.receive(&in_part.to_string());
+    // Cut off. The next replay begins with what is kept.
+    session.open(Address::Complete);
+    let lives = [live("c5"), live("c6")];
+    let told = lives.map(|live| session.receive(&live).remove(0));
+    let recovered = |recovered| Step::Tell(FeedItem::Live { recovered });
+    assert_eq!(told, [recovered(false), recovered(true)]);
 }
