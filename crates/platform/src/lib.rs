@@ -11,6 +11,7 @@ pub mod cors;
 pub mod http;
 pub mod init;
 pub mod metrics;
+pub mod parameters;
 pub mod payload;
 pub mod permissions;
 pub mod rate;

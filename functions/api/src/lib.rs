@@ -9,7 +9,6 @@ mod event;
 mod history;
 mod messages;
 mod page;
-mod parameters;
 mod payload;
 mod publish;
 mod routes;
@@ -23,6 +22,7 @@ use axum::Router;
 use domain::Feed;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::cors::Origins;
+use platform::parameters;
 use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
 use store::{

@@ -3,20 +3,21 @@
 use std::borrow::Cow;
 
 use domain::{Cursor, Feed, Filter, Millis};
-use http::StatusCode;
-use platform::http::HttpError;
+use ::http::StatusCode;
+
+use crate::http::HttpError;
 
 const DEFAULT_LIMIT: usize = 50;
 /// The most events that one page may be asked to have.
-pub(crate) const MAX_LIMIT: usize = 1_000;
+const MAX_LIMIT: usize = 1_000;
 
 /// Parameters and their values, decoded.
 #[derive(Debug)]
-pub(crate) struct Parameters<'q>(Vec<(Cow<'q, str>, Cow<'q, str>)>);
+pub struct Parameters<'q>(Vec<(Cow<'q, str>, Cow<'q, str>)>);
 
 impl<'q> Parameters<'q> {
     /// Reads a query in which nothing but `known` may stand.
-    pub(crate) fn read(query: &'q str, known: &[&str]) -> Result<Parameters<'q>, HttpError> {
+    pub fn read(query: &'q str, known: &[&str]) -> Result<Parameters<'q>, HttpError> {
         let mut parameters = Parameters(Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&&*name) {
@@ -31,7 +32,7 @@ impl<'q> Parameters<'q> {
         Ok(parameters)
     }
 
-    pub(crate) fn get(&self, wanted: &str) -> Option<&str> {
+    pub fn get(&self, wanted: &str) -> Option<&str> {
         let mut pairs = self.0.iter();
         pairs
             .find(|(name, _)| name == wanted)
@@ -39,7 +40,7 @@ impl<'q> Parameters<'q> {
     }
 
     /// `limit`: how many events are wanted.
-    pub(crate) fn limit(&self) -> Result<usize, HttpError> {
+    pub fn limit(&self) -> Result<usize, HttpError> {
         let Some(text) = self.get("limit") else {
             return Ok(DEFAULT_LIMIT);
         };
@@ -52,12 +53,12 @@ impl<'q> Parameters<'q> {
     }
 
     /// `filter`: which events are wanted.
-    pub(crate) fn filter(&self) -> Result<Filter, HttpError> {
+    pub fn filter(&self) -> Result<Filter, HttpError> {
         self.get("filter").map_or(Ok(Filter::default()), filter)
     }
 
     /// A point in time.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<Millis>, HttpError> {
+    pub fn time(&self, name: &str) -> Result<Option<Millis>, HttpError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
@@ -67,23 +68,23 @@ impl<'q> Parameters<'q> {
     }
 
     /// A cursor of this feed.
-    pub(crate) fn cursor(&self, name: &str, feed: &Feed) -> Result<Option<Cursor>, HttpError> {
+    pub fn cursor(&self, name: &str, feed: &Feed) -> Result<Option<Cursor>, HttpError> {
         let cursor = self.get(name).map(|text| feed.decode(text)).transpose();
         cursor.map_err(|error| bad("bad_cursor", format!("{name}: {error}")))
     }
 }
 
-pub(crate) fn filter(text: &str) -> Result<Filter, HttpError> {
+pub fn filter(text: &str) -> Result<Filter, HttpError> {
     text.parse()
         .map_err(|error: domain::FilterError| bad("bad_filter", error.to_string()))
 }
 
-pub(crate) fn unknown_parameter(name: &str) -> HttpError {
+fn unknown_parameter(name: &str) -> HttpError {
     let message = format!("there is no parameter {name:?}");
     bad("unknown_parameter", message)
 }
 
-pub(crate) fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> HttpError {
+pub fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> HttpError {
     HttpError::new(StatusCode::BAD_REQUEST, code, message)
 }
 
