@@ -184,6 +184,11 @@ async fn what_cannot_be_understood_is_refused_by_name() {
         ("/v1/events?wait=-1", "bad_wait"),
         ("/v1/events?wait=0&limit=0", "bad_limit"),
         ("/v1/events?wait=0&last=3", "unknown_parameter"),
+        ("/v1/events?wait=%2B5", "bad_wait"),
+        ("/v1/events?wait=0&limit=%2B5", "bad_limit"),
+        ("/v1/events?wait=0&wait=0", "repeated_parameter"),
+        ("/v1/stream?last=%2B5", "bad_last"),
+        ("/v1/stream?last=1&last=2", "repeated_parameter"),
     ] {
         assert_eq!(
             reader.get(path).await.error(),
@@ -196,6 +201,7 @@ async fn what_cannot_be_understood_is_refused_by_name() {
         .request(Method::POST, "/v1/stream", &[], "")
         .await;
     assert_eq!(posted.error(), (405, "method_not_allowed".to_owned()));
+    assert_eq!(posted.header("allow"), "GET, OPTIONS");
 }
 
 #[tokio::test(flavor = "multi_thread")]
