@@ -82,6 +82,34 @@ impl FeedReader {
         })
     }
 
+    /// Follows the feed from the present on. What it shows now lies behind; what appears later is
+    /// given, though it may have been stored a little before.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn follow_present(&self, now: Millis) -> Result<Follow, StoreError> {
+        let present = Cursor {
+            position: Position::start_of(now),
+            kind: CursorKind::Seen,
+        };
+        let mut window = Window::of(present, None);
+        let mut scan = self.after(window.start(), now);
+        loop {
+            let positions = scan.positions(POSITIONS).await?;
+            if positions.is_empty() {
+                break;
+            }
+            for position in positions {
+                window.add(position);
+            }
+        }
+        window.settle(now, None);
+        Ok(Follow {
+            reader: self.clone(),
+            window,
+        })
+    }
+
     /// Whether everything after a cursor is still kept.
     #[must_use]
     pub fn keeps_all_after(&self, cursor: Cursor, now: Millis) -> bool {
@@ -155,6 +183,12 @@ impl Follow {
             }
             ready.clear();
         }
+    }
+
+    /// After which position the next read begins.
+    #[must_use]
+    pub fn start(&self) -> Position {
+        self.window.start()
     }
 
     /// Where a client goes on that was given everything so far.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Cursor, CursorKind, Feed, Millis, Position};
+use domain::{Cursor, Feed, Millis};
 use futures::StreamExt;
 use futures::stream::{self as pieces, BoxStream};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -93,7 +93,7 @@ impl Deps {
     async fn follow(&self, after: Option<Cursor>, now: Millis) -> Result<Follow, StoreError> {
         match after {
             Some(cursor) => self.reader.follow_from(cursor, &self.late).await,
-            None => self.reader.follow_from(present(now), &self.late).await,
+            None => self.reader.follow_present(now).await,
         }
     }
 
@@ -191,17 +191,6 @@ fn whole<B: AsRef<[u8]>>(response: Response<B>) -> Response<Body> {
         let body = Bytes::copy_from_slice(body.as_ref());
         pieces::once(async { Ok(body) }).boxed()
     })
-}
-
-/// From the present moment on. An event may be stored by a clock that is a little behind.
-fn present(now: Millis) -> Cursor {
-    Cursor {
-        position: Position::start_of(now.minus(1_000)),
-        kind: CursorKind::Polled {
-            window_ms: 0,
-            digest: domain::cursor::Digest::default(),
-        },
-    }
 }
 
 /// How long a read of the feed may take: half of what is left then is for the answer.

@@ -197,6 +197,7 @@ impl Reader {
     /// Makes the newest events ready, as many as were asked for, and is live from then on.
     async fn read_last(&mut self, now: Millis) -> Result<(), StoreError> {
         let (deps, ask) = (&self.deps, &self.ask);
+        let start = self.follow.start();
         let mut newest = VecDeque::new();
         loop {
             let more = self.follow.read(now, |event| {
@@ -212,7 +213,6 @@ impl Reader {
                 break;
             }
         }
-        let start = Position::start_of(now.minus(domain::cursor::LOOK_BACK_MS));
         let mut scan = deps.reader.before(start, now);
         let mut looked_at = 0;
         while newest.len() < ask.last && looked_at < MAX_EVENTS {

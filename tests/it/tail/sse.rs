@@ -2,8 +2,9 @@
 
 use flows::{Sse, TestStack, numbers, sends};
 use reqwest::Method;
+use serde_json::json;
 
-use super::{Reader, long_ago, one_by_one, short};
+use super::{Reader, long_ago, one_by_one, put, short, stored_at, take_away};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_comes_first_and_then_what_happens() {
@@ -104,6 +105,48 @@ async fn a_stream_hands_over_before_lambda_ends_it() {
     stack.mandrill().deliver(sends(1..2)).await;
     let mut next = reader.open(&format!("after={}", stream.last_id)).await;
     assert_eq!(numbers(&next.next_events(1).await), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_misses_nothing_that_is_being_stored_as_it_begins() {
+    let stack = TestStack::start().await;
+    let reader = Reader::of(&stack);
+    stack.mandrill().deliver(sends(0..1)).await;
+    let item = take_away(&stack).await;
+    let mut stream = reader.open("").await;
+    stream.next_named("live").await;
+    let before = platform::clock::now().minus(5_000);
+    put(&stack, "EventsTable", stored_at(item, before)).await;
+    assert_eq!(numbers(&stream.next_events(1).await), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_events_come_once_though_pushes_are_late() {
+    let stack = TestStack::start().await;
+    let reader = Reader::of(&stack);
+    let now = platform::clock::now();
+    for (n, ago_ms) in [120_000, 60_000, 30_000].into_iter().enumerate() {
+        stack.mandrill().deliver(sends(n..n + 1)).await;
+        let items = stack.items("EventsTable").await;
+        let is_new = |item: &&serde_json::Value| {
+            let at = item["feed_at"]["S"].as_str().unwrap();
+            *at >= *now.0.to_string()
+        };
+        let item = items.iter().find(is_new).unwrap().clone();
+        put(&stack, "EventsTable", stored_at(item, now.minus(ago_ms))).await;
+    }
+    let note = json!({
+        "pk": { "S": "late" },
+        "sk": { "S": now.plus(60_000).0.to_string() },
+        "from": { "N": now.minus(90_000).0.to_string() },
+    });
+    put(&stack, "ConnectionsTable", note).await;
+    for (last, wanted) in [(10, &[0, 1, 2][..]), (2, &[1, 2])] {
+        let mut stream = reader.open(&format!("last={last}")).await;
+        let events = stream.next_named("events").await;
+        assert_eq!(numbers(events.events()), wanted, "last={last}");
+        stream.next_named("live").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
