@@ -1,6 +1,6 @@
 //! Server-Sent Events.
 
-use flows::{Sse, TestStack, numbers, sends};
+use flows::{DEADLINE, Sse, TestStack, eventually, numbers, sends};
 use reqwest::Method;
 use serde_json::json;
 
@@ -149,16 +149,54 @@ async fn the_last_events_come_once_though_pushes_are_late() {
     }
 }
 
+/// How many seconds something may last that has to end soon, but not before it is used: more, if
+/// it was too slow with less.
+const SOON_SECONDS: [u64; 4] = [3, 6, 12, 24];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_opens_a_stream_that_outlives_it_but_not_its_rights() {
+async fn a_ticket_opens_a_stream_that_outlives_it() {
     let stack = TestStack::start().await;
-    let reader = Reader::with(&stack, "type:send", |rights| {
-        rights.until = platform::clock::now().plus(4_000);
-    });
-    let path = format!("/v1/stream?ticket={}", reader.ticket(0));
-    let mut stream = Sse::open(stack.http(), &path, &[]).await.unwrap();
+    let reader = Reader::of(&stack);
+    let mut opened = None;
+    for seconds in SOON_SECONDS {
+        let ticket = reader.ticket(60_000 - seconds * 1_000);
+        let path = format!("/v1/stream?ticket={ticket}");
+        if let Ok(stream) = Sse::open(stack.http(), &path, &[]).await {
+            opened = Some((ticket, stream));
+            break;
+        }
+    }
+    let (ticket, mut stream) = opened.expect("a ticket that is good for long enough");
     stream.next_named("live").await;
-    let error = stream.next_named("error").await;
+    eventually(DEADLINE, async || {
+        let path = format!("/v1/events?wait=0&ticket={ticket}");
+        let status = stack.http().get(&path, "").await.status;
+        (status == 401).then_some(()).ok_or(status.to_string())
+    })
+    .await;
+    stack.mandrill().deliver(sends(0..1)).await;
+    assert_eq!(numbers(&stream.next_events(1).await), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_rights_of_its_ticket() {
+    let stack = TestStack::start().await;
+    let mut opened = None;
+    for seconds in SOON_SECONDS {
+        let reader = Reader::with(&stack, "type:send", |rights| {
+            rights.until = platform::clock::now().plus(seconds * 1_000);
+        });
+        let path = format!("/v1/stream?ticket={}", reader.ticket(0));
+        if let Ok(stream) = Sse::open(stack.http(), &path, &[]).await {
+            opened = Some(stream);
+            break;
+        }
+    }
+    let mut stream = opened.expect("rights that last for long enough");
+    let mut error = stream.next().await.expect("an event");
+    if error.name == "live" {
+        error = stream.next_named("error").await;
+    }
     assert_eq!(error.data["code"], "expired");
     assert_eq!(error.data["cursor"], stream.last_id);
     assert!(stream.next().await.is_none());
