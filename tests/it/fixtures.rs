@@ -357,7 +357,8 @@ async fn who_waits_is_answered_as_expected() {
 }
 
 /// Status and headers of an answer that is streamed, and its body.
-async fn streamed(stack: &TestStack, payload: String) -> (Value, String) {
+/// Status and headers of an answer that is streamed, and its body.
+pub(crate) async fn streamed(stack: &TestStack, payload: String) -> (Value, String) {
     let answer = stack.invoke("TailFunction", payload).await.unwrap();
     let (prelude, body) = answer.split_once("\0\0\0\0\0\0\0\0").unwrap();
     (serde_json::from_str(prelude).unwrap(), body.to_owned())

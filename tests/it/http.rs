@@ -9,7 +9,7 @@ use flows::{TestStack, sends};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixtures::{TOKEN, fixture};
+use crate::fixtures::{TOKEN, fixture, streamed};
 
 const ORIGIN: &str = "https://app.example";
 
@@ -250,4 +250,44 @@ async fn what_no_url_can_hold_is_answered_and_is_no_failure() {
         payload["requestContext"]["http"]["method"] = json!("G T")
     });
     assert_eq!(answer.await["statusCode"], 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_with_what_no_url_can_hold_is_answered_and_it_is_no_failure() {
+    let stack = TestStack::start().await;
+    let wait = async |change: &dyn Fn(&mut Value)| {
+        let sample = fixture("tail/poll.json").replace(TOKEN, &stack.urls().token);
+        let mut payload: Value = serde_json::from_str(&sample).unwrap();
+        payload["rawQueryString"] = json!("wait=0");
+        change(&mut payload);
+        let (prelude, _) = streamed(&stack, payload.to_string()).await;
+        prelude["statusCode"].clone()
+    };
+    for (header, value) in [
+        ("host", "a b<>"),
+        ("host", "\u{7f}"),
+        ("x-forwarded-proto", "<"),
+        ("last-event-id", "\u{1}"),
+        ("origin", "\n"),
+    ] {
+        let status = wait(&|payload| payload["headers"][header] = json!(value)).await;
+        assert_eq!(status, 200, "{header}: {value:?}");
+    }
+    for (query, status) in [
+        ("wait=0&filter=type:<", 200),
+        ("wait=0&filter=\"a\"", 200),
+        ("<", 400),
+        ("\"", 400),
+        ("%", 400),
+        ("\u{0}=ä", 400),
+    ] {
+        let answered = wait(&|payload| payload["rawQueryString"] = json!(query)).await;
+        assert_eq!(answered, status, "{query:?}");
+    }
+    for (path, status) in [("", 404), ("/v1/<>", 404), ("/%ff\u{0}", 404)] {
+        let answered = wait(&|payload| payload["rawPath"] = json!(path)).await;
+        assert_eq!(answered, status, "{path:?}");
+    }
+    let status = wait(&|payload| payload["requestContext"]["http"]["method"] = json!("G T"));
+    assert_eq!(status.await, 405);
 }

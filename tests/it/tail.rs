@@ -93,6 +93,33 @@ fn cursor(stack: &TestStack, at: Millis, kind: CursorKind) -> String {
     stack.cursors().encode(Cursor { position, kind })
 }
 
+/// An item of the events table as if it had been stored at `at`.
+fn stored_at(mut item: Value, at: Millis) -> Value {
+    for (name, text) in [
+        ("feed_at", at.0.to_string()),
+        ("feed_shard", at.day().to_string()),
+    ] {
+        let before = item[name]["S"].as_str().unwrap();
+        let (_, rest) = before.split_once('#').unwrap();
+        item[name] = json!({ "S": format!("{text}#{rest}") });
+    }
+    item
+}
+
+async fn put(stack: &TestStack, table: &str, item: Value) {
+    let put = json!({ "TableName": stack.table(table), "Item": item });
+    stack.dynamo("PutItem", put).await;
+}
+
+/// Takes the one event away that is stored; answers its item.
+async fn take_away(stack: &TestStack) -> Value {
+    let item = stack.items("EventsTable").await.remove(0);
+    let key = json!({ "pk": item["pk"], "sk": item["sk"] });
+    let delete = json!({ "TableName": stack.table("EventsTable"), "Key": key });
+    stack.dynamo("DeleteItem", delete).await;
+    item
+}
+
 /// Events in the order of their numbers: those of one batch are stored at the same time.
 async fn one_by_one(stack: &TestStack, numbers: std::ops::Range<usize>) {
     for n in numbers {
@@ -185,6 +212,11 @@ async fn what_cannot_be_understood_is_refused_by_name() {
         ("/v1/events?wait=-1", "bad_wait"),
         ("/v1/events?wait=0&limit=0", "bad_limit"),
         ("/v1/events?wait=0&last=3", "unknown_parameter"),
+        ("/v1/events?wait=%2B5", "bad_wait"),
+        ("/v1/events?wait=0&limit=%2B5", "bad_limit"),
+        ("/v1/events?wait=0&wait=0", "repeated_parameter"),
+        ("/v1/stream?last=%2B5", "bad_last"),
+        ("/v1/stream?last=1&last=2", "repeated_parameter"),
     ] {
         assert_eq!(
             reader.get(path).await.error(),
@@ -197,6 +229,7 @@ async fn what_cannot_be_understood_is_refused_by_name() {
         .request(Method::POST, "/v1/stream", &[], "")
         .await;
     assert_eq!(posted.error(), (405, "method_not_allowed".to_owned()));
+    assert_eq!(posted.header("allow"), "GET, OPTIONS");
 }
 
 #[tokio::test(flavor = "multi_thread")]

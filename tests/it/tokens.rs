@@ -273,17 +273,30 @@ async fn a_connection_whose_rights_have_ended_is_closed_by_the_next_event() {
     .await;
 }
 
+/// A connection whose rights end soon, and when; with more time, if they ended before it was there.
+async fn connected_for_a_while(stack: &TestStack) -> (Millis, Socket) {
+    for seconds in [3, 6, 12, 24] {
+        let until = Millis((clock::now().as_secs() + seconds) * 1_000);
+        let short = Rights {
+            until,
+            ..rights(&[Scope::Read], "", false)
+        };
+        let ticket = ask_for_ticket(stack.http(), &stack.token(&short), &json!({})).await;
+        let ticket = ticket.json();
+        let Some(url) = ticket["url"].as_str() else {
+            continue;
+        };
+        if let Ok(socket) = Socket::open(url).await {
+            return (until, socket);
+        }
+    }
+    panic!("connecting takes longer than any of these rights last")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_stored_after_the_rights_end_is_pushed() {
     let stack = TestStack::start().await;
-    // Long enough to connect, and to get something.
-    let until = Millis((clock::now().as_secs() + 3) * 1_000);
-    let short = Rights {
-        until,
-        ..rights(&[Scope::Read], "", false)
-    };
-    let url = socket_url(&stack, &stack.token(&short), &json!({})).await;
-    let mut socket = Socket::open(&url).await.unwrap();
+    let (until, mut socket) = connected_for_a_while(&stack).await;
     let mut number = 0;
     eventually(DEADLINE, async || {
         number += 1;

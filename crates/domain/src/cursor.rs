@@ -9,6 +9,9 @@ use sha2::{Digest as _, Sha256};
 /// may be unseen. What is pushed later than this after it was stored is noted as late.
 pub const LOOK_BACK_MS: u64 = 15_000;
 
+/// How far ahead of ours the clock of the function that stored an event may be.
+pub const CLOCK_SKEW_MS: u64 = 60_000;
+
 /// Where an event stands in the feed: by the time at which it was stored, then by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -136,8 +139,6 @@ const WINDOW_BYTES: usize = 4 + 8;
 const CHECK_BYTES: usize = 4;
 /// The longest cursor.
 const CURSOR_BYTES: usize = BODY_BYTES + WINDOW_BYTES + CHECK_BYTES;
-/// How far ahead of ours the clock of the function that stored an event may be.
-const CLOCK_SKEW_MS: u64 = 60_000;
 
 /// Makes and reads the cursors of one deployment's feed.
 ///

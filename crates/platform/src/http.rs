@@ -11,6 +11,11 @@ use serde::Serialize;
 
 use crate::telemetry::Chain;
 
+/// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes. What is larger
+/// by itself is in it without its text as received: read by its id it is whole, and a page costs the
+/// same whatever is in it.
+pub const PAGE_BYTES: usize = 2 * 1024 * 1024;
+
 /// An error as the caller gets it: `{"error":{"code":"…","message":"…"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpError {

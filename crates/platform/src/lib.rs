@@ -1,5 +1,5 @@
 //! What a Lambda function needs around its own work: configuration, AWS clients, the secret,
-//! telemetry, metrics, HTTP errors, tokens, and the connections of the WebSocket API.
+//! telemetry, metrics, HTTP requests and errors, tokens, and the connections of the WebSocket API.
 //!
 //! Nothing here knows what an event is.
 
@@ -11,6 +11,8 @@ pub mod cors;
 pub mod http;
 pub mod init;
 pub mod metrics;
+pub mod parameters;
+pub mod payload;
 pub mod permissions;
 pub mod rate;
 pub mod secret;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::feed::{FeedReader, FeedScan};
+use crate::late::LateNotes;
 use window::Window;
 
 /// How many new events one read looks at, and for how long it begins to look at more. The window
@@ -58,14 +59,55 @@ pub struct Follow {
 
 impl FeedReader {
     /// Follows the feed from a cursor on. A cursor from elsewhere, such as of a pushed event, is
-    /// followed from [`LOOK_BACK_MS`](domain::cursor::LOOK_BACK_MS) before it; if `late_since` tells that events were pushed late
-    /// when it was given ([`crate::LateNotes`]), from there.
-    #[must_use]
-    pub fn follow(&self, cursor: Cursor, late_since: Option<Millis>) -> Follow {
-        Follow {
+    /// followed from [`LOOK_BACK_MS`](domain::cursor::LOOK_BACK_MS) before it; if events were pushed
+    /// late when it was given, from there.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn follow_from(
+        &self,
+        cursor: Cursor,
+        late: &LateNotes,
+    ) -> Result<Follow, StoreError> {
+        let late_since = match cursor.kind {
+            // Such a cursor may be of an event that was pushed while others were late.
+            CursorKind::Seen | CursorKind::Replayed { .. } => {
+                late.since(cursor.position.received_at).await?
+            }
+            CursorKind::Polled { .. } => None,
+        };
+        Ok(Follow {
             reader: self.clone(),
             window: Window::of(cursor, late_since),
+        })
+    }
+
+    /// Follows the feed from the present on. What it shows now lies behind; what appears later is
+    /// given, though it may have been stored a little before.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn follow_present(&self, now: Millis) -> Result<Follow, StoreError> {
+        let present = Cursor {
+            position: Position::start_of(now),
+            kind: CursorKind::Seen,
+        };
+        let mut window = Window::of(present, None);
+        let mut scan = self.after(window.start(), now);
+        loop {
+            let positions = scan.positions(POSITIONS).await?;
+            if positions.is_empty() {
+                break;
+            }
+            for position in positions {
+                window.add(position);
+            }
         }
+        window.settle(now, None);
+        Ok(Follow {
+            reader: self.clone(),
+            window,
+        })
     }
 
     /// Whether everything after a cursor is still kept.
@@ -79,7 +121,7 @@ impl FeedReader {
         }
     }
 
-    /// One read of the feed from a cursor on, as [`FeedReader::follow`] begins: each event that was
+    /// One read of the feed from a cursor on, as [`FeedReader::follow_from`] begins: each event that was
     /// stored after it is given to `look`, oldest first, until there are no more, `look` stops, or
     /// enough was looked at. Those that the page's cursor has behind it are not given again by a
     /// read from there, unless more has appeared among the newest of them.
@@ -89,11 +131,11 @@ impl FeedReader {
     pub async fn poll(
         &self,
         cursor: Cursor,
-        late_since: Option<Millis>,
+        late: &LateNotes,
         now: Millis,
         look: impl FnMut(&Event<'_>) -> Look,
     ) -> Result<Page, StoreError> {
-        let mut follow = self.follow(cursor, late_since);
+        let mut follow = self.follow_from(cursor, late).await?;
         let more = follow.read(now, look).await?;
         Ok(Page {
             next: follow.cursor(),
@@ -141,6 +183,12 @@ impl Follow {
             }
             ready.clear();
         }
+    }
+
+    /// After which position the next read begins.
+    #[must_use]
+    pub fn start(&self) -> Position {
+        self.window.start()
     }
 
     /// Where a client goes on that was given everything so far.

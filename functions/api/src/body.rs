@@ -10,7 +10,7 @@ use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
 use crate::caller::Call;
-use crate::parameters::bad;
+use platform::parameters::bad;
 
 /// The fields of a JSON object, with their texts as they came.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use platform::http::HttpError;
 use store::StoreError;
 
 use crate::caller::{Call, holder};
-use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, json, not_found};
 use crate::schema::{self, NotFound, Refusals};
+use platform::parameters::{Parameters, bad};
 
 /// Lambda's answers have 6 MB ("Lambda quotas": invocation payload), a few hundred bytes of which
 /// are headers.

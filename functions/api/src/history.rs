@@ -2,16 +2,16 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, Rights, Scope, View};
+use domain::{Cursor, Event, Filter, Millis, Position, Rights, Scope, View};
 use platform::clock;
 use platform::http::HttpError;
 use store::{Look, StoreError};
 
 use crate::caller::{Call, holder};
 use crate::page::Page;
-use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, json};
 use crate::schema::{Refusals, Timeline};
+use platform::parameters::{self, Parameters, bad};
 
 const PARAMETERS: [&str; 6] = ["after", "before", "filter", "from", "limit", "to"];
 /// What is asked for.
@@ -36,7 +36,7 @@ impl Query {
         let parameters = Parameters::read(&call.query, &PARAMETERS)
             .map_err(|error| long_poll_is_elsewhere(state, call, error))?;
         let before = parameters.cursor("before", &state.feed)?;
-        let after = parameters.cursor("after", &state.feed)?;
+        let after = parameters.start("after", &state.feed, now)?;
         let (from, to) = (parameters.time("from")?, parameters.time("to")?);
         let way = match after {
             None => {
@@ -55,9 +55,6 @@ impl Query {
                     let message = format!("after and {other} cannot stand together");
                     return Err(bad("conflicting_parameters", message));
                 }
-                if cursor.is_ahead_of(now) {
-                    return Err(bad("bad_cursor", "after: the cursor is in the future"));
-                }
                 Way::On(cursor)
             }
         };
@@ -72,8 +69,7 @@ impl Query {
 
 /// Says where `wait` is known.
 fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -> HttpError {
-    let asks_to_wait =
-        || form_urlencoded::parse(call.query.as_bytes()).any(|(name, _)| name == "wait");
+    let asks_to_wait = || parameters::first(&call.query, "wait").is_some();
     if error.code != "unknown_parameter" || !asks_to_wait() {
         return error;
     }
@@ -140,18 +136,11 @@ async fn page(
             Ok(page.finish(next.as_deref(), walked.more, None))
         }
         Way::On(cursor) => {
-            let late_since = match cursor.kind {
-                // Such a cursor may be of an event that was pushed while others were late.
-                CursorKind::Seen | CursorKind::Replayed { .. } => {
-                    state.late.since(cursor.position.received_at).await?
-                }
-                CursorKind::Polled { .. } => None,
-            };
             let look = |event: &Event<'_>| match page.add(event) {
                 true => Look::Next,
                 false => Look::Stop,
             };
-            let read = state.reader.poll(cursor, late_since, query.now, look);
+            let read = state.reader.poll(cursor, &state.late, query.now, look);
             let read = read.await?;
             let next = state.feed.encode(read.next);
             Ok(page.finish(Some(&next), read.more, Some(read.recovered)))

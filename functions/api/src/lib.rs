@@ -9,7 +9,6 @@ mod event;
 mod history;
 mod messages;
 mod page;
-mod parameters;
 mod payload;
 mod publish;
 mod routes;
@@ -32,7 +31,7 @@ use store::{
 use tower_service::Service;
 
 pub use answer::Answer;
-pub use payload::Payload;
+pub use platform::payload::Payload;
 
 /// What pages of other origins may ask with.
 const METHODS: &str = "GET, HEAD, POST";

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::caller::{Call, holder};
 use crate::page::{Page, SCAN_EVENTS, SCAN_TIME};
-use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, json, not_found};
 use crate::schema::{History, Refusals};
+use platform::parameters::{Parameters, bad};
 
 /// The events of one message in the order in which they happened.
 ///

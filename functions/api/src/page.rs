@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use domain::{Event, Feed, Position, Rights, View};
+use platform::http::PAGE_BYTES;
 use store::{FeedScan, StoreError};
 use tokio::time::Instant;
 
-/// A page ends here, before Lambda's limit of 6 MB for an answer with all its escapes. An event that
-/// is larger by itself, or too large for its item, is in it without `data`: read by its id it is
-/// whole, and a page costs the same whatever is in it.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// How many events are read at once.
 pub(crate) const CHUNK: usize = 100;
 /// How many events a page looks at, however few of them its filter lets pass. Reading them costs

@@ -1,19 +1,14 @@
-//! The payload of format 2.0 that API Gateway makes of a request, and the request made of it again.
-//! ("Working with AWS Lambda proxy integrations for HTTP APIs".)
-//!
-//! It is read here instead of by `lambda_http`, which panics on a header or a query that no URL can
-//! hold, and strangers send such.
+//! The request for the router, made of the payload that API Gateway has made of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use platform::http::HttpError;
-use serde::Deserialize;
+use platform::payload::Payload;
 
 use crate::caller::Call;
 
@@ -26,33 +21,6 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const SEGMENT: &AsciiSet = &PATH.add(b'/');
 
-/// The request as API Gateway hands it over.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Payload {
-    /// Decoded.
-    raw_path: String,
-    #[serde(default)]
-    raw_query_string: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    request_context: Context,
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Context {
-    http: HttpContext,
-}
-
-#[derive(Debug, Deserialize)]
-struct HttpContext {
-    method: String,
-}
-
 /// What is known of a request, whether or not there is anything at its path.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -62,19 +30,9 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn of(payload: &Payload) -> Asked {
-        let mut headers = HeaderMap::with_capacity(payload.headers.len());
-        for (name, value) in &payload.headers {
-            // One that is damaged is left out: nothing can be meant by it.
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(name.as_bytes()),
-                HeaderValue::from_bytes(value.as_bytes()),
-            ) {
-                headers.insert(name, value);
-            }
-        }
         Asked {
-            method: payload.request_context.http.method.clone(),
-            headers: Arc::new(headers),
+            method: payload.method().to_owned(),
+            headers: Arc::new(payload.headers()),
         }
     }
 }

@@ -13,9 +13,9 @@ use store::{Claim, NewEvent, Published, StoreError};
 
 use crate::body::{Fields, bad_field, has_length};
 use crate::caller::{Call, holder};
-use crate::parameters::{Parameters, bad};
 use crate::routes::{Refusal, Shared, object};
 use crate::schema::{self, Accepted, Conflict, Refusals, TooLarge};
+use platform::parameters::{Parameters, bad};
 
 /// What is larger belongs elsewhere, with its address in the event. Far below what Lambda takes, so
 /// that `GET /v1/events/{id}` always gives it whole; lists leave `data` out of what is too large for

@@ -9,9 +9,9 @@ use platform::http::HttpError;
 
 use crate::body::Fields;
 use crate::caller::{Call, holder};
-use crate::parameters::{self, Parameters, bad};
 use crate::routes::{Refusal, Shared, object};
 use crate::schema::{NewTicket, Refusals, Ticket, TooLarge};
+use platform::parameters::{self, Parameters, bad};
 
 /// A filter in full length with its escapes.
 const BODY_BYTES: usize = 16 * 1024;

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::caller::{Call, holder};
 use crate::page::{CHUNK, SCAN_EVENTS, SCAN_TIME};
-use crate::parameters::Parameters;
 use crate::routes::{Refusal, Shared, object};
 use crate::schema::{EventType, EventTypes, Refusals};
+use platform::parameters::Parameters;
 
 /// Among how many of the newest events a type is looked for.
 const NEWEST: usize = 1_000;

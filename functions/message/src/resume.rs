@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::cursor::LOOK_BACK_MS;
+use domain::cursor::{CLOCK_SKEW_MS, LOOK_BACK_MS};
 use domain::frame::{self, Cause, Rendered};
 use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, View};
 use platform::clock;
@@ -19,8 +19,6 @@ const PAGE: usize = 100;
 /// replay goes on with the client's next message.
 const MAX_EVENTS: usize = 10_000;
 const TIME_LIMIT_MS: u64 = 15_000;
-/// How far ahead of ours the clock of the function that stored an event may be.
-const CLOCK_SKEW_MS: u64 = 60_000;
 
 /// How long after a mark is cleared a push may still pass over the connection: its list of
 /// connections is a second old at most.
@@ -43,7 +41,7 @@ pub(crate) async fn resume(
         From::Last(last) => replay.newest(last).await,
         From::Cursor(text) => {
             let cursor = client.deps.feed.decode(&text).map_err(Bad::cursor)?;
-            if cursor.position.received_at > replay.now.plus(CLOCK_SKEW_MS) {
+            if cursor.is_ahead_of(replay.now) {
                 return Err(Bad::future().into());
             }
             replay.after(cursor).await

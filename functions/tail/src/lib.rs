@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Cursor, CursorKind, Event, Feed, Millis, Position, Rights};
-use http::{Method, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use lambda_http::{Error, Request, RequestExt, Response};
+use domain::{Cursor, Feed, Millis};
+use futures::StreamExt;
+use futures::stream::{self as pieces, BoxStream};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use lambda_runtime::{Error, LambdaEvent, StreamResponse};
 use platform::cors::Origins;
 use platform::http::{HttpError, empty};
+use platform::payload::Payload;
 use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, init};
 use store::{FeedReader, Follow, LateNotes, StoreError};
@@ -28,7 +29,9 @@ use store::{FeedReader, Follow, LateNotes, StoreError};
 use crate::ask::Ask;
 
 /// What is answered, whole or piece by piece.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = BoxStream<'static, Result<Bytes, Infallible>>;
+/// An answer as Lambda streams it.
+pub type Answer = StreamResponse<Body>;
 
 /// How long before Lambda ends the function a reader is sent away, so that it can be told where to
 /// go on.
@@ -86,16 +89,17 @@ impl Deps {
         .await;
     }
 
-    /// Follows the feed from a cursor on.
-    async fn follow(&self, cursor: Cursor) -> Result<Follow, StoreError> {
-        let late_since = match cursor.kind {
-            // Such a cursor may be of an event that was pushed while others were late.
-            CursorKind::Seen | CursorKind::Replayed { .. } => {
-                self.late.since(cursor.position.received_at).await?
-            }
-            CursorKind::Polled { .. } => None,
-        };
-        Ok(self.reader.follow(cursor, late_since))
+    /// Follows the feed from a cursor on, or from the present without one.
+    async fn follow(&self, after: Option<Cursor>, now: Millis) -> Result<Follow, StoreError> {
+        match after {
+            Some(cursor) => self.reader.follow_from(cursor, &self.late).await,
+            None => self.reader.follow_present(now).await,
+        }
+    }
+
+    /// Whether nothing is lost of what a reader missed.
+    fn keeps_all_after(&self, after: Option<Cursor>, now: Millis) -> bool {
+        after.is_none_or(|cursor| self.reader.keeps_all_after(cursor, now))
     }
 }
 
@@ -110,45 +114,57 @@ pub fn permissions() -> Vec<Permission> {
     ]
 }
 
+/// What was asked, and by when there has to be an answer.
+#[derive(Debug)]
+struct Call {
+    request_id: String,
+    headers: HeaderMap,
+    /// As it came, without the question mark.
+    query: String,
+    ends_at: Millis,
+}
+
 /// Answers a request.
 ///
 /// # Errors
 /// None: the answer says what failed.
-pub async fn handle(deps: &Arc<Deps>, request: Request) -> Result<Response<Body>, Error> {
-    let context = request.lambda_context_ref();
-    let request_id = context.map(|context| context.request_id.clone());
-    let request_id = request_id.unwrap_or_default();
-    let ends_at = context.map_or(u64::MAX, |context| context.deadline);
-    let ends_at = Millis(ends_at).minus(HAND_OVER_MS);
-    let cors = deps.origins.headers(request.headers());
-    let mut response = match *request.method() {
-        Method::OPTIONS => Ok(whole(empty(StatusCode::NO_CONTENT))),
-        Method::GET => answer(deps, &request_id, &request, ends_at).await,
-        _ => Err(HttpError::new(
+pub async fn handle(deps: &Arc<Deps>, event: LambdaEvent<Payload>) -> Result<Answer, Error> {
+    let (payload, context) = (event.payload, event.context);
+    let call = Call {
+        request_id: context.request_id,
+        headers: payload.headers(),
+        ends_at: Millis(context.deadline).minus(HAND_OVER_MS),
+        query: payload.raw_query_string.clone(),
+    };
+    let cors = deps.origins.headers(&call.headers);
+    let mut response = match payload.method() {
+        "OPTIONS" => with_allow(whole(empty(StatusCode::NO_CONTENT))),
+        "GET" => answer(deps, &payload.raw_path, &call)
+            .await
+            .unwrap_or_else(refusal),
+        _ => with_allow(refusal(HttpError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "only GET is answered here",
-        )),
-    }
-    .unwrap_or_else(|error| whole(error.into_response()));
+        ))),
+    };
     response.headers_mut().extend(cors);
-    Ok(response)
+    let (parts, body) = response.into_parts();
+    let mut answer = Answer::from(body);
+    answer.metadata_prelude.status_code = parts.status;
+    answer.metadata_prelude.headers = parts.headers;
+    Ok(answer)
 }
 
-async fn answer(
-    deps: &Arc<Deps>,
-    request_id: &str,
-    request: &Request,
-    ends_at: Millis,
-) -> Result<Response<Body>, HttpError> {
-    match request.raw_http_path() {
+async fn answer(deps: &Arc<Deps>, path: &str, call: &Call) -> Result<Response<Body>, HttpError> {
+    match path {
         "/v1/events" => {
-            let ask = Ask::read(deps, request_id, request, ask::POLL).await?;
-            poll::answer(deps, request_id, ask, ends_at).await
+            let ask = Ask::read(deps, call, ask::POLL).await?;
+            poll::answer(deps, call, ask).await
         }
         "/v1/stream" => {
-            let ask = Ask::read(deps, request_id, request, ask::STREAM).await?;
-            stream::answer(deps, request_id, ask, ends_at).await
+            let ask = Ask::read(deps, call, ask::STREAM).await?;
+            stream::answer(deps, call, ask.come_back(deps, call)?).await
         }
         _ => Err(HttpError::new(
             StatusCode::NOT_FOUND,
@@ -158,28 +174,23 @@ async fn answer(
     }
 }
 
+fn refusal(error: HttpError) -> Response<Body> {
+    whole(error.into_response())
+}
+
+/// Says which methods there are. (RFC 9110, section 15.5.6.)
+fn with_allow(mut response: Response<Body>) -> Response<Body> {
+    let methods = HeaderValue::from_static("GET, OPTIONS");
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
+}
+
 /// A response whose body is at hand.
-fn whole(response: Response<lambda_http::Body>) -> Response<Body> {
-    response.map(|body| Full::new(Bytes::from(body.to_vec())).boxed_unsync())
-}
-
-/// From the present moment on. An event may be stored by a clock that is a little behind.
-fn present(now: Millis) -> Cursor {
-    Cursor {
-        position: Position::start_of(now.minus(1_000)),
-        kind: CursorKind::Polled {
-            window_ms: 0,
-            digest: domain::cursor::Digest::default(),
-        },
-    }
-}
-
-/// The event as JSON, as the holder of these rights may see it; `data` only where it is wanted.
-fn shown(rights: &Rights, event: &Event<'_>, feed: &Feed, with_data: bool, limit: usize) -> String {
-    if rights.mask {
-        return event.masked().to_json_within(feed, with_data, limit);
-    }
-    event.to_json_within(feed, with_data, limit)
+fn whole<B: AsRef<[u8]>>(response: Response<B>) -> Response<Body> {
+    response.map(|body| {
+        let body = Bytes::copy_from_slice(body.as_ref());
+        pieces::once(async { Ok(body) }).boxed()
+    })
 }
 
 /// How long a read of the feed may take: half of what is left then is for the answer.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Error, Request, run_with_streaming_response, service_fn};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use platform::{Aws, clients, config, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,5 +14,8 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::new(&config::process, clients::http_client(&config::process))?;
     let deps = Arc::new(tail::Deps::new(&aws, &config::process)?);
     deps.open().await;
-    run_with_streaming_response(service_fn(|request: Request| tail::handle(&deps, request))).await
+    run(service_fn(|event: LambdaEvent<_>| {
+        tail::handle(&deps, event)
+    }))
+    .await
 }

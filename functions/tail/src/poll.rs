@@ -3,33 +3,28 @@
 use std::fmt::Write;
 
 use domain::{Event, Millis};
+use http::Response;
 use http::StatusCode;
-use lambda_http::Response;
 use platform::clock;
-use platform::http::{HttpError, json};
+use platform::http::{HttpError, PAGE_BYTES, json};
 use store::{Look, StoreError};
 
 use crate::ask::Ask;
-use crate::{Body, Deps, Pace, present, shown, time_left, whole};
-
-/// A page ends here, as one of `api`, which has to stay below Lambda's limit for an answer. An event
-/// that is larger by itself is in it without `data`.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
+use crate::{Body, Call, Deps, Pace, time_left, whole};
 
 /// Answers as soon as there is an event, or when the reader has waited long enough.
 pub(crate) async fn answer(
     deps: &Deps,
-    request_id: &str,
+    call: &Call,
     ask: Ask,
-    ends_at: Millis,
 ) -> Result<Response<Body>, HttpError> {
-    let left = time_left(ends_at, clock::now());
-    let page = tokio::time::timeout(left, page(deps, &ask, ends_at))
+    let left = time_left(call.ends_at, clock::now());
+    let page = tokio::time::timeout(left, page(deps, &ask, call.ends_at))
         .await
-        .map_err(|late| HttpError::unavailable(request_id, &late))?
-        .map_err(|error| HttpError::unavailable(request_id, &error))?;
+        .map_err(|late| HttpError::unavailable(&call.request_id, &late))?
+        .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
     tracing::info!(
-        request.id = request_id,
+        request.id = call.request_id,
         http.status = 200,
         body_bytes = page.len(),
         "A reader was answered."
@@ -39,11 +34,10 @@ pub(crate) async fn answer(
 
 async fn page(deps: &Deps, ask: &Ask, ends_at: Millis) -> Result<String, StoreError> {
     let began = clock::now();
-    let cursor = ask.after.unwrap_or_else(|| present(began));
     let until = began.plus(ask.wait_seconds * 1_000);
     let until = until.min(ends_at).min(ask.rights.until);
-    let recovered = deps.reader.keeps_all_after(cursor, began);
-    let mut follow = deps.follow(cursor).await?;
+    let recovered = deps.keeps_all_after(ask.after, began);
+    let mut follow = deps.follow(ask.after, began).await?;
     let mut page = Page::new();
     let mut pace = Pace::new();
     let more = loop {
@@ -90,7 +84,10 @@ impl Page {
         if self.count == ask.limit {
             return Look::Stop;
         }
-        let text = shown(&ask.rights, event, &deps.feed, true, PAGE_BYTES);
+        let text = ask
+            .rights
+            .show(event)
+            .to_json_within(&deps.feed, true, PAGE_BYTES);
         if self.count > 0 {
             if self.body.len() + text.len() > PAGE_BYTES {
                 return Look::Stop;

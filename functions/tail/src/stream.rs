@@ -6,11 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::frame::{self, Cause, Rendered};
 use domain::{Cursor, CursorKind, Event, Millis, Position};
-use futures::stream;
-use http::{HeaderValue, StatusCode, header};
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
-use lambda_http::Response;
+use futures::{StreamExt, stream};
+use http::{HeaderValue, Response, header};
 use platform::clock;
 use platform::http::HttpError;
 use platform::telemetry::Chain;
@@ -18,7 +15,7 @@ use store::{Follow, Look, StoreError};
 use tokio::time::timeout;
 
 use crate::ask::Ask;
-use crate::{Body, Deps, Pace, present, shown, sse, time_left};
+use crate::{Body, Call, Deps, Pace, sse, time_left};
 
 /// How much is read before it is sent.
 const EVENTS_AT_ONCE: usize = 500;
@@ -32,26 +29,23 @@ const PAGE: usize = 100;
 /// Begins the stream.
 pub(crate) async fn answer(
     deps: &Arc<Deps>,
-    request_id: &str,
+    call: &Call,
     ask: Ask,
-    ends_at: Millis,
 ) -> Result<Response<Body>, HttpError> {
     let now = clock::now();
     let begun = timeout(
-        time_left(ends_at, now),
-        Reader::begin(deps.clone(), ask, now, ends_at),
+        time_left(call.ends_at, now),
+        Reader::begin(deps.clone(), call, ask, now),
     );
     let begun = begun
         .await
-        .map_err(|late| HttpError::unavailable(request_id, &late))?;
-    let mut reader = begun.map_err(|error| HttpError::unavailable(request_id, &error))?;
-    request_id.clone_into(&mut reader.request_id);
+        .map_err(|late| HttpError::unavailable(&call.request_id, &late))?;
+    let reader = begun.map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
     let pieces = stream::unfold(reader, |mut reader| async move {
         let piece = reader.next().await?;
-        Some((Ok(Frame::data(piece)), reader))
+        Some((Ok(piece), reader))
     });
-    let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
-    *response.status_mut() = StatusCode::OK;
+    let mut response = Response::new(pieces.boxed());
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -88,26 +82,22 @@ struct Reader {
 impl Reader {
     async fn begin(
         deps: Arc<Deps>,
+        call: &Call,
         ask: Ask,
         now: Millis,
-        ends_at: Millis,
     ) -> Result<Reader, StoreError> {
-        let cursor = match ask.after {
-            Some(cursor) => cursor,
-            // What is stored may not be seen yet, so that the newest are looked for as well.
-            None if ask.last > 0 => Cursor {
-                position: Position::start_of(now),
-                kind: CursorKind::Seen,
-            },
-            None => present(now),
-        };
-        let follow = deps.follow(cursor).await?;
+        // What is stored may not be seen yet, so that the newest are looked for as well.
+        let newest = (ask.last > 0).then_some(Cursor {
+            position: Position::start_of(now),
+            kind: CursorKind::Seen,
+        });
+        let follow = deps.follow(ask.after.or(newest), now).await?;
         let mut reader = Reader {
-            recovered: deps.reader.keeps_all_after(cursor, now),
-            request_id: String::new(),
+            recovered: deps.keeps_all_after(ask.after, now),
+            request_id: call.request_id.clone(),
             follow,
             is_live: false,
-            ends_at,
+            ends_at: call.ends_at,
             began: now,
             pace: Pace::new(),
             sent_at: now,
@@ -207,6 +197,7 @@ impl Reader {
     /// Makes the newest events ready, as many as were asked for, and is live from then on.
     async fn read_last(&mut self, now: Millis) -> Result<(), StoreError> {
         let (deps, ask) = (&self.deps, &self.ask);
+        let start = self.follow.start();
         let mut newest = VecDeque::new();
         loop {
             let more = self.follow.read(now, |event| {
@@ -222,7 +213,6 @@ impl Reader {
                 break;
             }
         }
-        let start = Position::start_of(now.minus(domain::cursor::LOOK_BACK_MS));
         let mut scan = deps.reader.before(start, now);
         let mut looked_at = 0;
         while newest.len() < ask.last && looked_at < MAX_EVENTS {
@@ -308,13 +298,10 @@ impl Reader {
 
 fn render(deps: &Deps, ask: &Ask, event: &Event<'_>) -> Rendered {
     Rendered {
-        json: shown(
-            &ask.rights,
-            event,
-            &deps.feed,
-            ask.with_data,
-            frame::EVENT_BYTES,
-        ),
+        json: ask
+            .rights
+            .show(event)
+            .to_json_within(&deps.feed, ask.with_data, frame::EVENT_BYTES),
         cursor: deps.feed.cursor_at(event.position()),
     }
 }

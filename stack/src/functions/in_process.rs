@@ -7,7 +7,7 @@ use futures::StreamExt;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Request, Service, StreamAdapter, service_fn};
+use lambda_http::{Adapter, Request, Service, service_fn};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use platform::{Aws, ConfigError, Lookup};
 use serde::Serialize;
@@ -106,17 +106,14 @@ fn event<T: DeserializeOwned>(
         .map_err(|error| InvokeError::failed("serde_json::Error", error.to_string()))
 }
 
-/// What `lambda_http::run_with_streaming_response` does with a request and its response.
+/// What `lambda_runtime::run` does with an answer that is streamed.
 async fn tail(
     deps: &Arc<tail::Deps>,
     payload: &str,
     context: Context,
     outlet: &Outlet,
 ) -> Result<(), InvokeError> {
-    let service = service_fn(|request: Request| tail::handle(deps, request));
-    let event: LambdaEvent<LambdaRequest> = event(payload, context)?;
-    // The adapter cannot be sent to another thread, but what it makes can.
-    let answering = StreamAdapter::from(service).call(event);
+    let answering = tail::handle(deps, event(payload, context)?);
     let response = answering.await.map_err(|error| {
         let diagnostic = Diagnostic::from(error);
         InvokeError::failed(diagnostic.error_type, diagnostic.error_message)

@@ -7,7 +7,7 @@ use domain::CursorKind;
 use flows::{DEADLINE, TestStack, eventually, numbers, sends};
 use serde_json::Value;
 
-use super::{Reader, cursor, long_ago, one_by_one};
+use super::{Reader, cursor, long_ago, one_by_one, put, stored_at, take_away};
 
 fn events(page: &Value) -> &[Value] {
     page["events"].as_array().unwrap()
@@ -45,6 +45,22 @@ async fn who_waits_is_answered_when_something_comes() {
     let comes = stack.mandrill();
     let (page, _) = tokio::join!(waits, comes.deliver(sends(0..1)));
     assert_eq!(numbers(events(&page)), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_at_the_present_misses_nothing_that_is_being_stored() {
+    let stack = TestStack::start().await;
+    let reader = Reader::of(&stack);
+    stack.mandrill().deliver(sends(0..1)).await;
+    let item = take_away(&stack).await;
+    stack.mandrill().deliver(sends(1..2)).await;
+    let page = reader.page("wait=0").await;
+    assert!(events(&page).is_empty(), "{page}");
+    // It was stored first, and can be seen last.
+    let before = platform::clock::now().minus(5_000);
+    put(&stack, "EventsTable", stored_at(item, before)).await;
+    let page = reader.page(&format!("wait=0&after={}", next(&page))).await;
+    assert!(numbers(events(&page)).contains(&0), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! Server-Sent Events.
 
 use domain::Position;
-use flows::{Sse, TestStack, numbers, sends};
+use flows::{DEADLINE, Sse, TestStack, eventually, numbers, sends};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Reader, long_ago, one_by_one, short};
+use super::{Reader, long_ago, one_by_one, put, short, stored_at, take_away};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_comes_first_and_then_what_happens() {
@@ -127,15 +127,95 @@ async fn a_stream_hands_over_before_lambda_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_opens_a_stream_that_outlives_it_but_not_its_rights() {
+async fn a_stream_misses_nothing_that_is_being_stored_as_it_begins() {
     let stack = TestStack::start().await;
-    let reader = Reader::with(&stack, "type:send", |rights| {
-        rights.until = platform::clock::now().plus(4_000);
-    });
-    let path = format!("/v1/stream?ticket={}", reader.ticket(0));
-    let mut stream = Sse::open(stack.http(), &path, &[]).await.unwrap();
+    let reader = Reader::of(&stack);
+    stack.mandrill().deliver(sends(0..1)).await;
+    let item = take_away(&stack).await;
+    let mut stream = reader.open("").await;
     stream.next_named("live").await;
-    let error = stream.next_named("error").await;
+    let before = platform::clock::now().minus(5_000);
+    put(&stack, "EventsTable", stored_at(item, before)).await;
+    assert_eq!(numbers(&stream.next_events(1).await), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_events_come_once_though_pushes_are_late() {
+    let stack = TestStack::start().await;
+    let reader = Reader::of(&stack);
+    let now = platform::clock::now();
+    for (n, ago_ms) in [120_000, 60_000, 30_000].into_iter().enumerate() {
+        stack.mandrill().deliver(sends(n..n + 1)).await;
+        let items = stack.items("EventsTable").await;
+        let is_new = |item: &&serde_json::Value| {
+            let at = item["feed_at"]["S"].as_str().unwrap();
+            *at >= *now.0.to_string()
+        };
+        let item = items.iter().find(is_new).unwrap().clone();
+        put(&stack, "EventsTable", stored_at(item, now.minus(ago_ms))).await;
+    }
+    let note = json!({
+        "pk": { "S": "late" },
+        "sk": { "S": now.plus(60_000).0.to_string() },
+        "from": { "N": now.minus(90_000).0.to_string() },
+    });
+    put(&stack, "ConnectionsTable", note).await;
+    for (last, wanted) in [(10, &[0, 1, 2][..]), (2, &[1, 2])] {
+        let mut stream = reader.open(&format!("last={last}")).await;
+        let events = stream.next_named("events").await;
+        assert_eq!(numbers(events.events()), wanted, "last={last}");
+        stream.next_named("live").await;
+    }
+}
+
+/// How many seconds something may last that has to end soon, but not before it is used: more, if
+/// it was too slow with less.
+const SOON_SECONDS: [u64; 4] = [3, 6, 12, 24];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_opens_a_stream_that_outlives_it() {
+    let stack = TestStack::start().await;
+    let reader = Reader::of(&stack);
+    let mut opened = None;
+    for seconds in SOON_SECONDS {
+        let ticket = reader.ticket(60_000 - seconds * 1_000);
+        let path = format!("/v1/stream?ticket={ticket}");
+        if let Ok(stream) = Sse::open(stack.http(), &path, &[]).await {
+            opened = Some((ticket, stream));
+            break;
+        }
+    }
+    let (ticket, mut stream) = opened.expect("a ticket that is good for long enough");
+    stream.next_named("live").await;
+    eventually(DEADLINE, async || {
+        let path = format!("/v1/events?wait=0&ticket={ticket}");
+        let status = stack.http().get(&path, "").await.status;
+        (status == 401).then_some(()).ok_or(status.to_string())
+    })
+    .await;
+    stack.mandrill().deliver(sends(0..1)).await;
+    assert_eq!(numbers(&stream.next_events(1).await), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_rights_of_its_ticket() {
+    let stack = TestStack::start().await;
+    let mut opened = None;
+    for seconds in SOON_SECONDS {
+        let reader = Reader::with(&stack, "type:send", |rights| {
+            rights.until = platform::clock::now().plus(seconds * 1_000);
+        });
+        let path = format!("/v1/stream?ticket={}", reader.ticket(0));
+        if let Ok(stream) = Sse::open(stack.http(), &path, &[]).await {
+            opened = Some(stream);
+            break;
+        }
+    }
+    let mut stream = opened.expect("rights that last for long enough");
+    let mut error = stream.next().await.expect("an event");
+    if error.name == "live" {
+        error = stream.next_named("error").await;
+    }
     assert_eq!(error.data["code"], "expired");
     assert_eq!(error.data["cursor"], stream.last_id);
     assert!(stream.next().await.is_none());

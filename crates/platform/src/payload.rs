@@ -1,0 +1,63 @@
+//! The payload of format 2.0 that API Gateway, or a function's own URL, makes of a request.
+//! ("Working with AWS Lambda proxy integrations for HTTP APIs", "Invoking Lambda function URLs".)
+//!
+//! It is read here instead of by `lambda_http`, which panics on a header or a query that no URL can
+//! hold, and strangers send such.
+
+use std::collections::BTreeMap;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+
+/// The request as it is handed over.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payload {
+    /// Decoded.
+    pub raw_path: String,
+    /// As it came, without the question mark.
+    #[serde(default)]
+    pub raw_query_string: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    request_context: Context,
+    /// A text, or base64.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Whether the body is base64.
+    #[serde(default)]
+    pub is_base64_encoded: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Context {
+    http: HttpContext,
+}
+
+#[derive(Debug, Deserialize)]
+struct HttpContext {
+    method: String,
+}
+
+impl Payload {
+    /// As it came: perhaps no method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.request_context.http.method
+    }
+
+    /// The headers; one that is damaged is left out: nothing can be meant by it.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_bytes(value.as_bytes()),
+            ) {
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+}
