@@ -12,7 +12,7 @@ pub const FRAME_BYTES: usize = 32 * 1024;
 pub const MESSAGE_BYTES: usize = 128 * 1024;
 /// What is around the events of a message: `{"type":"events","replay":true,"recovered":false,"events":[`
 /// … with a cursor at the end. A test holds it to the truth.
-pub const ENVELOPE_BYTES: usize = 128;
+pub const ENVELOPE_BYTES: usize = 144;
 /// The largest event that fits a message.
 pub const EVENT_BYTES: usize = MESSAGE_BYTES - ENVELOPE_BYTES;
 
