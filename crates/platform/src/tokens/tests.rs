@@ -273,6 +273,7 @@ fn a_ticket_is_for_a_minute_and_only_to_read() {
         connected.rights,
         Rights {
             scopes: Scopes::of(&[Scope::Read]),
+            asked: view.asked,
             ..given
         }
     );
