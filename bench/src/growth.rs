@@ -144,7 +144,7 @@ fn variables(server: &Server) -> HashMap<String, String> {
         ("CONNECTIONS_TABLE", "connections"),
         ("RETENTION_DAYS", "30"),
         ("FEED_ID", "bench"),
-        ("METRICS_STACK", ""),
+        ("METRICS_STACK", "bench"),
         // As fast as it can: what is measured is the code and not its bound.
         ("PUSH_RATE", "4000000000"),
     ]
