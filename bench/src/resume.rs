@@ -74,7 +74,7 @@ async fn read(reader: &FeedReader, start: Position) -> Result<usize> {
     let mut scan = reader.after(start, clock::now());
     let mut events = 0;
     while let Some((page, _)) = scan.next(PAGE).await? {
-        events += page.len();
+        events += page.count();
     }
     Ok(events)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+use std::vec;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::batch::{self, Read};
 use crate::error::{StoreError, classify};
-use crate::item::{self, attribute};
+use crate::item::{self, Item, attribute};
 use crate::keys;
 
 const INDEX: &str = "feed";
@@ -115,31 +116,44 @@ impl FeedReader {
         &self,
         positions: &[Position],
         now: Millis,
-    ) -> Result<Vec<Event<'static>>, StoreError> {
+    ) -> Result<Events, StoreError> {
         if positions.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Events::default());
         }
         let ids: Vec<_> = positions.iter().map(|position| position.id).collect();
         let deadline = Instant::now() + TIME_LIMIT;
         let items = batch::get(&self.client, &self.table, &ids, Read::Item, deadline).await?;
         let mut found: HashMap<EventId, _> = items
-            .iter()
-            .filter_map(|item| batch::id_of(item).map(|id| (id, item)))
+            .into_iter()
+            .filter_map(|item| batch::id_of(&item).map(|id| (id, item)))
             .collect();
         let kept_since = self.kept_since(now);
-        Ok(positions
+        let items: Vec<_> = positions
             .iter()
             // Expired items stay readable until DynamoDB gets to them.
             .filter(|position| position.received_at >= kept_since)
             .filter_map(|position| found.remove(&position.id))
-            .filter_map(|item| match item::from_item(item) {
-                Ok(event) => Some(event),
-                Err(error) => {
-                    tracing::error!(event.id = ?batch::id_of(item), %error, "A stored event cannot be read.");
-                    None
-                }
-            })
-            .collect())
+            .collect();
+        Ok(Events(items.into_iter()))
+    }
+}
+
+/// Events as they are stored. Each is decompressed when its turn comes: a hundred mails at once may
+/// not fit a function's memory.
+#[derive(Debug, Default)]
+pub struct Events(vec::IntoIter<Item>);
+
+impl Iterator for Events {
+    type Item = Event<'static>;
+
+    fn next(&mut self) -> Option<Event<'static>> {
+        self.0.find_map(|item| match item::from_item(&item) {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::error!(event.id = ?batch::id_of(&item), %error, "A stored event cannot be read.");
+                None
+            }
+        })
     }
 }
 
@@ -221,10 +235,7 @@ impl<'r> FeedScan<'r> {
     ///
     /// # Errors
     /// When DynamoDB does not answer.
-    pub async fn next(
-        &mut self,
-        limit: usize,
-    ) -> Result<Option<(Vec<Event<'static>>, Position)>, StoreError> {
+    pub async fn next(&mut self, limit: usize) -> Result<Option<(Events, Position)>, StoreError> {
         let positions = self.positions(limit).await?;
         let Some(last) = positions.last().copied() else {
             return Ok(None);

@@ -25,7 +25,7 @@ pub use connections::{
 };
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
-pub use feed::{Direction, FeedReader, FeedScan};
+pub use feed::{Direction, Events, FeedReader, FeedScan};
 pub use late::LateNotes;
 pub use messages::{MessagePage, MessageReader};
 pub use oversized::{OversizedReader, OversizedWriter};

@@ -17,7 +17,7 @@ use domain::{Cursor, CursorKind, Event, Millis, Position};
 use tokio::time::Instant;
 
 use crate::error::StoreError;
-use crate::feed::{FeedReader, FeedScan};
+use crate::feed::{Events, FeedReader, FeedScan};
 use crate::late::LateNotes;
 use window::Window;
 
@@ -26,7 +26,7 @@ use window::Window;
 const MAX_EVENTS: usize = 10_000;
 const TIME_LIMIT: Duration = Duration::from_secs(8);
 /// How many positions are read at once, and of how many the events are got at once: a hundred of
-/// the largest fit a function's memory.
+/// the largest items fit a function's memory.
 const POSITIONS: usize = 1_000;
 const EVENTS: usize = 100;
 
@@ -171,7 +171,7 @@ impl Follow {
             for positions in ready.chunks(EVENTS) {
                 let new = self.window.new_among(positions);
                 let events = self.reader.events(&new, now).await?;
-                let mut stop = look_at(&mut self.window, &new, &events, &mut look);
+                let mut stop = look_at(&mut self.window, &new, events, &mut look);
                 looked_at += new.len();
                 if looked_at >= MAX_EVENTS || begun.elapsed() >= TIME_LIMIT {
                     stop = stop.or(positions.last().copied());
@@ -225,14 +225,14 @@ async fn compare(
 fn look_at(
     window: &mut Window,
     positions: &[Position],
-    events: &[Event<'_>],
+    events: Events,
     look: &mut impl FnMut(&Event<'_>) -> Look,
 ) -> Option<Position> {
-    let mut events = events.iter().peekable();
+    let mut events = events.peekable();
     for position in positions {
         // An event that is gone meanwhile has a position all the same.
         let event = events.next_if(|event| event.position() == *position);
-        if event.is_some_and(|event| look(event) == Look::Stop) {
+        if event.is_some_and(|event| look(&event) == Look::Stop) {
             return Some(*position);
         }
         window.add(*position);

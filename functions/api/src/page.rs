@@ -96,8 +96,8 @@ impl<'a> Page<'a> {
             let Some((events, end)) = scan.next(chunk).await? else {
                 return Ok(Walked { last, more: false });
             };
-            for event in &events {
-                if !self.add(event) {
+            for event in events {
+                if !self.add(&event) {
                     return Ok(Walked { last, more: true });
                 }
                 last = Some(event.position());

@@ -117,8 +117,8 @@ async fn last_seen(
     let mut types = BTreeMap::new();
     let (mut looked_at, mut seen) = (0, 0);
     while let Some((events, end)) = scan.next(CHUNK).await? {
-        for event in events.iter().filter(|event| filter.matches(&event.content)) {
-            let kind = rights.show(event).content.kind.to_string();
+        for event in events.filter(|event| filter.matches(&event.content)) {
+            let kind = rights.show(&event).content.kind.to_string();
             types.entry(kind).or_insert(event.received_at);
             seen += 1;
         }

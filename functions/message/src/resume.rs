@@ -161,11 +161,7 @@ impl Replay<'_> {
         let mut looked_at = 0;
         let mut page = scan.next(PAGE).await?;
         while let Some((events, last)) = page {
-            let rendered: Vec<_> = self
-                .wanted(&events)
-                .map(|event| self.render(event))
-                .collect();
-            drop(events);
+            let rendered: Vec<_> = self.wanted(events).collect();
             looked_at += PAGE;
             if looked_at >= MAX_EVENTS || self.is_out_of_time() {
                 self.send(&rendered, recovered).await?;
@@ -190,8 +186,9 @@ impl Replay<'_> {
             let Some((events, _)) = scan.next(PAGE).await? else {
                 break;
             };
-            reached = reached.or(events.first().map(Event::position));
-            newest.extend(self.wanted(&events).map(|event| self.render(event)));
+            let mut events = events.peekable();
+            reached = reached.or(events.peek().map(Event::position));
+            newest.extend(self.wanted(events));
             looked_at += PAGE;
         }
         newest.truncate(wanted);
@@ -213,10 +210,13 @@ impl Replay<'_> {
         clock::now() >= self.now.plus(TIME_LIMIT_MS)
     }
 
-    fn wanted<'e>(&self, events: &'e [Event<'static>]) -> impl Iterator<Item = &'e Event<'static>> {
+    fn wanted(
+        &self,
+        events: impl Iterator<Item = Event<'static>>,
+    ) -> impl Iterator<Item = Rendered> {
         events
-            .iter()
             .filter(|event| self.filter.matches(&event.content))
+            .map(|event| self.render(&event))
     }
 
     fn render(&self, event: &Event<'_>) -> Rendered {

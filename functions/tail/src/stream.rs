@@ -24,6 +24,8 @@ const BYTES_AT_ONCE: usize = 1024 * 1024;
 const STREAM_BYTES: usize = 180 * 1024 * 1024;
 /// How many of the newest events are looked at to find the last that a filter lets through.
 const MAX_EVENTS: usize = 10_000;
+/// How much of the last events is read before it is sent.
+const LAST_BYTES: usize = 16 * 1024 * 1024;
 const PAGE: usize = 100;
 
 /// Begins the stream.
@@ -194,18 +196,15 @@ impl Reader {
         Ok(is_new || more)
     }
 
-    /// Makes the newest events ready, as many as were asked for, and is live from then on.
+    /// Makes the newest events ready, as many as were asked for and fit, and is live from then on.
     async fn read_last(&mut self, now: Millis) -> Result<(), StoreError> {
         let (deps, ask) = (&self.deps, &self.ask);
         let start = self.follow.start();
-        let mut newest = VecDeque::new();
+        let mut newest = Newest::of(ask.last);
         loop {
             let more = self.follow.read(now, |event| {
                 if ask.filter.matches(&event.content) {
-                    newest.push_back(render(deps, ask, event));
-                    if newest.len() > ask.last {
-                        newest.pop_front();
-                    }
+                    newest.add_newer(render(deps, ask, event));
                 }
                 Look::Next
             });
@@ -215,19 +214,19 @@ impl Reader {
         }
         let mut scan = deps.reader.before(start, now);
         let mut looked_at = 0;
-        while newest.len() < ask.last && looked_at < MAX_EVENTS {
+        while newest.has_room() && looked_at < MAX_EVENTS {
             let Some((events, _)) = scan.next(PAGE).await? else {
                 break;
             };
-            let wanted = events
-                .iter()
-                .filter(|event| ask.filter.matches(&event.content));
-            for event in wanted.take(ask.last - newest.len()) {
-                newest.push_front(render(deps, ask, event));
+            for event in events.filter(|event| ask.filter.matches(&event.content)) {
+                if !newest.has_room() {
+                    break;
+                }
+                newest.add_older(render(deps, ask, &event));
             }
             looked_at += PAGE;
         }
-        let newest = Vec::from(newest);
+        let newest = Vec::from(newest.events);
         self.send(&newest);
         self.say_live();
         Ok(())
@@ -296,6 +295,43 @@ impl Reader {
     }
 }
 
+/// The newest events, oldest first, as many as are wanted and fit the function's memory.
+struct Newest {
+    wanted: usize,
+    events: VecDeque<Rendered>,
+    bytes: usize,
+}
+
+impl Newest {
+    fn of(wanted: usize) -> Newest {
+        Newest {
+            wanted,
+            events: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.events.len() < self.wanted && self.bytes < LAST_BYTES
+    }
+
+    fn add_older(&mut self, event: Rendered) {
+        self.bytes += event.json.len();
+        self.events.push_front(event);
+    }
+
+    fn add_newer(&mut self, event: Rendered) {
+        while !self.has_room() {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.json.len();
+        }
+        self.bytes += event.json.len();
+        self.events.push_back(event);
+    }
+}
+
 fn render(deps: &Deps, ask: &Ask, event: &Event<'_>) -> Rendered {
     Rendered {
         json: ask
@@ -303,5 +339,47 @@ fn render(deps: &Deps, ask: &Ask, event: &Event<'_>) -> Rendered {
             .show(event)
             .to_json_within(&deps.feed, ask.with_data, frame::EVENT_BYTES),
         cursor: deps.feed.cursor_at(event.position()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(number: usize, bytes: usize) -> Rendered {
+        Rendered {
+            json: "x".repeat(bytes),
+            cursor: number.to_string(),
+        }
+    }
+
+    fn kept(newest: &Newest) -> Vec<&str> {
+        let events = newest.events.iter();
+        events.map(|event| event.cursor.as_str()).collect()
+    }
+
+    #[test]
+    fn the_newest_are_kept_in_order_and_no_more_than_are_wanted() {
+        let mut newest = Newest::of(3);
+        for number in 5..10 {
+            newest.add_newer(event(number, 1));
+        }
+        assert_eq!(kept(&newest), ["7", "8", "9"]);
+        assert!(!newest.has_room());
+        let mut newest = Newest::of(3);
+        newest.add_newer(event(5, 1));
+        newest.add_older(event(4, 1));
+        assert_eq!(kept(&newest), ["4", "5"]);
+        assert!(newest.has_room());
+    }
+
+    #[test]
+    fn the_newest_are_no_more_than_fit() {
+        let mut newest = Newest::of(1_000);
+        for number in 0..10 {
+            newest.add_newer(event(number, LAST_BYTES / 4));
+        }
+        assert_eq!(kept(&newest), ["6", "7", "8", "9"]);
+        assert!(!newest.has_room());
     }
 }

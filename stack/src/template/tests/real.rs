@@ -135,12 +135,12 @@ fn waiting_over_plain_http_is_left_out_unless_it_is_asked_for() {
     let with = real(&[
         ("Tail", "on"),
         ("TailConcurrency", "7"),
-        ("TailSeconds", "60"),
+        ("TailSeconds", "120"),
     ]);
     let tail = with.function("TailFunction").unwrap();
     assert_eq!(
         (tail.timeout_seconds, tail.reserved_concurrency),
-        (60, Some(7))
+        (120, Some(7))
     );
     assert_eq!(tail.url.as_ref().unwrap().id.len(), 32);
     assert_eq!(with.outputs["TailUrl"], "http://localhost:8080/");
