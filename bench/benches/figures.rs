@@ -11,6 +11,8 @@ use bench::{Result, filters, growth, handler, live, out, pages, resume, server, 
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
+    // `reqwest` has no TLS of its own and wants one even for plain HTTP.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     if let Some(ended) = server::serve().await? {
         return Ok(ended);
     }
