@@ -219,15 +219,15 @@ async fn a_page_looks_at_so_many_events_only_and_says_where_to_go_on() {
         let events = sends(first..(first + 1_000).min(many));
         stack.mandrill().deliver(events).await;
     }
-    let page = stack.page("filter=type:open").await;
+    let mut page = stack.page("filter=type:open").await;
     assert_eq!((&page["events"], &page["more"]), (&json!([]), &json!(true)));
-    let next = page["next"].as_str().unwrap();
-    let page = stack.page(&format!("filter=type:open&before={next}")).await;
-    assert_eq!(numbers(page["events"].as_array().unwrap()), [0]);
-    assert_eq!(
-        (&page["next"], &page["more"]),
-        (&Value::Null, &json!(false))
-    );
+    // One more page, or several where the machine is slow: a page also looks no longer than 10 s.
+    let mut found = Vec::new();
+    while let Some(next) = page["next"].as_str().map(str::to_owned) {
+        page = stack.page(&format!("filter=type:open&before={next}")).await;
+        found.extend(numbers(page["events"].as_array().unwrap()));
+    }
+    assert_eq!((found, &page["more"]), (vec![0], &json!(false)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
