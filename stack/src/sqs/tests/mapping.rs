@@ -263,3 +263,20 @@ async fn a_message_may_come_twice_though_it_was_deleted() {
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0]["messageId"], seen[1]["messageId"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_gathers_more_than_one_receive_brings() {
+    let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let kept = sizes.clone();
+    leave("window", move |payload: Value| {
+        let records = payload["Records"].as_array().map_or(0, Vec::len);
+        kept.lock().unwrap().push(records);
+        std::future::ready(Ok(Value::Null))
+    });
+    let more = "            BatchSize: 25\n            MaximumBatchingWindowInSeconds: 60\n";
+    let desk = Desk::with(&of_work("window", more)).await;
+    for _ in 0..25 {
+        desk.send("Work", "x").await;
+    }
+    until("invoked", async || *sizes.lock().unwrap() == [25]).await;
+}
