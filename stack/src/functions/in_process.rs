@@ -26,6 +26,8 @@ pub(super) enum Program {
     Message(message::Deps),
     Push(push::Deps),
     Tail(Arc<tail::Deps>),
+    #[cfg(test)]
+    Scripted(String),
 }
 
 impl Program {
@@ -42,6 +44,8 @@ impl Program {
             "message" => message::Deps::new(aws, lookup).map(Program::Message),
             "push" => push::Deps::new(aws, lookup).map(Program::Push),
             "tail" => tail::Deps::new(aws, lookup).map(|deps| Program::Tail(Arc::new(deps))),
+            #[cfg(test)]
+            "scripted" => Ok(Program::Scripted(lookup("SCRIPT").unwrap_or_default())),
             _ => return None,
         })
     }
@@ -69,6 +73,14 @@ impl Program {
                 let (ran, answer) = tokio::join!(run, pieces.collect());
                 ran.and(answer)
             }
+            #[cfg(test)]
+            Program::Scripted(name) => {
+                let script = super::scripted::find(name);
+                let script = script.ok_or_else(|| InvokeError::failed("Script", name.as_str()))?;
+                let answer = script(serde_json::from_str(payload).unwrap_or_default()).await;
+                let answer = answer.map_err(|message| InvokeError::failed("Scripted", message))?;
+                Ok(answer.to_string())
+            }
         }
     }
 
@@ -90,6 +102,11 @@ impl Program {
             | Program::Disconnect(_)
             | Program::Message(_)
             | Program::Push(_) => {
+                outlet.put_whole(self.run(payload, context).await?).await;
+                Ok(())
+            }
+            #[cfg(test)]
+            Program::Scripted(_) => {
                 outlet.put_whole(self.run(payload, context).await?).await;
                 Ok(())
             }
