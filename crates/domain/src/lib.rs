@@ -3,6 +3,7 @@
 //!
 //! No I/O, no clock, no randomness: everything here is a function of its arguments.
 
+pub mod address;
 pub mod cursor;
 pub mod event;
 pub mod filter;
