@@ -164,7 +164,7 @@ fn what_happens_often_is_told_once_an_hour_with_how_often() {
     let (health, told) = counts(&Health::default(), NOW);
     assert_eq!(told, [1]);
     let (health, told) = counts(&health, NOW);
-    assert_eq!(told, []);
+    assert_eq!(told, [0u32; 0]);
     // 4 and 5 from before, and this one.
     let (_, told) = counts(&health, NOW.plus(HOUR));
     assert_eq!(told, [10]);
