@@ -9,6 +9,14 @@ pub enum Resource {
     EventsFeedIndex,
     /// The table of connections.
     ConnectionsTable,
+    /// The table of endpoints.
+    EndpointsTable,
+    /// The table of what is owed to endpoints, and of the attempts.
+    DeliveriesTable,
+    /// Its index `by_endpoint`.
+    DeliveriesIndex,
+    /// The queue of attempts to be made.
+    DeliveriesQueue,
     /// The objects with events that are too large for the table.
     OversizedObjects,
     /// Their bucket.
