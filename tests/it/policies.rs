@@ -50,7 +50,7 @@ fn arn(template: &Template, resource: Resource) -> String {
         Resource::EndpointsTable => table("EndpointsTable"),
         Resource::DeliveriesTable => table("DeliveriesTable"),
         Resource::DeliveriesIndex => format!("{}/index/by_endpoint", table("DeliveriesTable")),
-        Resource::DeliveriesQueue => queue("DeliveriesQueue"),
+        Resource::DeliveriesQueue => "DeliveriesQueue".to_owned(),
         Resource::OversizedObjects => format!("{}/oversized/*", bucket("OversizedBucket")),
         Resource::OversizedBucket => bucket("OversizedBucket"),
         Resource::Secret => template.secrets[0].arn.clone(),

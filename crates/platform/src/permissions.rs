@@ -11,11 +11,11 @@ pub enum Resource {
     ConnectionsTable,
     /// The table of endpoints.
     EndpointsTable,
-    /// The table of what is owed to endpoints, and of the attempts.
+    /// The table of deliveries.
     DeliveriesTable,
     /// Its index `by_endpoint`.
     DeliveriesIndex,
-    /// The queue of attempts to be made.
+    /// The queue of deliveries.
     DeliveriesQueue,
     /// The objects with events that are too large for the table.
     OversizedObjects,
