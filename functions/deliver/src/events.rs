@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use domain::{EventId, Feed, Millis, Source};
+use domain::{EventId, Feed, Millis};
 use platform::telemetry::Chain;
 use store::{EventReader, StoreError};
 
@@ -17,7 +17,6 @@ const KEPT_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct Sendable {
     /// The event as JSON, with `data` byte for byte as it was received.
     pub(crate) body: Bytes,
-    pub(crate) source: Source,
     pub(crate) received_at: Millis,
 }
 
@@ -90,7 +89,6 @@ impl Events {
     fn keep(&self, event: &domain::Event<'_>) -> Sendable {
         let sendable = Sendable {
             body: event.to_json(&self.feed).into(),
-            source: event.content.source,
             received_at: event.received_at,
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

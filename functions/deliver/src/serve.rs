@@ -147,10 +147,15 @@ async fn make(
     let (mut served, mut reports) = (Vec::new(), Vec::new());
     while let Some((one, report)) = making.next().await {
         served.push(one);
-        reports.push(report);
+        // Nothing follows from what was not made, unless it gives a permit back.
+        if report.outcome != Outcome::NotMade || report.permit.is_some() {
+            reports.push(report);
+        }
     }
     drop(making);
-    notices::report(deps, known, &reports).await;
+    if !reports.is_empty() {
+        notices::report(deps, known, &reports).await;
+    }
     served
 }
 

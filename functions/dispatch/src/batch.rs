@@ -26,9 +26,8 @@ pub(crate) struct Record {
 /// A record that holds no event that can be read.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
-    pub(crate) id: Option<EventId>,
-    /// What stands in its keys.
-    pub(crate) key: String,
+    /// The event that it names, or what else stands in its keys.
+    pub(crate) id: Result<EventId, String>,
     pub(crate) reason: String,
 }
 
@@ -52,10 +51,8 @@ impl Batch {
                         %error,
                         "A stream record holds no event that can be read, and is parked."
                     );
-                    let id = item::id_from_keys(&record.change.keys);
                     Err(Unreadable {
-                        key: id.map_or_else(|| record.event_id.clone(), |id| id.key()),
-                        id,
+                        id: item::id_from_keys(&record.change.keys),
                         reason: error.to_string(),
                     })
                 }

@@ -183,12 +183,12 @@ async fn dispatch(deps: &Deps, batch: &Batch, now: Millis) -> Dispatched {
         Ok(()) => {}
         // One delivery spoils it for all: each event for itself.
         Err(StoreError::Refused { .. }) => {
-            for event in batch.events() {
+            for event in batch.events().collect::<Vec<_>>() {
                 let owed = owed::owed(std::iter::once(event), &endpoints, deps.retention_ms, now);
                 match queue(deps, &owed, &endpoints, now, &mut done).await {
                     Ok(()) => {}
                     Err(StoreError::Refused { .. }) => {
-                        park(deps, batch, event.id, now, &mut done).await;
+                        park(deps, event.id, now, &mut done).await;
                     }
                     Err(error) => {
                         done.again.insert(event.id);
@@ -258,14 +258,10 @@ async fn queue(
 async fn park_unreadable(deps: &Deps, batch: &Batch, now: Millis, done: &mut Dispatched) {
     for record in &batch.records {
         if let Err(unreadable) = &record.event {
-            let parked = deps.parked.park(
-                unreadable
-                    .id
-                    .as_ref()
-                    .map_or(Err(&unreadable.key), |id| Ok(*id)),
-                &unreadable.reason,
-                now,
-            );
+            let id = unreadable.id.as_ref().map(|id| *id);
+            let parked = deps
+                .parked
+                .park(id.map_err(String::as_str), &unreadable.reason, now);
             match parked.await {
                 Ok(()) => done.parked += 1,
                 Err(error) => {
@@ -278,8 +274,7 @@ async fn park_unreadable(deps: &Deps, batch: &Batch, now: Millis, done: &mut Dis
 }
 
 /// Parks the record of an event whose deliveries DynamoDB refuses.
-async fn park(deps: &Deps, batch: &Batch, event: EventId, now: Millis, done: &mut Dispatched) {
-    let _ = batch;
+async fn park(deps: &Deps, event: EventId, now: Millis, done: &mut Dispatched) {
     tracing::error!(event.id = %event, "DynamoDB refuses the deliveries of an event, which is parked.");
     match deps
         .parked

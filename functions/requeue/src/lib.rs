@@ -91,8 +91,12 @@ pub fn permissions() -> Vec<Permission> {
 pub async fn handle(deps: &Deps, event: LambdaEvent<Value>) -> Result<Value, Error> {
     let end = Instant::now() + TAKE_LIMIT;
     let known = deps.endpoints.current(clock::now()).await?;
-    let requeued: Vec<usize> = stream::iter(known.all())
+    // Collected first: a stream over the closure itself cannot be sent between threads.
+    let endpoints: Vec<_> = known
+        .all()
         .map(|known| endpoint(deps, known, end))
+        .collect();
+    let requeued: Vec<usize> = stream::iter(endpoints)
         .buffer_unordered(ENDPOINTS)
         .collect()
         .await;
