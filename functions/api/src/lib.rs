@@ -7,6 +7,8 @@ mod caller;
 mod docs;
 mod event;
 mod history;
+mod idempotency;
+mod kind;
 mod messages;
 mod page;
 mod payload;
@@ -34,7 +36,7 @@ pub use answer::Answer;
 pub use platform::payload::Payload;
 
 /// What pages of other origins may ask with.
-const METHODS: &str = "GET, HEAD, POST";
+const METHODS: &str = "DELETE, GET, HEAD, PATCH, POST";
 const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key";
 
 /// What the function works with.
