@@ -9,7 +9,7 @@ use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
 use serde_json::value::RawValue;
-use store::{Claim, NewEvent, Published, StoreError};
+use store::{Claim, NewEvent, Published};
 
 use crate::body::{Fields, bad_field, has_length};
 use crate::caller::{Call, holder};
@@ -96,7 +96,7 @@ pub(crate) async fn store(
     claim: Option<Claim<'_>>,
 ) -> Result<Response, HttpError> {
     let published = state.publisher.publish(event, claim, clock::now).await;
-    match published.map_err(|error| failed(call, &error))? {
+    match published.map_err(|error| call.failed(&error))? {
         Published::Stored(id) => {
             let id = id.to_string();
             let mut answer = object(&Accepted { id });
@@ -107,21 +107,9 @@ pub(crate) async fn store(
     }
 }
 
-fn failed(call: &Call, error: &StoreError) -> HttpError {
-    match error {
-        StoreError::Throttled { .. } | StoreError::Unavailable { .. } => {
-            HttpError::unavailable(&call.request_id, error)
-        }
-        StoreError::Refused { .. } | StoreError::Corrupt(_) => {
-            HttpError::internal(&call.request_id, error)
-        }
-    }
-}
-
 /// An id that no event had before: with the others of its message, if it has one.
 pub(crate) fn new_id(content: &Content<'_>, call: &Call) -> Result<EventId, HttpError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| HttpError::internal(&call.request_id, &error))?;
+    let random: [u8; 16] = call.random()?;
     // The first part says what it is.
     let parts: [&[u8]; 2] = [b"random", &random];
     let ts = content.ts.unwrap_or(0);
