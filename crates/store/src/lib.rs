@@ -8,9 +8,12 @@ mod backoff;
 mod batch;
 pub mod compression;
 pub mod connections;
+pub mod deliveries;
+pub mod endpoints;
 mod error;
 pub mod events;
 pub mod feed;
+pub mod health;
 pub mod item;
 mod keys;
 mod late;
@@ -23,9 +26,17 @@ mod reader;
 pub use connections::{
     Connection, ConnectionForget, ConnectionList, ConnectionRegister, ConnectionSession,
 };
+pub use deliveries::{
+    Claimed, DeliveriesCreated, DeliveryClaim, DeliveryCreator, DeliveryCursor, DeliveryReader,
+    DeliveryRecord, DeliveryRetry, DueDeliveries, ParkedRecords, PutOff, Retried,
+};
+pub use endpoints::{
+    Created, Edited, EndpointCache, EndpointEditor, EndpointReader, Endpoints, KnownEndpoint,
+};
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, FeedReader, FeedScan};
+pub use health::{Aftermath, HealthKeeper, Slots};
 pub use late::LateNotes;
 pub use messages::{MessagePage, MessageReader};
 pub use oversized::{OversizedReader, OversizedWriter};
