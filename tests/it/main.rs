@@ -30,6 +30,7 @@ mod processes;
 mod publish;
 mod push;
 mod rate;
+mod receiver;
 mod resume;
 mod rights;
 mod sockets;
