@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod parameters;
 pub mod payload;
 pub mod permissions;
+pub mod queue;
 pub mod rate;
 pub mod secret;
 pub mod stream;

@@ -1,0 +1,4 @@
+//! Woken by the queue of deliveries.
+
+mod guard;
+mod post;
