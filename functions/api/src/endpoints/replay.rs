@@ -7,7 +7,7 @@ use domain::delivery::Owed;
 use domain::endpoint::Endpoint;
 use domain::{Delivery, DeliveryId, DeliveryStatus, Event, Filter, Millis, Position};
 use platform::http::HttpError;
-use platform::parameters;
+use platform::parameters::{self, bad};
 use tokio::time::Instant;
 
 use super::actions::BODY_BYTES;
@@ -52,15 +52,19 @@ pub(crate) async fn replay(
     let fields = Fields::read(&call, &["since", "filter", "after"], BODY_BYTES)?;
     let filter: Option<String> = fields.value("filter", "a string")?;
     let filter = parameters::filter(&filter.unwrap_or_default())?;
-    let from = Position::start_of(since(&fields)?);
+    let since = since(&fields)?;
     let after: Option<String> = fields.value("after", "a string")?;
     let after = after.map(|text| parameters::start("after", &text, &state.feed, now));
     let after = after.transpose()?.map(|cursor| cursor.position);
-    let wanted = Wanted {
-        endpoint: enabled(&state, &call, id).await?,
-        filter,
-    };
+    let endpoint = enabled(&state, &call, id).await?;
+    let known_since = now.minus(state.keep_ms(&endpoint));
+    if since < known_since {
+        let message = format!("what was delivered before {known_since} is not on record any more");
+        return Err(bad("bad_field", format!("since is too long ago: {message}")).into());
+    }
+    let from = Position::start_of(since);
     let from = after.map_or(from, |after| after.max(from));
+    let wanted = Wanted { endpoint, filter };
     Ok(object(&wanted.piece(&state, &call, from, now).await?))
 }
 

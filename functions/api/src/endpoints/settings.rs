@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use domain::RetrySchedule;
 use domain::endpoint::{
     CustomHeaders, HeaderError, MAX_DESCRIPTION_BYTES, MAX_RATE, PrivateAddresses, Settings,
     Subscription, TargetUrl,
 };
-use domain::{Filter, RetrySchedule};
 use platform::http::HttpError;
 use platform::parameters::{self, bad};
 use serde::Deserialize;

@@ -166,26 +166,31 @@ pub(crate) struct ChangedEndpoint {
 struct Kind(String);
 
 /// When an attempt that failed is followed by another.
-#[derive(ToSchema)]
-#[schema(untagged)]
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 enum Schedule {
     /// A schedule by its name.
     Named(NamedSchedule),
-    /// The seconds from one attempt to the next, each 1 to 604,800 (a week).
-    Steps(#[schema(value_type = Vec<Step>, max_items = 20)] Vec<u32>),
+    /// Its steps.
+    Steps(Steps),
 }
 
-/// The seconds from one attempt to the next.
-#[derive(ToSchema)]
+/// The seconds from one attempt to the next, each 1 to 604,800 (a week).
+#[derive(Deserialize, ToSchema)]
+#[schema(max_items = 20)]
+#[expect(dead_code, reason = "describes what `endpoints` reads")]
+struct Steps(Vec<Step>);
+
+/// Seconds.
+#[derive(Deserialize, ToSchema)]
 #[schema(minimum = 1, maximum = 604_800)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 struct Step(u32);
 
 /// A schedule by its name.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes what `endpoints` reads")]
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 enum NamedSchedule {
     /// 10 s, 30 s, 1 min, 5 min, 15 min
     Default,
