@@ -176,3 +176,103 @@ fn schedule(fields: &Fields<'_>) -> Result<RetrySchedule, HttpError> {
             .map_err(|error| bad("bad_field", format!("retry_schedule: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(body: &str) -> Call {
+        Call {
+            body: body.as_bytes().to_vec().into(),
+            ..Call::default()
+        }
+    }
+
+    fn read(body: &str) -> Result<Settings, HttpError> {
+        new(&fields(&call(body))?, PrivateAddresses::Refused)
+    }
+
+    fn with(rest: &str) -> Result<Settings, HttpError> {
+        read(&format!(r#"{{"url":"https://a.example/"{rest}}}"#))
+    }
+
+    #[test]
+    fn what_is_at_its_bound_is_taken() {
+        let headers: Vec<_> = (0..20).map(|n| format!(r#""x-{n}":"1""#)).collect();
+        for rest in [
+            format!(r#","description":"{}""#, "x".repeat(MAX_DESCRIPTION_BYTES)),
+            format!(r#","filter":"{}""#, "a ".repeat(50)),
+            format!(r#","event_types":[{}"a"]"#, r#""a","#.repeat(99)),
+            format!(r#","headers":{{{}}}"#, headers.join(",")),
+            format!(r#","retry_schedule":[{}604800]"#, "1,".repeat(19)),
+            format!(r#","rate_limit":{MAX_RATE}"#),
+            r#","rate_limit":1"#.to_owned(),
+        ] {
+            assert!(with(&rest).is_ok(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_its_bound_is_named() {
+        let headers: Vec<_> = (0..21).map(|n| format!(r#""x-{n}":"1""#)).collect();
+        for (rest, code) in [
+            (
+                format!(
+                    r#","description":"{}""#,
+                    "x".repeat(MAX_DESCRIPTION_BYTES + 1)
+                ),
+                "bad_field",
+            ),
+            (format!(r#","filter":"{}""#, "a ".repeat(51)), "bad_filter"),
+            (
+                format!(r#","event_types":[{}"a"]"#, r#""a","#.repeat(100)),
+                "bad_field",
+            ),
+            (
+                format!(r#","headers":{{{}}}"#, headers.join(",")),
+                "bad_header",
+            ),
+            (
+                format!(r#","retry_schedule":[{}1]"#, "1,".repeat(20)),
+                "bad_field",
+            ),
+            (r#","retry_schedule":[604801]"#.to_owned(), "bad_field"),
+            (r#","retry_schedule":[0]"#.to_owned(), "bad_field"),
+            (format!(r#","rate_limit":{}"#, MAX_RATE + 1), "bad_field"),
+            (r#","rate_limit":0"#.to_owned(), "bad_field"),
+        ] {
+            assert_eq!(with(&rest).unwrap_err().code, code, "{rest}");
+        }
+        assert_eq!(read("{}").unwrap_err().code, "missing_field");
+        let refused = read(r#"{"url":"https://u:canary@a.example/canary"}"#).unwrap_err();
+        assert_eq!(refused.code, "bad_url");
+        assert!(!refused.message.contains("canary"), "{}", refused.message);
+    }
+
+    #[test]
+    fn a_change_leaves_what_it_does_not_name_and_keeps_masked_values() {
+        let before = with(
+            r#","filter":"type:a","event_types":["b"],"headers":{"x-a":"1","x-b":"2"},"rate_limit":3"#,
+        )
+        .unwrap();
+        let changed = |body: &str| {
+            let mut settings = before.clone();
+            let call = call(body);
+            let fields = fields(&call).unwrap();
+            change(&mut settings, &fields, PrivateAddresses::Refused).map(|()| settings)
+        };
+        assert_eq!(changed("{}").unwrap(), before);
+        let types = changed(r#"{"event_types":null}"#).unwrap().subscription;
+        assert_eq!(types.filter().to_string(), "type:a");
+        assert!(types.event_types().is_empty());
+        let headers = changed(r#"{"headers":{"X-B":"***","x-c":"3"}}"#)
+            .unwrap()
+            .headers;
+        let headers: Vec<_> = headers.iter().collect();
+        assert_eq!(headers, [("x-b", "2"), ("x-c", "3")]);
+        let refused = changed(r#"{"headers":{"x-c":"***"}}"#).unwrap_err();
+        assert_eq!(refused.code, "bad_header");
+        assert_eq!(changed(r#"{"url":null}"#).unwrap_err().code, "bad_field");
+        assert_eq!(changed(r#"{"rate_limit":null}"#).unwrap().rate_limit, None);
+    }
+}
