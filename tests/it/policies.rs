@@ -28,6 +28,9 @@ fn permissions(binary: &str) -> Vec<Permission> {
         "disconnect" => disconnect::permissions(),
         "message" => message::permissions(),
         "push" => push::permissions(),
+        "dispatch" => dispatch::permissions(),
+        "deliver" => deliver::permissions(),
+        "requeue" => requeue::permissions(),
         "tail" => tail::permissions(),
         unknown => panic!("the test does not know the function {unknown}"),
     }

@@ -17,6 +17,7 @@ pub mod permissions;
 pub mod queue;
 pub mod rate;
 pub mod secret;
+pub mod sqs;
 pub mod stream;
 pub mod telemetry;
 pub mod tokens;

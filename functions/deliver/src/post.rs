@@ -4,81 +4,28 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use domain::Redacted;
+use domain::delivery::{Answer, ErrorClass, KEPT_HEADERS, MAX_BODY_BYTES, MAX_HEADER_BYTES};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use platform::ConfigError;
-use platform::telemetry::Chain;
 use tokio::time::{Instant, timeout_at};
 
 use crate::guard::{ConnectError, Guard, InTime};
 
 /// How long an endpoint may take, from the name's resolution to the end of its answer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// What is kept of an answer's body. Nothing is decompressed: what is asked for is plain, and what
-/// comes compressed nevertheless is kept as it came.
-pub(crate) const BODY_BYTES: usize = 16 * 1024;
 /// What the head of an answer may have.
 const HEAD_BYTES: usize = 64 * 1024;
 /// How long a connection is kept for the next request: shorter than servers do (Node.js: 5 s), since
 /// what is sent over one that is being closed is lost.
 const IDLE: Duration = Duration::from_secs(4);
-/// Headers of an answer that help who looks for a fault, or say when to come back.
-const KEPT: [HeaderName; 6] = [
-    header::CONTENT_ENCODING,
-    header::CONTENT_TYPE,
-    header::DATE,
-    header::LOCATION,
-    header::RETRY_AFTER,
-    header::SERVER,
-];
-/// What is kept of each, and of what is said of a failure.
-const HEADER_BYTES: usize = 256;
-
 /// An HTTP client that follows no redirect, knows no proxy, and goes where the guard lets it.
 #[derive(Debug, Clone)]
 pub(crate) struct Client(legacy::Client<InTime<HttpsConnector<Guard>>, Full<Bytes>>);
-
-/// What an endpoint answered.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    /// Those of interest.
-    pub(crate) headers: Vec<(String, String)>,
-    /// The beginning of its body.
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first value of a header that is kept.
-    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        let found = headers.find(|(kept, _)| kept == name.as_str());
-        found.map(|(_, value)| value.as_str())
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NoAnswer {
-    pub(crate) class: Class,
-    /// What happened, for who looks for a fault.
-    pub(crate) detail: String,
-}
-
-/// What kind of failure it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Dns,
-    Blocked,
-    Refused,
-    Tls,
-    TimedOut,
-    /// The connection ended, or what came was no HTTP.
-    Broken,
-}
 
 impl Client {
     /// A client that may go anywhere, and without TLS, if `allows_private`.
@@ -105,95 +52,83 @@ impl Client {
 
     /// Posts a body, and reads what is kept of the answer. A body without end, or one that comes
     /// too slowly, is cut: its status stands.
+    ///
+    /// Nothing is decompressed: plain text is asked for, and what comes compressed nevertheless is
+    /// kept as it came.
     pub(crate) async fn post(
         &self,
         uri: Uri,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<Answer, ErrorClass> {
         let deadline = Instant::now() + TIME_LIMIT;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let sent = timeout_at(deadline, self.0.request(request)).await;
-        let sent = sent.map_err(|_| timed_out())?;
-        let response = sent.map_err(|error| no_answer(&error))?;
+        let sent = sent.map_err(|_| ErrorClass::Timeout)?;
+        let response = sent.map_err(|error| class(&error))?;
+        let (status, headers) = (response.status().as_u16(), kept(response.headers()));
+        let (body, is_cut) = beginning(response.into_body(), deadline).await;
         Ok(Answer {
-            status: response.status(),
-            headers: kept(response.headers()),
-            body: beginning(response, deadline).await,
+            status,
+            headers: Redacted(headers),
+            body: Redacted(body),
+            is_cut,
         })
     }
 }
 
-fn timed_out() -> NoAnswer {
-    NoAnswer {
-        class: Class::TimedOut,
-        detail: format!("no answer within {} s", TIME_LIMIT.as_secs()),
-    }
-}
-
-fn no_answer(error: &legacy::Error) -> NoAnswer {
+/// What kind of failure it is.
+fn class(error: &legacy::Error) -> ErrorClass {
     let mut source: Option<&(dyn Error + 'static)> = error.source();
-    let mut last = source;
     while let Some(inner) = source {
-        if let Some(connect) = inner.downcast_ref::<ConnectError>() {
-            return NoAnswer {
-                class: class(connect),
-                detail: short(&Chain(connect)),
-            };
+        match inner.downcast_ref::<ConnectError>() {
+            Some(ConnectError::Dns(_)) => return ErrorClass::Dns,
+            Some(ConnectError::Blocked(_)) => return ErrorClass::Blocked,
+            Some(ConnectError::Refused(_)) => return ErrorClass::Refused,
+            Some(ConnectError::Tls(_)) => return ErrorClass::Tls,
+            Some(ConnectError::TimedOut) => return ErrorClass::Timeout,
+            None => source = inner.source(),
         }
-        last = source;
-        source = inner.source();
     }
-    NoAnswer {
-        class: Class::Broken,
-        detail: last.map_or_else(|| error.to_string(), |error| short(&Chain(error))),
-    }
-}
-
-fn class(error: &ConnectError) -> Class {
-    match error {
-        ConnectError::Dns(_) => Class::Dns,
-        ConnectError::Blocked(_) => Class::Blocked,
-        ConnectError::Refused(_) => Class::Refused,
-        ConnectError::Tls(_) => Class::Tls,
-        ConnectError::TimedOut => Class::TimedOut,
-    }
-}
-
-fn short(text: &impl ToString) -> String {
-    text.to_string().chars().take(HEADER_BYTES).collect()
+    // The connection ended, or what came was no HTTP.
+    ErrorClass::Reset
 }
 
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
-    let value = |name: &HeaderName| {
-        let value = headers.get(name)?.to_str().ok()?;
-        Some(value.chars().take(HEADER_BYTES).collect())
+    let value = |name: &str| {
+        let mut text = headers.get(name)?.to_str().ok()?.to_owned();
+        // Only visible ASCII: any place is between two characters.
+        text.truncate(MAX_HEADER_BYTES);
+        Some(text)
     };
-    KEPT.iter()
-        .filter_map(|name| Some((name.as_str().to_owned(), value(name)?)))
+    KEPT_HEADERS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), value(name)?)))
         .collect()
 }
 
-/// Reads no more than is kept. The rest is dropped with its connection.
-async fn beginning<B>(response: Response<B>, deadline: Instant) -> Vec<u8>
+/// Reads no more than is kept, and answers whether there was more, which is dropped with its
+/// connection.
+async fn beginning<B>(mut body: B, deadline: Instant) -> (Vec<u8>, bool)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let mut body = response.into_body();
     let mut bytes = Vec::new();
-    while bytes.len() < BODY_BYTES {
-        let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await else {
-            break;
+    loop {
+        let data = match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(None) => return (bytes, false),
+            Ok(Some(Err(_))) | Err(_) => return (bytes, true),
         };
-        if let Ok(data) = frame.into_data() {
-            let room = BODY_BYTES - bytes.len();
-            bytes.extend_from_slice(&data[..data.len().min(room)]);
+        let room = MAX_BODY_BYTES - bytes.len();
+        bytes.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            return (bytes, true);
         }
     }
-    bytes
 }
 
 #[cfg(test)]

@@ -27,14 +27,15 @@ async fn answers(text: &'static str) -> (Uri, JoinHandle<String>) {
     server(move |mut stream| async move { stream.write_all(text.as_bytes()).await.unwrap() }).await
 }
 
-async fn post(uri: Uri) -> Result<Answer, NoAnswer> {
+async fn post(uri: Uri) -> Result<Answer, ErrorClass> {
     let client = Client::new(true).unwrap();
-    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-a"), "1".parse().unwrap())]);
+    let headers =
+        HeaderMap::from_iter([(http::HeaderName::from_static("x-a"), "1".parse().unwrap())]);
     client.post(uri, headers, Bytes::from_static(b"{}")).await
 }
 
-async fn class_of(uri: Uri) -> Class {
-    post(uri).await.unwrap_err().class
+async fn class_of(uri: Uri) -> ErrorClass {
+    post(uri).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -42,7 +43,7 @@ async fn a_request_is_a_plain_post_of_its_body() {
     let (uri, request) = answers("HTTP/1.1 204 No Content\r\n\r\n").await;
     let host = uri.authority().unwrap().clone();
     let answer = post(uri).await.unwrap();
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(answer.status, 204);
     assert_eq!(
         request.await.unwrap(),
         format!(
@@ -55,11 +56,8 @@ async fn a_request_is_a_plain_post_of_its_body() {
 async fn a_redirect_is_an_answer_and_is_not_followed() {
     let (uri, _) = answers("HTTP/1.1 308 x\r\nlocation: http://127.0.0.1:1/\r\n\r\n").await;
     let answer = post(uri).await.unwrap();
-    assert_eq!(answer.status, StatusCode::PERMANENT_REDIRECT);
-    assert_eq!(
-        answer.header(&header::LOCATION),
-        Some("http://127.0.0.1:1/")
-    );
+    assert_eq!(answer.status, 308);
+    assert_eq!(answer.header("location"), Some("http://127.0.0.1:1/"));
 }
 
 #[tokio::test]
@@ -72,8 +70,9 @@ async fn an_endless_body_is_cut() {
     })
     .await;
     let answer = post(uri).await.unwrap();
-    assert_eq!(answer.body, vec![b'a'; BODY_BYTES]);
-    assert_eq!(answer.header(&header::SERVER), Some("endless"));
+    assert_eq!(answer.body.0, vec![b'a'; MAX_BODY_BYTES]);
+    assert!(answer.is_cut);
+    assert_eq!(answer.header("server"), Some("endless"));
     writer.await.unwrap();
 }
 
@@ -83,7 +82,9 @@ async fn what_comes_compressed_is_kept_as_it_came() {
         "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x0b\x08\x00",
     )
     .await;
-    assert_eq!(post(uri).await.unwrap().body, b"\x1f\x0b\x08\x00");
+    let answer = post(uri).await.unwrap();
+    assert_eq!(answer.body.0, b"\x1f\x0b\x08\x00");
+    assert!(!answer.is_cut);
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +96,7 @@ async fn a_head_that_does_not_come_is_waited_for_in_vain() {
     })
     .await;
     let start = Instant::now();
-    assert_eq!(class_of(uri).await, Class::TimedOut);
+    assert_eq!(class_of(uri).await, ErrorClass::Timeout);
     assert_eq!(start.elapsed().as_secs(), TIME_LIMIT.as_secs());
 }
 
@@ -117,22 +118,20 @@ async fn the_status_stands_though_the_body_comes_too_slowly() {
 #[tokio::test]
 async fn failures_say_of_what_kind_they_are() {
     let (uri, _) = server(|stream| async move { drop(stream) }).await;
-    assert_eq!(class_of(uri).await, Class::Broken);
+    assert_eq!(class_of(uri).await, ErrorClass::Reset);
     let (uri, _) = answers("SSH-2.0-OpenSSH_9.2p1\r\n").await;
-    assert_eq!(class_of(uri.clone()).await, Class::Broken);
+    assert_eq!(class_of(uri.clone()).await, ErrorClass::Reset);
     // Nobody listens there any more.
-    assert_eq!(class_of(uri).await, Class::Refused);
+    assert_eq!(class_of(uri).await, ErrorClass::Refused);
     let (uri, _) = answers("no TLS at all").await;
     let uri = uri.to_string().replace("http:", "https:").parse().unwrap();
-    assert_eq!(class_of(uri).await, Class::Tls);
+    assert_eq!(class_of(uri).await, ErrorClass::Tls);
     let uri = "http://nothing.invalid/".parse().unwrap();
-    assert_eq!(class_of(uri).await, Class::Dns);
+    assert_eq!(class_of(uri).await, ErrorClass::Dns);
     let client = Client::new(false).unwrap();
     let uri = "https://localhost/".parse().unwrap();
     let failed = client.post(uri, HeaderMap::new(), Bytes::new()).await;
-    let failed = failed.unwrap_err();
-    assert_eq!(failed.class, Class::Blocked);
-    assert_eq!(failed.detail, "the address is not public (loopback)");
+    assert_eq!(failed, Err(ErrorClass::Blocked));
 }
 
 #[tokio::test]
@@ -155,7 +154,7 @@ async fn a_connection_is_used_again() {
         let answer = client
             .post(uri.clone(), HeaderMap::new(), Bytes::new())
             .await;
-        assert_eq!(answer.unwrap().body, b"ok");
+        assert_eq!(answer.unwrap().body.0, b"ok");
     }
     served.await.unwrap();
 }
