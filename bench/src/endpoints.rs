@@ -127,9 +127,7 @@ fn header<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
     lines.find_map(|line| {
         let (given, value) = line.split_at_checked(name.len())?;
         let value = value.strip_prefix(b":")?;
-        given
-            .eq_ignore_ascii_case(name)
-            .then(|| value.trim_ascii())
+        given.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
     })
 }
 

@@ -220,6 +220,8 @@ fn every_file_has_an_expected_answer_and_every_folder_a_readme() {
         of("message", MESSAGE.iter().map(|row| row.0).collect()),
         of("disconnect", DISCONNECT.to_vec()),
         of("push", PUSH.iter().map(|row| row.0).collect()),
+        // What `posthorn seed` loads: `process/tools.rs`.
+        vec!["seed.json".to_owned()],
     ]
     .concat()
     .into_iter()

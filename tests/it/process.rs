@@ -1,6 +1,7 @@
 //! The program itself: `posthorn`, as a process of its own.
 
 mod running;
+mod tools;
 
 use std::collections::BTreeSet;
 use std::path::Path;

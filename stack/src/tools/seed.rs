@@ -53,7 +53,8 @@ struct Published {
 
 /// Says what it made, secrets included, since nobody else will ever show them.
 pub async fn run(args: Args) -> Result<(), ToolError> {
-    let seed = Seed::parse(&read(&args.file)?).map_err(ToolError::Usage)?;
+    let text = read(&args.file)?;
+    let seed = Seed::parse(&text).map_err(ToolError::Usage)?;
     let api = Api::new(args.target.resolve()?)?;
     endpoints(&seed, &api).await?;
     events(&seed, &api).await
