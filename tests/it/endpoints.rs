@@ -487,3 +487,22 @@ async fn only_who_sees_everything_gets_endpoints() {
     }
     assert_eq!(get(&stack, &path(&made, "")).await["status"], "enabled");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_a_thousand_endpoints_at_most() {
+    let stack = TestStack::start().await;
+    let first = created(&stack, &everything()).await;
+    let items = stack.items("EndpointsTable").await;
+    let mut version = items
+        .into_iter()
+        .find(|item| item["sk"]["S"] == "#version")
+        .unwrap();
+    version["count"] = json!({ "N": "999" });
+    let request = json!({ "TableName": stack.table("EndpointsTable"), "Item": version });
+    stack.dynamo("PutItem", request).await;
+    created(&stack, &everything()).await;
+    let answer = post(&stack, "/v1/endpoints", &everything()).await;
+    assert_eq!(answer.error(), (409, "too_many_endpoints".into()));
+    ask(&stack, Method::DELETE, &path(&first, ""), &Value::Null).await;
+    created(&stack, &everything()).await;
+}
