@@ -48,10 +48,23 @@ const WEBHOOK_WITH_URL_SECRET: &[(&str, u16, &[&str])] = &[
 ];
 /// The status with the token, and the code of an error or the number of events of two.
 const API: &[(&str, u16, &str)] = &[
+    ("delivery-list", 200, ""),
+    ("delivery-list-bad-status", 400, "bad_status"),
+    ("delivery-retry-unknown", 404, "not_found"),
+    ("endpoint-change-unknown", 404, "not_found"),
+    ("endpoint-create", 201, ""),
+    ("endpoint-create-bad-url", 400, "bad_url"),
+    ("endpoint-list", 200, ""),
+    ("endpoint-recover-no-since", 400, "missing_field"),
+    ("endpoint-unknown", 404, "not_found"),
     ("event", 200, ""),
     ("event-bad-id", 400, "bad_id"),
+    ("event-deliveries", 200, ""),
     ("event-unknown", 404, "not_found"),
     ("health", 200, ""),
+    ("ingest-neither", 401, "unauthorized"),
+    ("ingest-signed-unknown", 404, "not_found"),
+    ("ingest-unknown", 404, "not_found"),
     ("list", 200, "2"),
     ("list-after", 200, "2"),
     ("list-bad-limit", 400, "bad_limit"),

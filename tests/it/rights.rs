@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flows::{DEADLINE, TestStack, eventually, sends};
 use futures::{StreamExt, stream};
+use platform::clock;
 use posthorn::faults::PostFault;
 use posthorn::stack::TEMPLATE;
 use serde_json::{Value, json};
@@ -91,6 +92,7 @@ async fn use_everything(stack: &TestStack) {
     wait_until_forgotten(stack, gone).await;
 
     use_the_api(stack).await;
+    use_endpoints(stack).await;
 
     // An event that has to be kept in S3, and is read from there.
     let large = crate::oversized::inbound(600_000);
@@ -139,6 +141,37 @@ async fn use_the_api(stack: &TestStack) {
         let answer = http.get(path, &token).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
+}
+
+/// Endpoints, and what is owed to them.
+async fn use_endpoints(stack: &TestStack) {
+    use crate::endpoints::{ask, created, get, path, post};
+    use reqwest::Method;
+    let body =
+        json!({ "url": "http://localhost:9/", "filter": "type:a", "retry_schedule": [3600] });
+    let endpoint = created(stack, &body).await;
+    let list = get(stack, "/v1/endpoints").await;
+    assert_eq!(list["endpoints"].as_array().unwrap().len(), 1);
+    // What was published before.
+    let since = json!({ "since": clock::now().minus(3_600_000).to_string() });
+    let answer = post(stack, &path(&endpoint, "/replay-missing"), &since).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["count"]),
+        (200, &json!(2))
+    );
+    let event = get(stack, "/v1/messages/m/events").await["events"][0]["id"].clone();
+    let deliveries = format!("/v1/events/{}/deliveries", event.as_str().unwrap());
+    let delivery = get(stack, &deliveries).await["deliveries"][0]["id"].clone();
+    let retry = format!("/v1/deliveries/{}/retry", delivery.as_str().unwrap());
+    eventually(DEADLINE, async || {
+        let answer = post(stack, &retry, &Value::Null).await;
+        (answer.status == 202).then_some(()).ok_or(answer.body)
+    })
+    .await;
+    get(stack, "/v1/deliveries").await;
+    get(stack, &path(&endpoint, "/attempts")).await;
+    let answer = ask(stack, Method::DELETE, &path(&endpoint, ""), &Value::Null).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
 }
 
 async fn forget(stack: &TestStack, id: &str) {

@@ -4,9 +4,11 @@
 //! a function's rights are those of the types in its `Deps`. `docs/DATA-MODEL.md` describes the
 //! tables.
 
+mod attributes;
 mod backoff;
 mod batch;
 pub mod compression;
+mod conditional;
 pub mod connections;
 pub mod deliveries;
 pub mod endpoints;
@@ -22,6 +24,7 @@ mod oversized;
 pub mod poll;
 mod publish;
 mod reader;
+mod transaction;
 
 pub use connections::{
     Connection, ConnectionForget, ConnectionList, ConnectionRegister, ConnectionSession,

@@ -72,7 +72,7 @@ impl Receiving {
             headers.push(("webhook-timestamp", at.to_string()));
             headers.push(("webhook-signature", signature));
         }
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers: Vec<_> = headers.collect();
         self.http
             .request(Method::POST, "/hooks/a", &headers, body.to_owned())

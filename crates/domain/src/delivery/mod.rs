@@ -18,6 +18,9 @@ pub use message::{DeliveryMessage, InvalidMessage};
 use crate::event::Source;
 use crate::time::Millis;
 
+/// How much of an event's type is kept with a delivery, in characters.
+const MAX_TYPE_CHARS: usize = 128;
+
 /// How a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryStatus {
@@ -81,7 +84,7 @@ pub struct Delivery {
     pub created_at: Millis,
     /// Since when there is no attempt to come.
     pub settled_at: Option<Millis>,
-    /// The event's type.
+    /// The event's type, or its beginning.
     pub event_type: String,
     /// Where the event came from.
     pub source: Source,
@@ -104,7 +107,7 @@ impl Delivery {
             due_at: Some(due_at),
             created_at: now,
             settled_at: None,
-            event_type: owed.event_type.clone(),
+            event_type: owed.event_type.chars().take(MAX_TYPE_CHARS).collect(),
             source: owed.source,
             expires_at: due_at.plus(owed.keep_ms),
         }

@@ -1,10 +1,24 @@
 //! Recording attempts, and putting off or cancelling deliveries.
 
-use aws_sdk_dynamodb::Client;
-use domain::delivery::Settled;
-use domain::{DeliveryId, Millis};
+use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use domain::delivery::Settled;
+use domain::{DeliveryId, DeliveryStatus, Millis};
+use tokio::time::Instant;
+
+use super::item::{self, attribute};
+use crate::attributes::{number, text, time};
+use crate::backoff::retrying;
+use crate::batch;
+use crate::compression::Compressor;
+use crate::conditional::conditional;
 use crate::error::StoreError;
+use crate::keys;
+
+/// How long writing may take: with the attempt before it, less than a claim holds.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A delivery whose attempt is not to be made before a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,17 +67,36 @@ impl DeliveryRecord {
     ///
     /// # Errors
     /// When not all of them could be written; some may be.
-    pub async fn record(&self, _settled: &[Settled]) -> Result<(), StoreError> {
-        let _ = (&self.client, &self.table);
-        todo!()
+    pub async fn record(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        let mut compressor = Compressor::new()?;
+        // All attempts before all deliveries: who sees that one is settled finds what was tried.
+        let attempts = settled
+            .iter()
+            .map(|settled| item::of_attempt(&settled.attempt, self.retention_ms, &mut compressor));
+        let mut items = attempts.collect::<Result<Vec<_>, _>>()?;
+        items.extend(settled.iter().map(|s| item::of_delivery(&s.delivery)));
+        let deadline = Instant::now() + TIME_LIMIT;
+        let written = batch::put(&self.client, &self.table, items, deadline).await;
+        written.map_err(|left| left.error)
     }
 
     /// Puts an attempt off, unless it was claimed or made: then nothing is done.
     ///
     /// # Errors
     /// When DynamoDB does not take it.
-    pub async fn put_off(&self, _off: PutOff, _now: Millis) -> Result<(), StoreError> {
-        todo!()
+    pub async fn put_off(&self, off: PutOff, now: Millis) -> Result<(), StoreError> {
+        let expires_at = off.until.plus(off.keep_ms).as_secs();
+        self.change(off.id, now, |call| {
+            call.update_expression(
+                "SET due_at = :until, state_at = :state_at, expires_at = :expires_at",
+            )
+            .condition_expression(format!("{IDLE} AND recorded = :last"))
+            .expression_attribute_values(":until", time(off.until))
+            .expression_attribute_values(":state_at", item::pending_at(off.id, off.until))
+            .expression_attribute_values(":expires_at", number(expires_at))
+            .expression_attribute_values(":last", number(off.attempt.saturating_sub(1)))
+        })
+        .await
     }
 
     /// Cancels a delivery, unless it is settled or an attempt may be under way: then nothing is
@@ -71,7 +104,47 @@ impl DeliveryRecord {
     ///
     /// # Errors
     /// When DynamoDB does not take it.
-    pub async fn cancel(&self, _id: DeliveryId, _now: Millis) -> Result<(), StoreError> {
-        todo!()
+    pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
+        let cancelled = DeliveryStatus::Cancelled;
+        let state_at = keys::delivery_at(cancelled, now, id.event);
+        self.change(id, now, |call| {
+            call.update_expression(
+                "SET #status = :cancelled, settled_at = :now, state_at = :state_at REMOVE due_at",
+            )
+            .condition_expression(IDLE)
+            .expression_attribute_values(":cancelled", text(cancelled.as_str()))
+            .expression_attribute_values(":state_at", text(state_at.clone()))
+        })
+        .await
     }
+
+    /// Changes a row if its condition, which contains [`IDLE`], holds.
+    async fn change(
+        &self,
+        id: DeliveryId,
+        now: Millis,
+        change: impl Fn(UpdateItemFluentBuilder) -> UpdateItemFluentBuilder,
+    ) -> Result<(), StoreError> {
+        let changed = retrying(Instant::now() + TIME_LIMIT, || {
+            let call = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(item::delivery_key(id)))
+                .expression_attribute_names("#status", attribute::STATUS)
+                .expression_attribute_values(":pending", pending())
+                .expression_attribute_values(":now", time(now));
+            conditional(change(call))
+        });
+        changed.await.map(drop)
+    }
+}
+
+/// The condition that a delivery is pending and nobody is at it.
+pub(super) const IDLE: &str =
+    "#status = :pending AND (attempts = recorded OR claimed_until < :now)";
+
+/// What `:pending` stands for in [`IDLE`].
+pub(super) fn pending() -> aws_sdk_dynamodb::types::AttributeValue {
+    text(DeliveryStatus::Pending.as_str())
 }

@@ -2,6 +2,8 @@
 
 mod cache;
 mod editor;
+pub(crate) mod item;
+mod read;
 mod reader;
 
 use std::collections::BTreeMap;

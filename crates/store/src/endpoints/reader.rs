@@ -1,10 +1,18 @@
 //! Reading endpoints.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use domain::EndpointId;
+use tokio::time::Instant;
 
-use super::KnownEndpoint;
+use super::{KnownEndpoint, item, read};
 use crate::error::StoreError;
+use crate::item::Item;
+use crate::keys;
+
+/// How long reading may take.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Some endpoints, by their ids.
 #[derive(Debug)]
@@ -36,9 +44,20 @@ impl EndpointReader {
     ///
     /// # Errors
     /// When DynamoDB does not answer.
-    pub async fn get(&self, _id: EndpointId) -> Result<Option<KnownEndpoint>, StoreError> {
-        let _ = (&self.client, &self.table);
-        todo!()
+    pub async fn get(&self, id: EndpointId) -> Result<Option<KnownEndpoint>, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let get = |key| read::get(&self.client, &self.table, key, deadline);
+        let both = futures::try_join!(get(item::endpoint_key(id)), get(item::health_key(id)));
+        let (endpoint, health) = both?;
+        let Some(endpoint) = endpoint else {
+            return Ok(None);
+        };
+        let (health, health_version) = item::to_health(health.as_ref());
+        Ok(Some(KnownEndpoint {
+            endpoint: item::to_endpoint(&endpoint)?,
+            health,
+            health_version,
+        }))
     }
 
     /// At most `limit` endpoints after this one, by their ids.
@@ -47,10 +66,31 @@ impl EndpointReader {
     /// When DynamoDB does not answer.
     pub async fn list(
         &self,
-        _after: Option<EndpointId>,
-        _limit: usize,
+        after: Option<EndpointId>,
+        limit: usize,
     ) -> Result<EndpointPage, StoreError> {
-        todo!()
+        let deadline = Instant::now() + TIME_LIMIT;
+        let from = behind(after);
+        let (endpoints, health) = futures::try_join!(
+            self.query(keys::ENDPOINTS, &from, Some(limit + 1), deadline),
+            self.query(keys::HEALTH, &from, None, deadline),
+        )?;
+        let mut health: std::collections::HashMap<_, _> = read::healths(&health).collect();
+        let is_last = endpoints.len() <= limit;
+        let items = &endpoints[..endpoints.len().min(limit)];
+        let next = items.last().and_then(item::id_of).filter(|_| !is_last);
+        let endpoints = items.iter().filter_map(read::readable).map(|endpoint| {
+            let (health, health_version) = health.remove(&endpoint.id).unwrap_or_default();
+            KnownEndpoint {
+                endpoint,
+                health,
+                health_version,
+            }
+        });
+        Ok(EndpointPage {
+            endpoints: endpoints.collect(),
+            next,
+        })
     }
 
     /// The ids of all endpoints, in order.
@@ -58,6 +98,25 @@ impl EndpointReader {
     /// # Errors
     /// When DynamoDB does not answer.
     pub async fn ids(&self) -> Result<Vec<EndpointId>, StoreError> {
-        todo!()
+        let deadline = Instant::now() + TIME_LIMIT;
+        let from = behind(None);
+        let items = self.query(keys::ENDPOINTS, &from, None, deadline).await?;
+        Ok(items.iter().filter_map(item::id_of).collect())
     }
+
+    async fn query(
+        &self,
+        partition: &str,
+        from: &str,
+        limit: Option<usize>,
+        deadline: Instant,
+    ) -> Result<Vec<Item>, StoreError> {
+        read::query(&self.client, &self.table, partition, from, limit, deadline).await
+    }
+}
+
+/// The place behind an endpoint, or behind the item with the version.
+fn behind(after: Option<EndpointId>) -> String {
+    let last = after.map_or(keys::ENDPOINTS_VERSION.to_owned(), keys::endpoint);
+    format!("{last}~")
 }

@@ -1,16 +1,34 @@
 //! How endpoints fare, shared by all environments.
+//!
+//! Each endpoint has one state, which is replaced only by one that was made from it. What this
+//! environment has seen of it is kept, so that mostly one write does.
 
 mod slots;
 
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use domain::endpoint::DisabledReason;
-use domain::health::{Admission, Notice, Report};
+use domain::health::{Admission, Notice, NoticeKind, Outcome, Report, Transition};
 use domain::{EndpointId, Health, Millis, TimeScale};
+use tokio::time::Instant;
 
 pub use slots::Slots;
 
+use crate::attributes::number;
+use crate::backoff::{Backoff, retrying};
+use crate::conditional::{Conditional, conditional};
 use crate::endpoints::KnownEndpoint;
-use crate::error::StoreError;
+use crate::endpoints::item::{self, attribute};
+use crate::error::{StoreError, classify};
+use crate::transaction::{self, Transacted};
+
+/// How long a call may take, with trying it again on what others made of the state.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// What has to be told after attempts.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +47,17 @@ pub struct HealthKeeper {
     client: Client,
     table: String,
     scale: TimeScale,
+    seen: Mutex<HashMap<EndpointId, Seen>>,
+}
+
+/// What this environment knows of an endpoint.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    health: Health,
+    /// The number of changes that led there.
+    version: u64,
+    /// The last success that nobody had to note.
+    succeeded_at: Option<Millis>,
 }
 
 impl HealthKeeper {
@@ -42,6 +71,7 @@ impl HealthKeeper {
             client,
             table,
             scale,
+            seen: Mutex::default(),
         }
     }
 
@@ -52,12 +82,13 @@ impl HealthKeeper {
     /// When DynamoDB does not answer.
     pub async fn admit(
         &self,
-        _known: &KnownEndpoint,
-        _wanted: usize,
-        _now: Millis,
+        known: &KnownEndpoint,
+        wanted: usize,
+        now: Millis,
     ) -> Result<Admission, StoreError> {
-        let _ = (&self.client, &self.table, self.scale);
-        todo!()
+        let scale = self.scale;
+        self.replace(known, |seen| seen.health.admit(wanted, now, scale))
+            .await
     }
 
     /// Notes how attempts of one endpoint went, in their order, and gives their permits back.
@@ -67,19 +98,68 @@ impl HealthKeeper {
     /// When DynamoDB does not take it, in which case what is lost is that these attempts count.
     pub async fn after(
         &self,
-        _known: &KnownEndpoint,
-        _reports: &[Report],
-        _now: Millis,
+        known: &KnownEndpoint,
+        reports: &[Report],
+        now: Millis,
     ) -> Result<Aftermath, StoreError> {
-        todo!()
+        let scale = self.scale;
+        let turn = self
+            .replace(known, |seen| {
+                let turn = seen.health.after(&with_unnoted(seen, reports), now, scale);
+                let turn = turn.unwrap_or_else(|| unchanged(&seen.health));
+                let changed = (turn.health != seen.health).then(|| turn.health.clone());
+                (changed, turn)
+            })
+            .await?;
+        if reports
+            .iter()
+            .any(|report| report.outcome == Outcome::Success)
+        {
+            self.note_success(known.endpoint.id, now);
+        }
+        self.conclude(known.endpoint.id, turn, now).await
+    }
+
+    /// Does what follows from a new state.
+    async fn conclude(
+        &self,
+        id: EndpointId,
+        mut turn: Transition,
+        now: Millis,
+    ) -> Result<Aftermath, StoreError> {
+        let mut disabled = turn.disable.take();
+        if let Some(reason) = &disabled {
+            if !self.disable(id, reason, now).await? {
+                // It is already, or is gone.
+                turn.notices
+                    .retain(|notice| notice.kind != NoticeKind::Disabled);
+                disabled = None;
+            }
+        } else if turn.is_urgent {
+            self.bump().await;
+        }
+        Ok(Aftermath {
+            health: turn.health,
+            notices: turn.notices,
+            disabled,
+        })
     }
 
     /// Notes that an attempt has been under way for long.
     ///
     /// # Errors
     /// When DynamoDB does not take it.
-    pub async fn strain(&self, _known: &KnownEndpoint, _now: Millis) -> Result<(), StoreError> {
-        todo!()
+    pub async fn strain(&self, known: &KnownEndpoint, now: Millis) -> Result<(), StoreError> {
+        let is_urgent = self
+            .replace(known, |seen| match seen.health.strain(now) {
+                Some(turn) => (Some(turn.health), turn.is_urgent),
+                None => (None, false),
+            })
+            .await?;
+        if is_urgent {
+            self.bump().await;
+        }
+        Ok(())
     }
 
     /// Takes the next `count` times under a rate limit, for all environments together.
@@ -88,11 +168,169 @@ impl HealthKeeper {
     /// When DynamoDB does not take it.
     pub async fn reserve(
         &self,
-        _endpoint: EndpointId,
-        _per_second: std::num::NonZeroU32,
-        _count: usize,
-        _now: Millis,
+        endpoint: EndpointId,
+        per_second: NonZeroU32,
+        count: usize,
+        now: Millis,
     ) -> Result<Slots, StoreError> {
-        todo!()
+        let deadline = Instant::now() + TIME_LIMIT;
+        let rate = (per_second, count);
+        slots::reserve(&self.client, &self.table, endpoint, rate, now, deadline).await
+    }
+
+    /// Replaces an endpoint's state by what `make` makes of it, as often as somebody else was
+    /// faster. Without a new state nothing is written. Answers what `make` said last.
+    async fn replace<T>(
+        &self,
+        known: &KnownEndpoint,
+        make: impl Fn(&Seen) -> (Option<Health>, T),
+    ) -> Result<T, StoreError> {
+        let id = known.endpoint.id;
+        let mut backoff = Backoff::until(Instant::now() + TIME_LIMIT);
+        let mut seen = self.newest(known);
+        loop {
+            let (health, answer) = make(&seen);
+            let Some(health) = health else {
+                return Ok(answer);
+            };
+            match self.put(id, &health, seen.version).await {
+                Ok(Conditional::Done(_)) => {
+                    seen.health = health;
+                    seen.version += 1;
+                    self.keep(id, seen);
+                    return Ok(answer);
+                }
+                Ok(Conditional::Refused(there)) => {
+                    (seen.health, seen.version) = item::to_health(Some(&there));
+                    self.keep(id, seen.clone());
+                    backoff.pause("UpdateItem").await?;
+                }
+                Err(StoreError::Throttled { operation }) => backoff.pause(operation).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes a state over the one that was seen.
+    async fn put(
+        &self,
+        id: EndpointId,
+        health: &Health,
+        seen: u64,
+    ) -> Result<Conditional, StoreError> {
+        let condition = if seen == 0 {
+            "attribute_not_exists(#version)"
+        } else {
+            "#version = :seen"
+        };
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(item::health_key(id)))
+            .update_expression("SET #state = :state, #version = :version, #v = :v")
+            .condition_expression(condition)
+            .expression_attribute_names("#state", attribute::STATE)
+            .expression_attribute_names("#version", attribute::VERSION)
+            .expression_attribute_names("#v", attribute::V)
+            .expression_attribute_values(":state", item::of_health(health)?)
+            .expression_attribute_values(":version", number(seen + 1))
+            .expression_attribute_values(":v", number(1u64))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        // DynamoDB takes no value that nothing uses.
+        let call = match seen {
+            0 => call,
+            seen => call.expression_attribute_values(":seen", number(seen)),
+        };
+        conditional(call).await
+    }
+
+    /// Makes every cache read anew. If that fails, they do so within a minute anyway.
+    async fn bump(&self) {
+        let bump = item::bump(&self.table);
+        let bumped = retrying(Instant::now() + TIME_LIMIT, || async {
+            let call = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(bump.get_key().clone())
+                .set_update_expression(bump.get_update_expression().clone())
+                .set_expression_attribute_names(bump.get_expression_attribute_names().clone())
+                .set_expression_attribute_values(bump.get_expression_attribute_values().clone());
+            let answer = call.send().await;
+            answer
+                .map(drop)
+                .map_err(|error| classify("UpdateItem", error))
+        })
+        .await;
+        if let Err(error) = bumped {
+            tracing::warn!(%error, "Caches of endpoints are told late of a change.");
+        }
+    }
+
+    /// Disables an endpoint; whether it was enabled.
+    async fn disable(
+        &self,
+        id: EndpointId,
+        reason: &DisabledReason,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let disable = item::disable(&self.table, id, reason, now);
+        let writes = [
+            transaction::update(disable),
+            transaction::update(item::bump(&self.table)),
+        ];
+        let written = transaction::write(&self.client, transaction::all(writes)?).await?;
+        Ok(written == Transacted::Done)
+    }
+
+    /// The newest that is known of an endpoint.
+    fn newest(&self, known: &KnownEndpoint) -> Seen {
+        let all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = all.get(&known.endpoint.id).cloned().unwrap_or_default();
+        if known.health_version > seen.version {
+            seen.health = known.health.clone();
+            seen.version = known.health_version;
+        }
+        seen
+    }
+
+    fn keep(&self, id: EndpointId, seen: Seen) {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.entry(id).or_default();
+        if seen.version >= kept.version {
+            kept.health = seen.health;
+            kept.version = seen.version;
+        }
+    }
+
+    fn note_success(&self, id: EndpointId, now: Millis) {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.entry(id).or_default();
+        kept.succeeded_at = kept.succeeded_at.max(Some(now));
+    }
+}
+
+/// The reports, after a success that was not noted when it happened, since the endpoint was healthy
+/// as far as this environment knew: else failures between which there were successes would count
+/// as in a row.
+fn with_unnoted(seen: &Seen, reports: &[Report]) -> Vec<Report> {
+    let is_later = seen.succeeded_at > seen.health.failed_at();
+    let is_unnoted = is_later && !seen.health.is_clean();
+    let success = Report {
+        outcome: Outcome::Success,
+        is_own: false,
+        permit: None,
+    };
+    let unnoted = is_unnoted.then_some(success);
+    unnoted.into_iter().chain(reports.iter().copied()).collect()
+}
+
+fn unchanged(health: &Health) -> Transition {
+    Transition {
+        health: health.clone(),
+        notices: Vec::new(),
+        disable: None,
+        is_urgent: false,
     }
 }
