@@ -38,7 +38,7 @@ async fn delivery(stack: &TestStack, event: &str, status: &str, attempts: usize)
     eventually(DEADLINE, async || {
         let list = ask(stack, Method::GET, &path, Value::Null).await;
         let delivery = list["deliveries"][0].clone();
-        let made = delivery["attempts"].as_array().map_or(0, Vec::len);
+        let made = delivery["attempt_count"].clone();
         let is_so = delivery["status"] == status && made == attempts;
         is_so.then_some(delivery).ok_or_else(|| list.to_string())
     })
@@ -75,7 +75,7 @@ async fn an_endpoint_that_only_fails_for_five_days_is_disabled() {
     let made = endpoint(&stack, &receiver.url("/a"), &[24 * 60 * 60; 7]).await;
     let path = format!("/v1/endpoints/{}", made["id"].as_str().unwrap());
     let event = publish(&stack).await;
-    for attempts in 1..6 {
+    for attempts in 1..5 {
         delivery(&stack, &event, "pending", attempts).await;
         let endpoint = ask(&stack, Method::GET, &path, Value::Null).await;
         assert_eq!(endpoint["status"], "enabled");
