@@ -127,6 +127,16 @@ const PUSH: &[(&str, &[&str])] = &[
     ("remove-ttl", &[]),
 ];
 
+/// How many deliveries `dispatch` makes for an endpoint that wants everything, and how many records
+/// it parks, when the records are new. Three of the malformed are of one event.
+const DISPATCH: &[(&str, usize, usize)] =
+    &[("insert", generate::BATCH.len(), 0), ("malformed", 1, 1)];
+/// The messages that come again.
+const DELIVER: &[(&str, &[&str])] = &[
+    ("unknown-endpoint", &[]),
+    ("unreadable", &["059f36b4-87a3-44ab-83d2-661975830002"]),
+];
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
 }
@@ -220,6 +230,9 @@ fn every_file_has_an_expected_answer_and_every_folder_a_readme() {
         of("message", MESSAGE.iter().map(|row| row.0).collect()),
         of("disconnect", DISCONNECT.to_vec()),
         of("push", PUSH.iter().map(|row| row.0).collect()),
+        of("dispatch", DISPATCH.iter().map(|row| row.0).collect()),
+        of("deliver", DELIVER.iter().map(|row| row.0).collect()),
+        of("requeue", vec!["schedule"]),
         // What `posthorn seed` loads: `process/tools.rs`.
         vec!["seed.json".to_owned()],
     ]
@@ -476,4 +489,41 @@ async fn new_records_are_pushed_and_all_others_are_not() {
         assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
         assert!(socket.drain().await.is_empty(), "{name} as it is");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_records_become_deliveries_or_are_parked() {
+    for (name, deliveries, parked) in DISPATCH {
+        let stack = TestStack::start_with(behind_another_name).await;
+        let body = json!({ "url": "https://example.com/" });
+        crate::endpoints::created(&stack, &body).await;
+        let sample = fixture(&format!("dispatch/{name}.json"));
+        let now = platform::clock::now().0.to_string();
+        let answer = invoke(&stack, "dispatch", sample.replace(RECEIVED_MS, &now)).await;
+        assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
+        let rows = stack.items("DeliveriesTable").await;
+        let is_parked = |row: &&Value| row["pk"]["S"] == "parked";
+        let is_delivery = |row: &&Value| row["sk"]["S"].as_str().unwrap().starts_with("d#");
+        assert_eq!(rows.iter().filter(is_parked).count(), *parked, "{name}");
+        assert_eq!(
+            rows.iter().filter(is_delivery).count(),
+            *deliveries,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_for_nobody_are_done_and_those_of_nobody_come_again() {
+    let stack = TestStack::start().await;
+    for (name, again) in DELIVER {
+        let answer = invoke_file(&stack, "deliver", name).await;
+        let failures: Vec<_> = again
+            .iter()
+            .map(|id| json!({ "itemIdentifier": id }))
+            .collect();
+        assert_eq!(answer, json!({ "batchItemFailures": failures }), "{name}");
+    }
+    let answer = invoke_file(&stack, "requeue", "schedule").await;
+    assert_eq!(answer, json!({ "requeued": 0 }));
 }

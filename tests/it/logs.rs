@@ -23,6 +23,14 @@ const KNOWN_LINES: &[(&str, &str)] = &[
     ("disconnect", "A connection was closed and forgotten."),
     ("message", "A message was served."),
     ("push", "A batch was pushed."),
+    ("dispatch", "A batch was dispatched."),
+    (
+        "dispatch::batch",
+        "A stream record holds no event that can be read, and is parked.",
+    ),
+    ("deliver", "Deliveries were attempted."),
+    ("deliver::inbox", "A message in the queue cannot be read."),
+    ("requeue", "Deliveries that are due were queued."),
     ("tail::poll", "A reader was answered."),
     ("tail::stream", "A reader's stream has ended."),
     (
@@ -39,6 +47,8 @@ const COUNTED: &[metrics::Metric] = &[
     metrics::CONNECTIONS_REFUSED,
     metrics::RESUMES,
     metrics::DISCARDED_RECORDS,
+    metrics::RECORDS_PARKED,
+    metrics::DELIVERIES_CANCELLED,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The program itself: `posthorn`, as a process of its own.
 
+mod deliveries;
 mod running;
 mod tools;
 

@@ -1,7 +1,7 @@
 //! The events in a batch of stream records.
 
 use aws_lambda_events::event::dynamodb::EventRecord;
-use domain::{Event, EventId, Millis};
+use domain::{Event, Millis};
 use store::item;
 
 /// A record whose event was received longer ago than this is old news: records live for 24 h, so
@@ -26,8 +26,8 @@ pub(crate) struct Record {
 /// A record that holds no event that can be read.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
-    /// The event that it names, or what else stands in its keys.
-    pub(crate) id: Result<EventId, String>,
+    /// The event that it names, or what else tells which record it is.
+    pub(crate) id: String,
     pub(crate) reason: String,
 }
 
@@ -52,7 +52,7 @@ impl Batch {
                         "A stream record holds no event that can be read, and is parked."
                     );
                     Err(Unreadable {
-                        id: item::id_from_keys(&record.change.keys),
+                        id: name(&record),
                         reason: error.to_string(),
                     })
                 }
@@ -69,5 +69,14 @@ impl Batch {
         self.records
             .iter()
             .filter_map(|record| record.event.as_ref().ok())
+    }
+}
+
+/// The event that a record names, or what else tells which record it is.
+fn name(record: &EventRecord) -> String {
+    match item::id_from_keys(&record.change.keys) {
+        Ok(id) => id.to_string(),
+        Err(keys) if keys.is_empty() => record.event_id.clone(),
+        Err(keys) => keys,
     }
 }

@@ -258,10 +258,7 @@ async fn queue(
 async fn park_unreadable(deps: &Deps, batch: &Batch, now: Millis, done: &mut Dispatched) {
     for record in &batch.records {
         if let Err(unreadable) = &record.event {
-            let id = unreadable.id.as_ref().map(|id| *id);
-            let parked = deps
-                .parked
-                .park(id.map_err(String::as_str), &unreadable.reason, now);
+            let parked = deps.parked.park(&unreadable.id, &unreadable.reason, now);
             match parked.await {
                 Ok(()) => done.parked += 1,
                 Err(error) => {
@@ -278,7 +275,7 @@ async fn park(deps: &Deps, event: EventId, now: Millis, done: &mut Dispatched) {
     tracing::error!(event.id = %event, "DynamoDB refuses the deliveries of an event, which is parked.");
     match deps
         .parked
-        .park(Ok(event), "DynamoDB refuses its deliveries", now)
+        .park(&event.to_string(), "DynamoDB refuses its deliveries", now)
         .await
     {
         Ok(()) => done.parked += 1,

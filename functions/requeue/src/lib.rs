@@ -116,15 +116,13 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<Value>) -> Result<Value, Err
 /// Queues what is due of one endpoint, as much as it may get; how much that was. One endpoint's
 /// failure is none of the others' business.
 async fn endpoint(deps: &Deps, known: &KnownEndpoint, end: Instant) -> usize {
-    let mut rest = room(known, clock::now());
+    let room = room(known, clock::now());
     let mut queued = 0;
-    while rest > 0 && Instant::now() < end {
-        match piece(deps, known, rest.min(PIECE)).await {
+    while queued < room && Instant::now() < end {
+        match piece(deps, known, (room - queued).min(PIECE)).await {
+            // Nothing is due, or others are at it.
             Ok(0) => break,
-            Ok(count) => {
-                queued += count;
-                rest = rest.saturating_sub(count);
-            }
+            Ok(count) => queued += count,
             Err(error) => {
                 tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "Deliveries that are due could not be queued.");
                 break;
@@ -150,32 +148,33 @@ fn room(known: &KnownEndpoint, now: Millis) -> usize {
     by_rate.min(by_health).min(MOST)
 }
 
-/// Takes some of what is due and sends it; how much was found.
+/// Takes some of what is due and sends it; how much was sent.
 async fn piece(deps: &Deps, known: &KnownEndpoint, limit: usize) -> Result<usize, StoreError> {
     let now = clock::now();
     let due = deps.due.due(known.endpoint.id, now, limit).await?;
-    let found = due.len();
     let again_at = heals_queued_at(now, deps.scale);
-    let takes = due.into_iter().map(|due| deps.due.take(due, again_at, now));
-    let taken: Vec<_> = stream::iter(takes).buffer_unordered(TAKES).collect().await;
-    let mut messages = Vec::with_capacity(found);
-    let mut failed = None;
-    for one in taken {
-        match one {
-            Ok(Some(delivery)) => messages.push(message(&delivery)),
-            Ok(None) => {}
-            Err(error) => failed = Some(error),
-        }
-    }
+    let takes: Vec<_> = due
+        .into_iter()
+        .map(|due| deps.due.take(due, again_at, now))
+        .collect();
+    let taken = stream::iter(takes).buffer_unordered(TAKES);
+    let taken: Vec<_> = taken.collect().await;
+    let deliveries = taken.iter().flatten().flatten();
+    let messages: Vec<_> = deliveries.map(message).collect();
+    let mut sent = messages.len();
     // What was taken is sent, whatever became of the others.
     if let Err(error) = deps
         .queue
         .send(&messages, Instant::now() + SEND_LIMIT)
         .await
     {
+        sent -= error.unsent.len();
         tracing::warn!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "Deliveries that are due could not be sent, and are due again soon.");
     }
-    failed.map_or(Ok(found), Err)
+    match taken.into_iter().find_map(Result::err) {
+        Some(error) if sent == 0 => Err(error),
+        Some(_) | None => Ok(sent),
+    }
 }
 
 fn message(delivery: &Delivery) -> Message {
