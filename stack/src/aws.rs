@@ -18,12 +18,13 @@ use serde_json::{Value, json};
 
 use crate::bill::Bill;
 use crate::dynamodb::DynamoDb;
-use crate::faults::{Faults, PostFault};
+use crate::faults::{CallFault, Faults, PostFault};
 use crate::http_api::request_id;
-use crate::policies::{Caller, dynamodb_resources};
+use crate::policies::{Caller, dynamodb_actions};
 use crate::s3::{self, S3};
 use crate::server::{Answer, answer_json};
 use crate::sockets::{NotSent, Sockets};
+use crate::sqs::{Refusal, Sqs};
 use crate::stack::REGION;
 use crate::template::ACCOUNT_ID;
 
@@ -39,6 +40,8 @@ pub struct AwsEndpoint {
     pub dynamodb: DynamoDb,
     /// S3.
     pub s3: S3,
+    /// SQS.
+    pub sqs: Sqs,
     /// Secrets Manager: each secret's text, by ARN.
     pub secrets: Mutex<BTreeMap<String, String>>,
     /// The management API's connections, and the stage under which they are.
@@ -70,6 +73,14 @@ fn credential(headers: &HeaderMap) -> Option<Split<'_, char>> {
     Some(credential.split(',').next()?.split('/'))
 }
 
+/// The operation that a call of a JSON protocol names; of others, their method.
+fn operation(parts: &Parts) -> &str {
+    let target = parts.headers.get("x-amz-target");
+    let target = target.and_then(|target| target.to_str().ok());
+    let operation = target.and_then(|target| target.rsplit('.').next());
+    operation.unwrap_or(parts.method.as_str())
+}
+
 impl AwsEndpoint {
     /// Who is calling; none when it is nobody.
     pub fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
@@ -83,8 +94,28 @@ impl AwsEndpoint {
         callers.find(|caller| caller.name == function).cloned()
     }
 
-    /// Answers a call as AWS does.
+    /// Answers a call, unless a test wants something to go wrong with it.
     pub async fn call(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
+        let fault = self.faults.call(&caller.name, operation(parts));
+        let answer = match fault {
+            Some(CallFault::Fail | CallFault::Crash) => None,
+            Some(CallFault::FailAfter | CallFault::CrashAfter) | None => {
+                Some(self.answer(caller, parts, body).await)
+            }
+        };
+        match (fault, answer) {
+            (None, Some(answer)) => answer,
+            (Some(CallFault::Crash | CallFault::CrashAfter), _) => {
+                self.faults.crash(&caller.name);
+                // Nobody is left to read an answer.
+                std::future::pending().await
+            }
+            _ => fault_of_the_service(),
+        }
+    }
+
+    /// Answers a call as AWS does.
+    async fn answer(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Answer {
         // S3 has methods and paths, like `@connections`: the service stands in the signature.
         if credential(&parts.headers).and_then(|mut scope| scope.nth(3)) == Some("s3") {
             return self.s3(caller, parts, body).await;
@@ -98,6 +129,7 @@ impl AwsEndpoint {
                 Some(("DynamoDB_20120810", operation)) => {
                     self.dynamodb(caller, operation, body).await
                 }
+                Some(("AmazonSQS", operation)) => self.sqs(caller, operation, &body).await,
                 Some(("secretsmanager", "GetSecretValue")) => self.get_secret_value(caller, &body),
                 _ => fault(
                     StatusCode::BAD_REQUEST,
@@ -128,14 +160,24 @@ impl AwsEndpoint {
         answer
     }
 
-    async fn dynamodb(&self, caller: &Caller, operation: &str, body: Bytes) -> Answer {
-        let action = format!("dynamodb:{operation}");
-        let mut resources = dynamodb_resources(REGION, &body);
-        if resources.is_empty() {
-            resources.push("*".to_owned());
+    async fn sqs(&self, caller: &Caller, operation: &str, body: &[u8]) -> Answer {
+        match self.sqs.call(caller, operation, body).await {
+            Ok(text) => {
+                self.bill.queue_request(body.len().max(text.len()));
+                answer(StatusCode::OK, AMZ_JSON_1_0, text)
+            }
+            Err(refusal) => {
+                if refusal.status == 400 {
+                    self.bill.queue_request(body.len());
+                }
+                refused(&refusal)
+            }
         }
-        for resource in &resources {
-            if let Err(denied) = caller.authorize(&action, resource) {
+    }
+
+    async fn dynamodb(&self, caller: &Caller, operation: &str, body: Bytes) -> Answer {
+        for (action, resource) in dynamodb_actions(REGION, operation, &body) {
+            if let Err(denied) = caller.authorize(&action, &resource) {
                 return fault(
                     StatusCode::BAD_REQUEST,
                     "AccessDeniedException",
@@ -301,6 +343,26 @@ fn empty(status: StatusCode) -> Answer {
 fn fault(status: StatusCode, kind: &str, message: &str) -> Answer {
     let body: Value = json!({ "__type": format!("com.amazonaws#{kind}"), "message": message });
     answer(status, AMZ_JSON_1_0, body.to_string().into_bytes())
+}
+
+fn fault_of_the_service() -> Answer {
+    fault(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalServerError",
+        "As a test wants it.",
+    )
+}
+
+/// An error as SQS writes it.
+fn refused(refusal: &Refusal) -> Answer {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = json!({ "__type": refusal.shape, "message": refusal.message });
+    let mut answer = answer(status, AMZ_JSON_1_0, body.to_string().into_bytes());
+    let code = format!("{};{}", refusal.code, refusal.fault());
+    if let Ok(code) = HeaderValue::from_str(&code) {
+        answer.headers_mut().insert("x-amzn-query-error", code);
+    }
+    answer
 }
 
 /// An error as API Gateway writes it.

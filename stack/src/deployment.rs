@@ -78,8 +78,13 @@ impl Deployment {
             http_url: http.clone(),
             websocket_url: format!("ws://localhost:{port}"),
             parameters: options.parameters.clone(),
-            // Off by default on AWS, where it costs something by the second.
-            defaults: BTreeMap::from([("Tail".to_owned(), "on".to_owned())]),
+            defaults: BTreeMap::from([
+                // Off by default on AWS, where it costs something by the second.
+                ("Tail".to_owned(), "on".to_owned()),
+                // Whoever tries it out listens on their own machine.
+                ("AllowPrivateEndpoints".to_owned(), "true".to_owned()),
+                ("TimeScale".to_owned(), options.time_scale.to_string()),
+            ]),
         };
         let template = Template::parse(&options.template, &settings)?;
         let (secrets, urls) =

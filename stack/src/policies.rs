@@ -37,6 +37,12 @@ const STREAM: &[&str] = &[
     "dynamodb:GetShardIterator",
     "dynamodb:ListStreams",
 ];
+/// `AWSLambdaSQSQueueExecutionRole`, for one that reads a queue.
+const QUEUE: &[&str] = &[
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+];
 const TRACING: &[&str] = &["xray:PutTelemetryRecords", "xray:PutTraceSegments"];
 
 /// A call that is not allowed, in AWS's words.
@@ -97,6 +103,16 @@ impl Caller {
         }
     }
 
+    /// `SenderId` of what it sends: its role's id and its session.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let role = self.name.to_ascii_uppercase();
+        format!(
+            "AROA{role}:{}",
+            self.arn.rsplit('/').next().unwrap_or_default()
+        )
+    }
+
     /// Whether an action on a resource is allowed. A refusal is also told on the terminal, once for
     /// each action: it is a mistake in the template or in the function, and not every function says
     /// so.
@@ -144,6 +160,10 @@ pub fn added_by_sam(template: &Template, function: &Function) -> Vec<Statement> 
     let mut added = vec![allow(LOGS, "*")];
     if function.is_traced {
         added.push(allow(TRACING, "*"));
+    }
+    let mut reads_queues = template.queue_mappings.iter();
+    if reads_queues.any(|mapping| mapping.function == function.logical_id) {
+        added.push(allow(QUEUE, "*"));
     }
     let own = template.mappings.iter();
     for mapping in own.filter(|mapping| mapping.function == function.logical_id) {
@@ -220,21 +240,46 @@ struct DynamoDbCall<'b> {
     index: Option<Cow<'b, str>>,
     #[serde(rename = "RequestItems", borrow, default)]
     items: BTreeMap<Cow<'b, str>, IgnoredAny>,
+    #[serde(rename = "TransactItems", borrow, default)]
+    transaction: Vec<BTreeMap<Cow<'b, str>, OfTable<'b>>>,
 }
 
-/// The resources of a call of DynamoDB; none when its body cannot be read.
+#[derive(Deserialize)]
+struct OfTable<'b> {
+    #[serde(rename = "TableName", borrow)]
+    table: Cow<'b, str>,
+}
+
+/// The actions that a call of DynamoDB has to be allowed, each with its resource. A transaction has
+/// no action of its own: it needs those of its items, each on the item's table. ("Using IAM with
+/// DynamoDB transactions".)
 #[must_use]
-pub fn dynamodb_resources(region: &str, body: &[u8]) -> Vec<String> {
-    let Ok(call) = serde_json::from_slice::<DynamoDbCall<'_>>(body) else {
-        return Vec::new();
-    };
+pub fn dynamodb_actions(region: &str, operation: &str, body: &[u8]) -> Vec<(String, String)> {
+    let own = format!("dynamodb:{operation}");
     let table = |name: &str| format!("arn:aws:dynamodb:{region}:{ACCOUNT_ID}:table/{name}");
-    let mut resources: Vec<_> = call.items.keys().map(|name| table(name)).collect();
-    resources.extend(call.table.map(|name| match call.index {
-        Some(index) => format!("{}/index/{index}", table(&name)),
-        None => table(&name),
-    }));
-    resources
+    let mut actions = Vec::new();
+    if let Ok(call) = serde_json::from_slice::<DynamoDbCall<'_>>(body) {
+        let batch = call.items.keys().map(|name| (own.clone(), table(name)));
+        actions.extend(batch);
+        actions.extend(call.table.map(|name| match call.index {
+            Some(index) => (own.clone(), format!("{}/index/{index}", table(&name))),
+            None => (own.clone(), table(&name)),
+        }));
+        let items = call.transaction.iter().flatten();
+        actions.extend(items.map(|(kind, item)| (item_action(kind), table(&item.table))));
+    }
+    // What cannot be read is about nothing, or about everything.
+    if actions.is_empty() {
+        actions.push((own, "*".to_owned()));
+    }
+    actions
+}
+
+fn item_action(kind: &str) -> String {
+    match kind {
+        "ConditionCheck" => "dynamodb:ConditionCheckItem".to_owned(),
+        kind => format!("dynamodb:{kind}Item"),
+    }
 }
 
 #[cfg(test)]
@@ -309,18 +354,38 @@ mod tests {
 
     #[test]
     fn a_batch_is_about_all_its_tables_and_a_query_about_its_index() {
-        let batch = br#"{"RequestItems":{"one":[{"PutRequest":{}}],"two":[]}}"#;
-        let named: Vec<_> = dynamodb_resources("r", batch)
+        let of = |operation, body: &str| dynamodb_actions("r", operation, body.as_bytes());
+        let on = |action: &str, resource: &str| {
+            let resource = format!("arn:aws:dynamodb:r:000000000000:table/{resource}");
+            (format!("dynamodb:{action}"), resource)
+        };
+        let batch = r#"{"RequestItems":{"one":[{"PutRequest":{}}],"two":[]}}"#;
+        let both = [on("BatchWriteItem", "one"), on("BatchWriteItem", "two")];
+        assert_eq!(of("BatchWriteItem", batch), both);
+        let query = r#"{"TableName":"one","IndexName":"feed"}"#;
+        assert_eq!(of("Query", query), [on("Query", "one/index/feed")]);
+        let all = [("dynamodb:Query".to_owned(), "*".to_owned())];
+        assert_eq!(of("Query", "nonsense"), all);
+    }
+
+    #[test]
+    fn a_transaction_needs_the_actions_of_its_items() {
+        let items = r#"{"TransactItems":[{"Put":{"TableName":"one","Item":{}}},{"Update":{"TableName":"two"}},
+            {"Delete":{"TableName":"one"}},{"ConditionCheck":{"TableName":"three"}}]}"#;
+        let actions = dynamodb_actions("r", "TransactWriteItems", items.as_bytes());
+        let named: Vec<_> = actions
             .iter()
-            .filter_map(|arn| arn.split('/').next_back().map(str::to_owned))
+            .map(|(action, resource)| (action.as_str(), resource.rsplit('/').next().unwrap()))
             .collect();
-        assert_eq!(named, ["one", "two"]);
-        let query = br#"{"TableName":"one","IndexName":"feed"}"#;
         assert_eq!(
-            dynamodb_resources("r", query),
-            ["arn:aws:dynamodb:r:000000000000:table/one/index/feed"]
+            named,
+            [
+                ("dynamodb:PutItem", "one"),
+                ("dynamodb:UpdateItem", "two"),
+                ("dynamodb:DeleteItem", "one"),
+                ("dynamodb:ConditionCheckItem", "three"),
+            ]
         );
-        assert!(dynamodb_resources("r", b"nonsense").is_empty());
     }
 
     proptest! {

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::function_url::Body;
+use crate::sqs::SqsError;
 use crate::stack::Services;
 use crate::{aws, function_url, http_api, page, websocket_api};
 
@@ -125,7 +126,7 @@ async fn at_hand(request: Request<Incoming>, peer: SocketAddr, services: Arc<Ser
         return websocket_api::connect(request, peer, services).await;
     }
     if let Some(rest) = path.strip_prefix("/_stack/") {
-        return own(rest, &services);
+        return own(rest, &services).await;
     }
     http_api(request, peer, &services).await
 }
@@ -187,8 +188,7 @@ async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Answer> {
 }
 
 /// What the local stack tells of itself.
-fn own(path: &str, services: &Services) -> Answer {
-    let not_found = || http_api::message(StatusCode::NOT_FOUND, "Not Found");
+async fn own(path: &str, services: &Services) -> Answer {
     match path {
         "health" => answer_json(
             StatusCode::OK,
@@ -200,18 +200,20 @@ fn own(path: &str, services: &Services) -> Answer {
             answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
             answer
         }
-        _ => match path
-            .strip_prefix("queues/")
-            .map(|queue| services.queues.messages(queue))
-        {
-            Some(Ok(Some(messages))) => {
-                answer_json(StatusCode::OK, &json!({ "messages": messages }))
-            }
-            Some(Err(error)) => {
-                tracing::error!(%error, "A queue cannot be read.");
-                http_api::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-            }
-            Some(Ok(None)) | None => not_found(),
+        _ => match path.strip_prefix("queues/") {
+            Some(queue) => queue_page(queue, services).await,
+            None => http_api::message(StatusCode::NOT_FOUND, "Not Found"),
         },
+    }
+}
+
+async fn queue_page(queue: &str, services: &Services) -> Answer {
+    match services.aws.sqs.messages(queue).await {
+        Ok(messages) => answer_json(StatusCode::OK, &json!({ "messages": messages })),
+        Err(SqsError::NoSuchQueue) => http_api::message(StatusCode::NOT_FOUND, "Not Found"),
+        Err(error) => {
+            tracing::error!(%error, "A queue cannot be read.");
+            http_api::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
     }
 }

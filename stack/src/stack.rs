@@ -19,11 +19,11 @@ use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
 use crate::faults::Faults;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
-use crate::queues::Queues;
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
+use crate::sqs::{Counts, Message, Sqs, SqsError};
 use crate::template::{Template, TemplateError};
-use crate::{mapping, server};
+use crate::{mapping, schedule, server};
 
 /// The template that is deployed.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
@@ -59,6 +59,9 @@ pub struct Options {
     pub functions: Option<PathBuf>,
     /// Close `WebSockets` after this long, in place of the two hours of AWS; never after more.
     pub socket_limit: Option<Duration>,
+    /// How many times as fast as the template says everything that waits goes, 1 to 3,600: what the
+    /// functions wait for by the template's parameter `TimeScale`, if it has one, and schedules.
+    pub time_scale: u32,
 }
 
 impl Options {
@@ -77,6 +80,7 @@ impl Options {
             at_aws_pace: false,
             functions: None,
             socket_limit: None,
+            time_scale: 1,
         }
     }
 }
@@ -102,6 +106,9 @@ pub enum StartError {
     /// The objects cannot be had.
     #[error("the objects cannot be had")]
     Objects(#[from] S3Error),
+    /// The queues cannot be had.
+    #[error("the queues cannot be had")]
+    Queues(#[from] SqsError),
     /// A table cannot be made.
     #[error("a table cannot be made")]
     Table(#[from] CreateError),
@@ -117,7 +124,6 @@ pub(crate) struct Services {
     pub(crate) aws: AwsEndpoint,
     pub(crate) functions: Functions,
     pub(crate) sockets: Arc<Sockets>,
-    pub(crate) queues: Queues,
     pub(crate) faults: Arc<Faults>,
     pub(crate) bill: Arc<Bill>,
     /// What functions that run as processes of their own have printed.
@@ -145,9 +151,9 @@ impl Services {
         }
         let s3 = S3::open(data_dir, template.buckets.clone())?;
         let functions = functions(&template, &deployment.variables, data_dir, built)?;
-        let queues = Queues::new(data_dir.join("queues"), template.queues.clone())
-            .map_err(|error| StartError::DataDirectory(data_dir.to_owned(), error))?;
         let (sockets, faults) = (Arc::new(Sockets::default()), Arc::new(Faults::default()));
+        let queues = template.queues.clone();
+        let sqs = Sqs::open(data_dir, queues, REGION, faults.sqs().clone())?;
         let bill = Arc::new(Bill::new(&template.functions, clock::now()));
         let stage = template.websocket.as_ref().map(|api| api.stage.clone());
         let http_api_id = template.http_api.as_ref().map(|api| api.api_id.clone());
@@ -158,6 +164,7 @@ impl Services {
             aws: AwsEndpoint {
                 dynamodb,
                 s3,
+                sqs,
                 secrets: Mutex::new(deployment.secrets),
                 sockets: sockets.clone(),
                 stage,
@@ -172,7 +179,6 @@ impl Services {
             },
             functions,
             sockets,
-            queues,
             faults,
             bill,
             functions_log: built.map(|_| data_dir.join(FUNCTIONS_LOG)),
@@ -193,8 +199,18 @@ impl Services {
         payload: String,
     ) -> Result<String, InvokeError> {
         let _held = self.faults.running().await;
+        self.invoke_held(logical_id, payload).await
+    }
+
+    /// Invokes a function for who sees to it that time stands still (`Faults::running`).
+    pub(crate) async fn invoke_held(
+        &self,
+        logical_id: &str,
+        payload: String,
+    ) -> Result<String, InvokeError> {
         let running = self.bill.invocation(logical_id);
-        let answer = self.functions.invoke(logical_id, payload).await;
+        let crashed = self.faults.crashed(logical_id);
+        let answer = self.functions.invoke(logical_id, payload, crashed).await;
         if let Err(InvokeError::TooLarge | InvokeError::Throttled) = answer {
             running.refused();
         }
@@ -267,7 +283,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
         let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
-        let socket_limit = options.socket_limit;
+        let (socket_limit, time_scale) = (options.socket_limit, options.time_scale.max(1));
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
@@ -284,7 +300,7 @@ impl Stack {
         deployment.write_files(&data_dir).map_err(at_data_dir)?;
         let services = Services::new(deployment, &data_dir, built.as_deref(), socket_limit).await?;
         let (stop, stopped) = watch::channel(false);
-        let tasks = spawn(&services, listener, stopped, at_aws_pace);
+        let tasks = spawn(&services, listener, stopped, at_aws_pace, time_scale);
         Ok(Stack {
             services,
             data_dir,
@@ -362,16 +378,20 @@ impl Stack {
         refused.collect()
     }
 
-    /// Messages in a queue.
+    /// The messages of a queue, by its logical id, in the order of sending.
     ///
     /// # Errors
-    /// When they cannot be read.
-    pub fn queue(&self, logical_id: &str) -> io::Result<Vec<serde_json::Value>> {
-        Ok(self
-            .services
-            .queues
-            .messages(logical_id)?
-            .unwrap_or_default())
+    /// When there is no such queue, or it cannot be read.
+    pub async fn queue(&self, logical_id: &str) -> Result<Vec<Message>, SqsError> {
+        self.services.aws.sqs.messages(logical_id).await
+    }
+
+    /// How many messages of each kind a queue has, by its logical id.
+    ///
+    /// # Errors
+    /// When there is no such queue, or it cannot be read.
+    pub async fn queue_counts(&self, logical_id: &str) -> Result<Counts, SqsError> {
+        self.services.aws.sqs.counts(logical_id).await
     }
 
     /// All objects of a bucket, by logical id, in the order of their keys.
@@ -425,6 +445,7 @@ fn spawn(
     listener: TcpListener,
     stopped: watch::Receiver<bool>,
     at_aws_pace: bool,
+    time_scale: u32,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(server::serve(listener, services.clone(), stopped));
@@ -439,12 +460,27 @@ fn spawn(
         };
         let shared = Arc::new(mapping.clone());
         for shard in 0..SHARDS {
-            tasks.spawn(mapping::run(
+            tasks.spawn(mapping::stream::run(
                 services.clone(),
                 shared.clone(),
                 table.name.clone(),
                 shard,
                 at_aws_pace,
+            ));
+        }
+    }
+    for mapping in &services.template.queue_mappings {
+        if mapping.is_enabled {
+            tasks.spawn(mapping::queue::run(services.clone(), mapping.clone()));
+        }
+    }
+    for schedule in &services.template.schedules {
+        if schedule.is_enabled {
+            tasks.spawn(schedule::run(
+                services.clone(),
+                schedule.clone(),
+                time_scale,
+                clock::now(),
             ));
         }
     }

@@ -52,6 +52,9 @@ pub struct UpArgs {
     /// Close every WebSocket after so many seconds, to see what a client does at the two hours of AWS.
     #[arg(long, value_name = "SECONDS", hide_short_help = true)]
     socket_limit: Option<u64>,
+    /// Let retries, breaks and schedules come so many times as soon (1 to 3600).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    time_scale: u32,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -132,6 +135,7 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         at_aws_pace: args.aws_pace,
         functions: args.functions.clone(),
         socket_limit: args.socket_limit.map(Duration::from_secs),
+        time_scale: args.time_scale,
         ..Options::new(data_dir)
     };
     let stack = Stack::start(options).await?;

@@ -76,7 +76,11 @@ async fn records_that_are_given_up_are_reported_to_a_queue_without_their_content
     let stack = TestStack::start_with(|options| options.template = template).await;
     stack.mandrill().deliver(sends(0..30)).await;
     stack.wait_until_pushed().await;
-    let messages = stack.queue("FailuresQueue").unwrap();
+    let messages = stack.queue("FailuresQueue").await.unwrap();
+    let bodies = messages.iter().map(|message| &message.content.body);
+    let messages: Vec<Value> = bodies
+        .map(|body| serde_json::from_str(body).unwrap())
+        .collect();
     check_given_up(&messages);
     let text = Value::from(messages).to_string();
     assert!(
@@ -159,7 +163,7 @@ async fn a_poisonous_record_stops_nobody() {
     stack.pause_shards(false);
     assert_eq!(found(&socket.hear_events(80).await), (0..80).collect());
     stack.wait_until_pushed().await;
-    assert!(stack.queue("PushFailuresQueue").unwrap().is_empty());
+    assert!(stack.objects("FailuresBucket").await.unwrap().is_empty());
     // Nor does it stop who reads the history, or resumes.
     assert_eq!(found(&stack.history().await), (0..80).collect());
     let heard = socket.resume_last(1_000).await;

@@ -33,7 +33,7 @@ const V4: &[(Ipv4Addr, u32, &str)] = &[
 
 /// The same of the "IANA IPv6 Special-Purpose Address Registry", by name where a name helps who
 /// reads it; the first that holds an address is its name. What lies outside of global unicast
-/// (2000::/3) is refused anyway.
+/// (`2000::/3`) is refused anyway.
 const V6: &[(Ipv6Addr, u32, &str)] = &[
     (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
     (Ipv6Addr::LOCALHOST, 128, "loopback"),

@@ -4,9 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::Millis;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// How far this process is ahead of the machine's clock, in milliseconds: not at all, but in tests.
 static AHEAD: AtomicU64 = AtomicU64::new(0);
+
+/// Tells who waits for a time that it may have come.
+static MOVED: Notify = Notify::const_new();
 
 /// What time it is.
 #[must_use]
@@ -26,6 +31,12 @@ pub fn now() -> Millis {
 /// before.
 pub fn advance(by: Duration) {
     AHEAD.fetch_add(millis(by).0, Ordering::Relaxed);
+    MOVED.notify_waiters();
+}
+
+/// Ends when time is let pass from now on: for who waits until a time of this clock by a timer.
+pub fn moved() -> Notified<'static> {
+    MOVED.notified()
 }
 
 fn millis(duration: Duration) -> Millis {

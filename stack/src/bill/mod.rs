@@ -19,6 +19,8 @@ use prices::{Item, Usage, prices, sum, total};
 const HTTP_UNIT_BYTES: usize = 512 * 1024;
 /// So is a message over WebSocket. (Same page.)
 const MESSAGE_UNIT_BYTES: usize = 32 * 1024;
+/// So is a request to SQS, a batch by what it holds in all. ("Amazon SQS pricing".)
+const QUEUE_UNIT_BYTES: usize = 64 * 1024;
 /// AWS's GB, of memory, storage and logs alike.
 pub const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 /// So is Lambda's.
@@ -49,6 +51,8 @@ pub struct Bill {
     secret_calls: AtomicU64,
     s3_puts: AtomicU64,
     s3_gets: AtomicU64,
+    queue_requests: AtomicU64,
+    scheduled: AtomicU64,
     functions: BTreeMap<String, Arc<Function>>,
 }
 
@@ -117,6 +121,8 @@ impl Bill {
             secret_calls: AtomicU64::new(0),
             s3_puts: AtomicU64::new(0),
             s3_gets: AtomicU64::new(0),
+            queue_requests: AtomicU64::new(0),
+            scheduled: AtomicU64::new(0),
             functions: functions.iter().map(function).collect(),
         }
     }
@@ -150,6 +156,17 @@ impl Bill {
     /// A GET of which the same holds.
     pub fn s3_get(&self) {
         add(&self.s3_gets, 1);
+    }
+
+    /// A call of SQS, of a body or with an answer of so many bytes, whichever is more. One that
+    /// finds nothing is billed, too.
+    pub fn queue_request(&self, bytes: usize) {
+        add(&self.queue_requests, units(bytes, QUEUE_UNIT_BYTES));
+    }
+
+    /// An invocation by EventBridge Scheduler. Those by rules are free.
+    pub fn scheduled(&self) {
+        add(&self.scheduled, 1);
     }
 
     /// An invocation that begins. It is billed by the time until it has answered. Whoever gives up
@@ -193,6 +210,8 @@ impl Bill {
             (Item::SecretCall, get(&self.secret_calls)),
             (Item::S3Put, get(&self.s3_puts)),
             (Item::S3Get, get(&self.s3_gets)),
+            (Item::QueueRequest, get(&self.queue_requests)),
+            (Item::ScheduledInvocation, get(&self.scheduled)),
             (Item::LogGb, log_bytes / GB),
         ])
     }

@@ -43,6 +43,8 @@ pub enum Item {
     S3Get,
     /// 64 KB sent to a queue, received or deleted.
     QueueRequest,
+    /// A function invoked by EventBridge Scheduler.
+    ScheduledInvocation,
     /// A GB of log lines.
     LogGb,
     /// A GB of compressed log lines kept for a month.

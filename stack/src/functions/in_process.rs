@@ -25,7 +25,12 @@ pub(super) enum Program {
     Disconnect(disconnect::Deps),
     Message(message::Deps),
     Push(push::Deps),
+    Dispatch(dispatch::Deps),
+    Deliver(deliver::Deps),
+    Requeue(requeue::Deps),
     Tail(Arc<tail::Deps>),
+    #[cfg(test)]
+    Scripted(String),
 }
 
 impl Program {
@@ -41,7 +46,12 @@ impl Program {
             "disconnect" => disconnect::Deps::new(aws, lookup).map(Program::Disconnect),
             "message" => message::Deps::new(aws, lookup).map(Program::Message),
             "push" => push::Deps::new(aws, lookup).map(Program::Push),
+            "dispatch" => dispatch::Deps::new(aws, lookup).map(Program::Dispatch),
+            "deliver" => deliver::Deps::new(aws, lookup).map(Program::Deliver),
+            "requeue" => requeue::Deps::new(aws, lookup).map(Program::Requeue),
             "tail" => tail::Deps::new(aws, lookup).map(|deps| Program::Tail(Arc::new(deps))),
+            #[cfg(test)]
+            "scripted" => Ok(Program::Scripted(lookup("SCRIPT").unwrap_or_default())),
             _ => return None,
         })
     }
@@ -63,11 +73,24 @@ impl Program {
             }
             Program::Message(deps) => answer(message::handle(deps, event(payload, context)?).await),
             Program::Push(deps) => answer(push::handle(deps, event(payload, context)?).await),
+            Program::Dispatch(deps) => {
+                answer(dispatch::handle(deps, event(payload, context)?).await)
+            }
+            Program::Deliver(deps) => answer(deliver::handle(deps, event(payload, context)?).await),
+            Program::Requeue(deps) => answer(requeue::handle(deps, event(payload, context)?).await),
             Program::Tail(deps) => {
                 let (outlet, pieces) = Outlet::new();
                 let run = async move { tail(deps, payload, context, &outlet).await };
                 let (ran, answer) = tokio::join!(run, pieces.collect());
                 ran.and(answer)
+            }
+            #[cfg(test)]
+            Program::Scripted(name) => {
+                let script = super::scripted::find(name);
+                let script = script.ok_or_else(|| InvokeError::failed("Script", name.as_str()))?;
+                let answer = script(serde_json::from_str(payload).unwrap_or_default()).await;
+                let answer = answer.map_err(|message| InvokeError::failed("Scripted", message))?;
+                Ok(answer.to_string())
             }
         }
     }
@@ -89,7 +112,15 @@ impl Program {
             | Program::Connect(_)
             | Program::Disconnect(_)
             | Program::Message(_)
-            | Program::Push(_) => {
+            | Program::Push(_)
+            | Program::Dispatch(_)
+            | Program::Deliver(_)
+            | Program::Requeue(_) => {
+                outlet.put_whole(self.run(payload, context).await?).await;
+                Ok(())
+            }
+            #[cfg(test)]
+            Program::Scripted(_) => {
                 outlet.put_whole(self.run(payload, context).await?).await;
                 Ok(())
             }

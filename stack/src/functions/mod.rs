@@ -6,6 +6,8 @@ mod in_process;
 mod logs;
 mod processes;
 mod runtime_api;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod streaming;
 
 use std::collections::BTreeMap;
@@ -192,20 +194,34 @@ impl Functions {
         })
     }
 
-    /// Invokes a function with a payload, and answers its answer.
+    /// Invokes a function with a payload, and answers its answer. Its process dies when `crashed`
+    /// ends, which is for tests.
     ///
     /// # Errors
     /// As Lambda reports it.
-    pub async fn invoke(&self, logical_id: &str, payload: String) -> Result<String, InvokeError> {
+    pub async fn invoke(
+        &self,
+        logical_id: &str,
+        payload: String,
+        crashed: impl Future<Output = ()>,
+    ) -> Result<String, InvokeError> {
         let (function, permit) = self.admit(logical_id, &payload)?;
         let context = function.context();
         // A task of its own: who no longer waits for the answer does not end the invocation, and a
         // panic is the function's and not ours.
-        let run = tokio::spawn(async move {
+        let mut run = tokio::spawn(async move {
             let _permit = permit;
             function.run(payload, context).await
         });
-        match run.await {
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = crashed => {
+                run.abort();
+                let message = "Error: Runtime exited with error: signal: killed";
+                return Err(InvokeError::failed("Runtime.ExitError", message));
+            }
+        };
+        match ended {
             Ok(Ok(answer)) if answer.len() > PAYLOAD_BYTES => Err(InvokeError::answer_too_large()),
             Ok(answer) => answer,
             Err(_) => Err(InvokeError::failed("Unhandled", "Lambda panicked")),

@@ -26,8 +26,9 @@ pub use error::{Place, TemplateError};
 pub use filter::{FilterPattern, PatternError};
 pub use resources::{
     AttributeDefinition, Bucket, Effect, Expiration, Function, FunctionUrl, GeneratedSecret,
-    HttpApi, HttpRoute, Index, KeyElement, PolicyCondition, Queue, RedrivePolicy, RouteKey, Secret,
-    SecretContent, StartingPosition, Statement, StreamMapping, Table, WebSocketApi,
+    HttpApi, HttpRoute, Index, KeyElement, PolicyCondition, Queue, QueueMapping, RedrivePolicy,
+    RouteKey, Schedule, Scheduler, Secret, SecretContent, StartingPosition, Statement,
+    StreamMapping, Table, WebSocketApi,
 };
 
 use intrinsics::Scope;
@@ -115,6 +116,10 @@ pub struct Template {
     pub websocket: Option<WebSocketApi>,
     /// What reads the tables' streams.
     pub mappings: Vec<StreamMapping>,
+    /// What receives from the queues.
+    pub queue_mappings: Vec<QueueMapping>,
+    /// What invokes functions from time to time.
+    pub schedules: Vec<Schedule>,
     /// SQS queues.
     pub queues: Vec<Queue>,
     /// S3 buckets.
@@ -249,6 +254,9 @@ impl Template {
                 self.check_queue(Some(arn), &path)?;
             }
         }
+        for mapping in &self.queue_mappings {
+            self.check_queue_mapping(mapping)?;
+        }
         for queue in &self.queues {
             let path = format!("Resources.{}.Properties.RedrivePolicy", queue.logical_id);
             self.check_queue(
@@ -258,6 +266,15 @@ impl Template {
                     .map(|redrive| redrive.dead_letter_arn.as_str()),
                 &path,
             )?;
+            let dead_letters = queue.redrive.as_ref();
+            let dead_letters =
+                dead_letters.and_then(|redrive| self.queue(&redrive.dead_letter_arn));
+            if dead_letters.is_some_and(|queue| queue.redrive.is_some()) {
+                return Err(TemplateError::invalid(
+                    &path,
+                    "leads to a queue that has a dead-letter queue of its own, which does not run here",
+                ));
+            }
         }
         for (index, route) in self.http_routes.iter().enumerate() {
             if let Some(first) = self.http_routes[..index]
@@ -270,6 +287,26 @@ impl Template {
                     format!("route {} belongs to {} already", route.key, first.function),
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Lambda makes no mapping of a queue that shows a message again while a function may still be
+    /// at it. ("Creating and configuring an Amazon SQS event source mapping".)
+    fn check_queue_mapping(&self, mapping: &QueueMapping) -> Result<(), TemplateError> {
+        let path = format!("Resources.{}.Properties.Events", mapping.function);
+        self.check_queue(Some(&mapping.queue_arn), &path)?;
+        let queue = self.queue(&mapping.queue_arn);
+        let function = self.function(&mapping.function);
+        let visibility = queue.map_or(0, |queue| queue.visibility_timeout_seconds);
+        let timeout = function.map_or(0, |function| function.timeout_seconds);
+        if visibility < timeout {
+            return Err(TemplateError::invalid(
+                &path,
+                format!(
+                    "Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout} seconds"
+                ),
+            ));
         }
         Ok(())
     }

@@ -96,7 +96,7 @@ impl Delivery {
     /// One that was not tried yet.
     #[must_use]
     pub fn new(owed: &Owed, now: Millis, scale: crate::retry::TimeScale) -> Delivery {
-        let due_at = heals_new_at(now, scale);
+        let due_at = owed.due_at.unwrap_or_else(|| heals_new_at(now, scale));
         Delivery {
             id: owed.id,
             status: DeliveryStatus::Pending,
@@ -143,4 +143,7 @@ pub struct Owed {
     pub source: Source,
     /// How long its row is kept: see [`RetrySchedule::keep_ms`](crate::RetrySchedule::keep_ms).
     pub keep_ms: u64,
+    /// Until when it is put off, since its endpoint takes nothing until then; none when its message
+    /// is sent at once.
+    pub due_at: Option<Millis>,
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{HttpRoute, Source, Statement, StreamMapping, policy};
+use super::{
+    HttpRoute, QueueMapping, Schedule, Scheduler, Source, Statement, StreamMapping, policy,
+};
 use crate::template::Template;
 use crate::template::error::TemplateError;
 use crate::template::names;
@@ -37,6 +39,8 @@ pub struct Function {
     pub url: Option<FunctionUrl>,
     /// The least level it logs, where the template says one (`AWS_LAMBDA_LOG_LEVEL` in Lambda).
     pub log_level: Option<String>,
+    /// How often Lambda repeats an asynchronous invocation that failed.
+    pub async_retries: u32,
 }
 
 /// A function's own URL, which anybody may call. ("Lambda function URLs".)
@@ -121,6 +125,7 @@ pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), T
             .map(|url| FunctionUrl::read(source, url))
             .transpose()?,
         log_level: log_level(&mut properties)?,
+        async_retries: async_retries(&mut properties)?,
     };
     events(source, &mut properties, template)?;
     properties.finish()?;
@@ -197,6 +202,17 @@ fn log_level(properties: &mut Properties<'_>) -> Result<Option<String>, Template
     Ok(level)
 }
 
+/// Lambda repeats twice, unless it is told. ("Configuring error handling for asynchronous
+/// invocation".)
+fn async_retries(properties: &mut Properties<'_>) -> Result<u32, TemplateError> {
+    let Some(mut config) = properties.map("EventInvokeConfig")? else {
+        return Ok(2);
+    };
+    let retries = config.number("MaximumRetryAttempts", 0..=2)?.unwrap_or(2);
+    config.finish()?;
+    Ok(retries)
+}
+
 fn events(
     source: &Source<'_>,
     properties: &mut Properties<'_>,
@@ -214,6 +230,19 @@ fn events(
         match kind.as_str() {
             "HttpApi" => template.http_routes.push(HttpRoute::read(source, inner)?),
             "DynamoDB" => template.mappings.push(StreamMapping::read(source, inner)?),
+            "SQS" => template
+                .queue_mappings
+                .push(QueueMapping::read(source, inner)?),
+            "Schedule" => {
+                template
+                    .schedules
+                    .push(Schedule::read(source, &name, Scheduler::Rule, inner)?)
+            }
+            "ScheduleV2" => {
+                template
+                    .schedules
+                    .push(Schedule::read(source, &name, Scheduler::Scheduler, inner)?)
+            }
             other => {
                 return Err(TemplateError::unsupported(
                     &event.path("Type"),

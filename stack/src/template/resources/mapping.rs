@@ -78,18 +78,6 @@ impl StreamMapping {
         };
         let start = properties.word("StartingPosition", &["TRIM_HORIZON", "LATEST"])?;
         let start = properties.required("StartingPosition", start)?;
-        let responses = properties
-            .texts("FunctionResponseTypes")?
-            .unwrap_or_default();
-        if let Some(other) = responses
-            .iter()
-            .find(|response| *response != "ReportBatchItemFailures")
-        {
-            return Err(properties.invalid(
-                "FunctionResponseTypes",
-                format!("{other} is no response type"),
-            ));
-        }
         let mapping = Self {
             function: source.id.to_owned(),
             table,
@@ -113,11 +101,29 @@ impl StreamMapping {
                 .unwrap_or(false),
             max_retry_attempts: bounded(properties.number("MaximumRetryAttempts", -1..=10_000)?),
             max_record_age_seconds: record_age(&mut properties)?,
-            reports_batch_item_failures: !responses.is_empty(),
+            reports_batch_item_failures: reports_batch_item_failures(&mut properties)?,
             on_failure_arn: on_failure(&mut properties)?,
         };
         properties.finish()?;
         Ok(mapping)
+    }
+}
+
+pub(super) fn reports_batch_item_failures(
+    properties: &mut Properties<'_>,
+) -> Result<bool, TemplateError> {
+    let responses = properties
+        .texts("FunctionResponseTypes")?
+        .unwrap_or_default();
+    match responses
+        .iter()
+        .find(|response| *response != "ReportBatchItemFailures")
+    {
+        Some(other) => Err(properties.invalid(
+            "FunctionResponseTypes",
+            format!("{other} is no response type"),
+        )),
+        None => Ok(!responses.is_empty()),
     }
 }
 

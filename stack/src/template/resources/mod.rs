@@ -5,6 +5,8 @@ mod bucket;
 mod function;
 mod mapping;
 mod policy;
+mod queue_mapping;
+mod schedule;
 mod storage;
 mod table;
 
@@ -15,6 +17,8 @@ pub use bucket::{Bucket, Expiration};
 pub use function::{Function, FunctionUrl};
 pub use mapping::{StartingPosition, StreamMapping};
 pub use policy::{Effect, PolicyCondition, Statement};
+pub use queue_mapping::QueueMapping;
+pub use schedule::{Schedule, Scheduler};
 pub use storage::{GeneratedSecret, Queue, RedrivePolicy, Secret, SecretContent};
 pub use table::{AttributeDefinition, Index, KeyElement, Table};
 

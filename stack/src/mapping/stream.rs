@@ -1,4 +1,4 @@
-//! Event source mappings: reading a stream for a function, as Lambda does.
+//! Reading a stream for a function, as Lambda does.
 //!
 //! Each shard is read on its own, from a position that outlives the process. What a mapping promises
 //! (batch size, window, filters, retries, bisecting, partial responses, age, destination) comes from
@@ -13,12 +13,12 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use platform::clock;
 use platform::telemetry::Chain;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::failures;
 use crate::dynamodb::{SHARDS, StreamError, StreamRecord, parse_sequence, sequence_text};
 use crate::functions::{InvokeError, PAYLOAD_BYTES};
 use crate::http_api::request_id;
@@ -76,19 +76,6 @@ enum Outcome {
     /// Everything from this index on has to come again.
     FailedFrom(usize),
     Error(InvokeError),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BatchResponse {
-    #[serde(default)]
-    batch_item_failures: Vec<BatchItemFailure>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BatchItemFailure {
-    item_identifier: String,
 }
 
 impl Reader {
@@ -325,7 +312,7 @@ impl Reader {
             },
         });
         let kept = if self.services.template.queue(arn).is_some() {
-            self.send(arn, &message)
+            self.send(arn, &message).await
         } else {
             message["payload"] = Value::from(payload(records));
             self.put(arn, &message).await
@@ -335,9 +322,13 @@ impl Reader {
         }
     }
 
-    fn send(&self, queue: &str, message: &Value) -> Result<(), Box<dyn Error>> {
+    async fn send(&self, queue: &str, message: &Value) -> Result<(), Box<dyn Error>> {
         self.role.authorize("sqs:SendMessage", queue)?;
-        Ok(self.services.queues.send(queue, message)?)
+        let body = message.to_string();
+        let aws = &self.services.aws;
+        aws.bill.queue_request(body.len());
+        aws.sqs.put(&self.role, queue, body).await?;
+        Ok(())
     }
 
     /// Keys are as "Retain discarded batch records" names them.
@@ -393,16 +384,16 @@ fn payload(records: &[StreamRecord]) -> String {
 /// Where a partial batch response says that records failed: the lowest sequence number counts. A
 /// response that cannot be read, or names a record that was not there, fails the whole batch.
 fn failed_from(answer: &str, records: &[StreamRecord]) -> Outcome {
-    let Ok(response) = serde_json::from_str::<BatchResponse>(answer) else {
+    let Some(failures) = failures(answer) else {
         return Outcome::FailedFrom(0);
     };
-    let index = |failure: &BatchItemFailure| {
-        let sequence = parse_sequence(&failure.item_identifier)?;
+    let index = |identifier: &String| {
+        let sequence = parse_sequence(identifier)?;
         records
             .iter()
             .position(|record| record.sequence == sequence)
     };
-    let failures = response.batch_item_failures.iter();
+    let failures = failures.iter();
     match failures.map(|failure| index(failure).unwrap_or(0)).min() {
         Some(index) => Outcome::FailedFrom(index),
         None => Outcome::Done,
