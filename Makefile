@@ -8,7 +8,7 @@ export SAM_CLI_TELEMETRY ?= 0
 .DEFAULT_GOAL := help
 # cargo would wait for itself.
 .NOTPARALLEL:
-.PHONY: help run setup tools test test-rust test-infra test-client test-api test-browser build test-built zips bench fmt lint deploy deploy-page
+.PHONY: help run setup tools test test-rust test-infra test-client test-api test-examples test-browser build test-built zips bench fmt lint deploy deploy-page
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ tools: ## install only the Python tools into .venv: SAM CLI, cargo-lambda, Zig, 
 	@tests/setup.sh python
 
 test: setup ## run every test
-	@$(MAKE) --no-print-directory test-infra test-client test-rust test-api test-browser
+	@$(MAKE) --no-print-directory test-infra test-client test-rust test-api test-examples test-browser
 
 test-rust: setup ## run the Rust tests
 	@if cargo nextest --version >/dev/null 2>&1; \
@@ -44,6 +44,12 @@ test-infra: .venv/.infra-checked ## check the template, its checker, and the wor
 test-api: setup ## let schemathesis try the HTTP API of the local stack
 	cargo build
 	.venv/bin/python tests/fuzz_api.py
+
+test-examples: setup ## run the endpoints in docs/examples against the local stack
+	cargo build
+	cargo build -p flows --example endpoints
+	npm --prefix docs/examples/typescript run build
+	.venv/bin/python tests/examples.py
 
 test-client: setup ## run the client package's tests, and check that its built file is up to date
 	npm --prefix client test

@@ -21,6 +21,7 @@ API = ("ApiId",)
 TABLE = ("TableName",)
 INDEX = ("GlobalSecondaryIndexName", "TableName")
 OPERATION = ("Operation", "TableName")
+QUEUE = ("QueueName",)
 STACK = ("stack",)
 
 
@@ -33,7 +34,7 @@ def our_metrics():
 
 
 # "Types of metrics for Lambda functions", "Monitor HTTP/WebSocket API with CloudWatch metrics",
-# "DynamoDB metrics and dimensions".
+# "DynamoDB metrics and dimensions", "Available CloudWatch metrics for Amazon SQS".
 METRICS = {
     "AWS/Lambda": {
         **dict.fromkeys(
@@ -59,6 +60,11 @@ METRICS = {
         ),
         **dict.fromkeys("SystemErrors ThrottledRequests SuccessfulRequestLatency".split(), [OPERATION]),
     },
+    "AWS/SQS": dict.fromkeys(
+        "ApproximateAgeOfOldestMessage ApproximateNumberOfMessagesVisible ApproximateNumberOfMessagesNotVisible"
+        " ApproximateNumberOfMessagesDelayed".split(),
+        [QUEUE],
+    ),
     "Posthorn": our_metrics(),
 }
 # An HTTP API and a WebSocket API report different things under the same dimension.
@@ -70,6 +76,7 @@ RESOURCES = {
     "EventSourceMappingUUID": "AWS::Lambda::EventSourceMapping",
     "ApiId": "AWS::ApiGatewayV2::Api",
     "TableName": "AWS::DynamoDB::Table",
+    "QueueName": "AWS::SQS::Queue",
 }
 
 
@@ -153,7 +160,7 @@ def check_metric(translated, place, namespace, name, dimensions):
 
 def is_reporter(translated, dimension, value, metric, dimensions):
     """Whether a dimension's value is something of this template that reports the metric."""
-    referred = value.get("Ref") if isinstance(value, dict) else None
+    referred = name_of(value)
     if dimension == "stack":
         return referred == "AWS::StackName"
     if dimension == "code":
@@ -167,6 +174,14 @@ def is_reporter(translated, dimension, value, metric, dimensions):
     if resource is None or dimension != "ApiId" or metric in BOTH_METRICS:
         return resource is not None
     return (resource["Properties"].get("ProtocolType") == "WEBSOCKET") == (metric in SOCKET_METRICS)
+
+
+def name_of(value):
+    """The resource that a reference names: a queue is reported by its name, which is an attribute of it."""
+    if not isinstance(value, dict):
+        return None
+    name, attribute = (value.get("Fn::GetAtt") or [None, None])[:2]
+    return name if attribute == "QueueName" else value.get("Ref")
 
 
 def counts_events(translated, dimensions):
@@ -208,5 +223,7 @@ def check_line(translated, place, words, last):
 
 def unquoted(value):
     """`${Table}` in a text is a reference."""
-    reference = re.fullmatch(r"\$\{([\w:]+)\}", value)
-    return {"Ref": reference[1]} if reference else value
+    reference = re.fullmatch(r"\$\{([\w:]+)(?:\.(\w+))?\}", value)
+    if not reference:
+        return value
+    return {"Fn::GetAtt": [reference[1], reference[2]]} if reference[2] else {"Ref": reference[1]}

@@ -24,6 +24,8 @@ START_SECONDS = 30
 # Then it has hung: it takes half a minute, and some on a busy machine.
 RUN_SECONDS = 900
 EXAMPLES = 40
+# Nobody listens at the port of `discard`.
+URLS = ["http://127.0.0.1:9/hooks", "http://localhost:9/?a=b", "https://localhost:9/"]
 FILTERS = ["", "type:order.created", "type:order.* -tag:x", 'subject:"order shipped"', "meta.n:1 reader"]
 TIMES = ["2020-01-01T00:00:00Z", "2026-11-22T03:41:20.857+01:00", "2099-12-31T23:59:59.999999Z"]
 
@@ -34,6 +36,9 @@ ids = {{ values = {ids} }}
 messages = {{ values = ["m-0", "m-1", "nobody"] }}
 filters = {{ values = {filters} }}
 times = {{ values = {times} }}
+urls = {{ values = {urls} }}
+endpoints = {{ values = {endpoints} }}
+deliveries = {{ values = {deliveries} }}
 
 # What no schema can say: a cursor and an id carry a check, a filter has a grammar.
 [parameters]
@@ -43,6 +48,13 @@ times = {{ values = {times} }}
 "query.from" = {{ dictionary = "times", probability = 0.5 }}
 "query.to" = {{ dictionary = "times", probability = 0.5 }}
 "path.id" = {{ dictionary = "ids", probability = 0.5 }}
+"path.endpoint_id" = {{ dictionary = "endpoints", probability = 0.7 }}
+"path.delivery_id" = {{ dictionary = "deliveries", probability = 0.7 }}
+"query.endpoint" = {{ dictionary = "endpoints", probability = 0.7 }}
+# Nothing is sent to strangers.
+"body.url" = {{ dictionary = "urls", probability = 1.0 }}
+"body.since" = {{ dictionary = "times", probability = 0.5 }}
+"body.after" = {{ dictionary = "cursors", probability = 1.0 }}
 "path.message_id" = {{ dictionary = "messages", probability = 0.5 }}
 "body.filter" = {{ dictionary = "filters", probability = 1.0 }}
 
@@ -52,6 +64,12 @@ times = {{ values = {times} }}
 positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
 # What is longer than API Gateway takes never reaches the function.
 negative_data_rejection.expected-statuses = [400, 401, 404, 405, 409, 413, 431]
+
+# Nor that a signature which was made up is wrong.
+[[operations]]
+include-path = "/v1/ingest/{{endpoint_id}}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404, 409]
+checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 413, 431]
 """
 
 
@@ -79,32 +97,34 @@ class Stack:
         self.process.terminate()
         self.process.wait()
 
-    def publish(self, event):
+    def ask(self, path, body=None):
+        """What a GET, or a POST of this, is answered."""
         headers = {"Authorization": f"Bearer {self.urls['token']}", "Content-Type": "application/json"}
-        data = json.dumps(event).encode()
-        request = urllib.request.Request(f"{self.urls['http']}/v1/events", data, headers)
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.urls['http']}{path}", data, headers)
         with urllib.request.urlopen(request) as answer:
-            return json.load(answer)["id"]
-
-    def events(self):
-        headers = {"Authorization": f"Bearer {self.urls['token']}"}
-        request = urllib.request.Request(f"{self.urls['http']}/v1/events", headers=headers)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)["events"]
+            return json.load(answer)
 
 
 def run(stack, directory, seed):
     """The exit code of schemathesis."""
+    endpoints = [stack.ask("/v1/endpoints", {"url": url, "retry_schedule": []})["id"] for url in URLS]
     for number in range(6):
         message = f"m-{number % 2}"
-        stack.publish({"type": "order.created", "message_id": message, "metadata": {"n": number}, "tags": ["x"]})
-    events = stack.events()
+        event = {"type": "order.created", "message_id": message, "metadata": {"n": number}, "tags": ["x"]}
+        stack.ask("/v1/events", event)
+    events = stack.ask("/v1/events")["events"]
+    # Made of both ids, whether or not they are there yet.
+    deliveries = [f"dlv_{event['id'][4:]}_{endpoint[3:]}" for event in events for endpoint in endpoints]
     config = Path(directory) / "schemathesis.toml"
     lists = {
         "cursors": [event["cursor"] for event in events],
         "ids": [event["id"] for event in events],
         "filters": FILTERS,
         "times": TIMES,
+        "urls": URLS,
+        "endpoints": endpoints,
+        "deliveries": deliveries,
     }
     # A list of texts is written alike in JSON and TOML.
     lists = {name: json.dumps(values, ensure_ascii=False) for name, values in lists.items()}

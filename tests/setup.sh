@@ -62,3 +62,4 @@ if [ "${1:-}" = python ]; then exit; fi
 browser
 npm_packages tests/browser
 npm_packages client
+npm_packages docs/examples/typescript

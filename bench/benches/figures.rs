@@ -1,5 +1,5 @@
 //! All figures, or those that the arguments name: `handler`, `pages`, `filter`, `growth`, `sockets`,
-//! `resume`, `start`, `call`, `memory`, `pace`, and cells such as `100x1000`, which is 100 clients and batches
+//! `resume`, `deliveries`, `start`, `deliveries-built`, `call`, `memory`, `pace`, and cells such as `100x1000`, which is 100 clients and batches
 //! of 1,000 events.
 
 // The SDK's calls are deeply nested futures.
@@ -7,7 +7,9 @@
 
 use std::process::ExitCode;
 
-use bench::{Result, filters, growth, handler, live, out, pages, resume, server, sockets, start};
+use bench::{
+    Result, deliveries, filters, growth, handler, live, out, pages, resume, server, sockets, start,
+};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -41,9 +43,15 @@ async fn main() -> Result<ExitCode> {
     if wants("pages") {
         pages::run().await?;
     }
+    if wants("deliveries") {
+        deliveries::run().await?;
+    }
     // Only when it is asked for: it needs the functions to be built.
     if named.iter().any(|given| given == "start") {
         start::run().await?;
+    }
+    if named.iter().any(|given| given == "deliveries-built") {
+        deliveries::run_built().await?;
     }
     if wants("call") {
         live::call().await?;

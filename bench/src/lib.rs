@@ -10,6 +10,8 @@ pub mod batches;
 pub mod clients;
 pub mod cpu;
 pub mod delay;
+pub mod deliveries;
+pub mod endpoints;
 pub mod fan_out;
 pub mod filters;
 pub mod gateway;

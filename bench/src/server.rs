@@ -12,7 +12,7 @@ use posthorn::tools::tickets::Tickets;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Result, cpu, fan_out, gateway};
+use crate::{Result, cpu, endpoints, fan_out, gateway};
 
 /// How often it is looked whether the stack is up: 10 s altogether.
 const LOOK: Duration = Duration::from_millis(10);
@@ -88,6 +88,14 @@ impl Server {
     /// When it does not start.
     pub fn gateway() -> Result<Server> {
         Server::of_this_program(GATEWAY)
+    }
+
+    /// Other people's endpoints: this same program, told to be them.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn endpoints() -> Result<Server> {
+        Server::of_this_program(ENDPOINTS)
     }
 
     fn of_this_program(name: &str) -> Result<Server> {
@@ -223,6 +231,7 @@ async fn read(file: &Path) -> Result<String> {
 const POSTHORN: &str = "posthorn";
 const FAN_OUT: &str = "fan-out";
 const GATEWAY: &str = "gateway";
+const ENDPOINTS: &str = "endpoints";
 
 /// Is the server that the arguments ask for, until it ends; none when they ask for none.
 ///
@@ -236,6 +245,7 @@ pub async fn serve() -> Result<Option<ExitCode>> {
         Some(POSTHORN) => Ok(Some(posthorn::cli::run(arguments).await)),
         Some(FAN_OUT) => fan_out::run().await.map(|()| None),
         Some(GATEWAY) => gateway::run().await.map(|()| None),
+        Some(ENDPOINTS) => endpoints::run().await.map(|()| None),
         _ => Ok(None),
     }
 }

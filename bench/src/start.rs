@@ -151,15 +151,17 @@ fn check(function: &str, answer: &str) -> Result<()> {
         .ok_or_else(|| format!("{function} answered {answer}").into())
 }
 
+/// Where `make build` leaves the functions.
+pub(crate) fn built() -> PathBuf {
+    root().join("target/lambda")
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn recipe(server: &Server, function: &str) -> Result<Recipe> {
-    let bootstrap = root()
-        .join("target/lambda")
-        .join(function)
-        .join("bootstrap");
+    let bootstrap = built().join(function).join("bootstrap");
     if !bootstrap.is_file() {
         return Err(format!("{function} is not built: run `make build` first").into());
     }

@@ -81,6 +81,8 @@ impl Deployment {
             defaults: BTreeMap::from([
                 // Off by default on AWS, where it costs something by the second.
                 ("Tail".to_owned(), "on".to_owned()),
+                // Whoever tries it out listens on their own machine.
+                ("AllowPrivateEndpoints".to_owned(), "true".to_owned()),
                 ("TimeScale".to_owned(), options.time_scale.to_string()),
             ]),
         };

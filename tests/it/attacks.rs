@@ -101,10 +101,12 @@ async fn over_http(
         paths.push(format!("/v1/events?limit=1000&filter={filter}"));
         paths.push(format!("/v1/events?limit=1&filter={filter}&filter="));
     }
+    paths.extend(["/v1/endpoints", "/v1/deliveries"].map(str::to_owned));
     for event in events {
         let text = |name: &str| encoded(event[name].as_str().unwrap());
         let (id, message, cursor) = (text("id"), text("message_id"), text("cursor"));
         paths.push(format!("/v1/events/{id}"));
+        paths.push(format!("/v1/events/{id}/deliveries"));
         paths.push(format!("/v1/messages/{message}/events"));
         for query in [
             format!("before={cursor}"),

@@ -48,10 +48,23 @@ const WEBHOOK_WITH_URL_SECRET: &[(&str, u16, &[&str])] = &[
 ];
 /// The status with the token, and the code of an error or the number of events of two.
 const API: &[(&str, u16, &str)] = &[
+    ("delivery-list", 200, ""),
+    ("delivery-list-bad-status", 400, "bad_status"),
+    ("delivery-retry-unknown", 404, "not_found"),
+    ("endpoint-change-unknown", 404, "not_found"),
+    ("endpoint-create", 201, ""),
+    ("endpoint-create-bad-url", 400, "bad_url"),
+    ("endpoint-list", 200, ""),
+    ("endpoint-recover-no-since", 400, "missing_field"),
+    ("endpoint-unknown", 404, "not_found"),
     ("event", 200, ""),
     ("event-bad-id", 400, "bad_id"),
+    ("event-deliveries", 200, ""),
     ("event-unknown", 404, "not_found"),
     ("health", 200, ""),
+    ("ingest-neither", 401, "unauthorized"),
+    ("ingest-signed-unknown", 404, "not_found"),
+    ("ingest-unknown", 404, "not_found"),
     ("list", 200, "2"),
     ("list-after", 200, "2"),
     ("list-bad-limit", 400, "bad_limit"),
@@ -112,6 +125,16 @@ const PUSH: &[(&str, &[&str])] = &[
     ("malformed", &["send"]),
     ("modify", &[]),
     ("remove-ttl", &[]),
+];
+
+/// How many deliveries `dispatch` makes for an endpoint that wants everything, and how many records
+/// it parks, when the records are new. Three of the malformed are of one event.
+const DISPATCH: &[(&str, usize, usize)] =
+    &[("insert", generate::BATCH.len(), 0), ("malformed", 1, 1)];
+/// The messages that come again.
+const DELIVER: &[(&str, &[&str])] = &[
+    ("unknown-endpoint", &[]),
+    ("unreadable", &["059f36b4-87a3-44ab-83d2-661975830002"]),
 ];
 
 pub(crate) fn root() -> PathBuf {
@@ -207,6 +230,11 @@ fn every_file_has_an_expected_answer_and_every_folder_a_readme() {
         of("message", MESSAGE.iter().map(|row| row.0).collect()),
         of("disconnect", DISCONNECT.to_vec()),
         of("push", PUSH.iter().map(|row| row.0).collect()),
+        of("dispatch", DISPATCH.iter().map(|row| row.0).collect()),
+        of("deliver", DELIVER.iter().map(|row| row.0).collect()),
+        of("requeue", vec!["schedule"]),
+        // What `posthorn seed` loads: `process/tools.rs`.
+        vec!["seed.json".to_owned()],
     ]
     .concat()
     .into_iter()
@@ -461,4 +489,41 @@ async fn new_records_are_pushed_and_all_others_are_not() {
         assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
         assert!(socket.drain().await.is_empty(), "{name} as it is");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_records_become_deliveries_or_are_parked() {
+    for (name, deliveries, parked) in DISPATCH {
+        let stack = TestStack::start_with(behind_another_name).await;
+        let body = json!({ "url": "https://example.com/" });
+        crate::endpoints::created(&stack, &body).await;
+        let sample = fixture(&format!("dispatch/{name}.json"));
+        let now = platform::clock::now().0.to_string();
+        let answer = invoke(&stack, "dispatch", sample.replace(RECEIVED_MS, &now)).await;
+        assert_eq!(answer, json!({ "batchItemFailures": [] }), "{name}");
+        let rows = stack.items("DeliveriesTable").await;
+        let is_parked = |row: &&Value| row["pk"]["S"] == "parked";
+        let is_delivery = |row: &&Value| row["sk"]["S"].as_str().unwrap().starts_with("d#");
+        assert_eq!(rows.iter().filter(is_parked).count(), *parked, "{name}");
+        assert_eq!(
+            rows.iter().filter(is_delivery).count(),
+            *deliveries,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_for_nobody_are_done_and_those_of_nobody_come_again() {
+    let stack = TestStack::start().await;
+    for (name, again) in DELIVER {
+        let answer = invoke_file(&stack, "deliver", name).await;
+        let failures: Vec<_> = again
+            .iter()
+            .map(|id| json!({ "itemIdentifier": id }))
+            .collect();
+        assert_eq!(answer, json!({ "batchItemFailures": failures }), "{name}");
+    }
+    let answer = invoke_file(&stack, "requeue", "schedule").await;
+    assert_eq!(answer, json!({ "requeued": 0 }));
 }

@@ -118,7 +118,7 @@ async fn pages_of_listed_origins_may_read_the_answers_and_no_others() {
     );
     assert_eq!(
         answer.header("access-control-allow-methods"),
-        "GET, HEAD, POST"
+        "DELETE, GET, HEAD, PATCH, POST"
     );
     assert_eq!(
         answer.header("access-control-allow-headers"),

@@ -17,11 +17,20 @@ const KNOWN_LINES: &[(&str, &str)] = &[
     ("webhook", "A batch was stored."),
     ("webhook", "A webhook request was refused."),
     ("api", "A request was answered."),
+    ("api::endpoints", "An endpoint was made."),
     ("connect", "A connection was accepted."),
     ("connect", "A connection was refused."),
     ("disconnect", "A connection was closed and forgotten."),
     ("message", "A message was served."),
     ("push", "A batch was pushed."),
+    ("dispatch", "A batch was dispatched."),
+    (
+        "dispatch::batch",
+        "A stream record holds no event that can be read, and is parked.",
+    ),
+    ("deliver", "Deliveries were attempted."),
+    ("deliver::inbox", "A message in the queue cannot be read."),
+    ("requeue", "Deliveries that are due were queued."),
     ("tail::poll", "A reader was answered."),
     ("tail::stream", "A reader's stream has ended."),
     (
@@ -38,6 +47,8 @@ const COUNTED: &[metrics::Metric] = &[
     metrics::CONNECTIONS_REFUSED,
     metrics::RESUMES,
     metrics::DISCARDED_RECORDS,
+    metrics::RECORDS_PARKED,
+    metrics::DELIVERIES_CANCELLED,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,10 +150,22 @@ async fn run_everything(stack: &TestStack, forbidden: &mut BTreeSet<String>) {
             };
             for payload in [sample, here] {
                 let answer = stack.invoke(&function.logical_id, payload).await;
-                assert!(answer.is_ok(), "{path}: {answer:?}");
+                let answer = answer.unwrap_or_else(|error| panic!("{path}: {error}"));
+                forbidden.extend(secrets(&answer));
             }
         }
     }
+}
+
+/// The secrets that an endpoint's owner is shown once.
+fn secrets(answer: &str) -> Vec<String> {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let secrets = ["secret", "ingest_secret"].into_iter();
+    secrets
+        .filter_map(|name| body[name].as_str().map(str::to_owned))
+        .collect()
 }
 
 /// What of a payload tells its content without a canary: its signature, and the start of its body

@@ -34,18 +34,43 @@ async fn the_document_describes_every_route() {
         })
         .collect();
     let expected = [
+        "delete /v1/endpoints/{endpoint_id}",
         "get /healthz",
+        "get /v1/deliveries",
+        "get /v1/endpoints",
+        "get /v1/endpoints/{endpoint_id}",
+        "get /v1/endpoints/{endpoint_id}/attempts",
         "get /v1/event-types",
         "get /v1/events",
         "get /v1/events/{id}",
+        "get /v1/events/{id}/deliveries",
         "get /v1/messages/{message_id}/events",
         "get /v1/stream",
+        "patch /v1/endpoints/{endpoint_id}",
+        "post /v1/deliveries/{delivery_id}/retry",
+        "post /v1/endpoints",
+        "post /v1/endpoints/{endpoint_id}/disable",
+        "post /v1/endpoints/{endpoint_id}/enable",
+        "post /v1/endpoints/{endpoint_id}/recover",
+        "post /v1/endpoints/{endpoint_id}/replay-missing",
+        "post /v1/endpoints/{endpoint_id}/rotate-secret",
+        "post /v1/endpoints/{endpoint_id}/test",
         "post /v1/events",
+        "post /v1/ingest/{endpoint_id}",
         "post /v1/tickets",
     ];
     assert_eq!(operations, expected.map(str::to_owned).into());
     let schemas = &document["components"]["schemas"];
-    for closed in ["NewEvent", "NewTicket"] {
+    for closed in [
+        "ChangedEndpoint",
+        "Disabling",
+        "NewEndpoint",
+        "NewEvent",
+        "NewTicket",
+        "Recovery",
+        "Replay",
+        "Rotation",
+    ] {
         assert_eq!(
             schemas[closed]["additionalProperties"],
             json!(false),

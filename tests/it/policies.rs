@@ -28,6 +28,9 @@ fn permissions(binary: &str) -> Vec<Permission> {
         "disconnect" => disconnect::permissions(),
         "message" => message::permissions(),
         "push" => push::permissions(),
+        "dispatch" => dispatch::permissions(),
+        "deliver" => deliver::permissions(),
+        "requeue" => requeue::permissions(),
         "tail" => tail::permissions(),
         unknown => panic!("the test does not know the function {unknown}"),
     }
@@ -40,10 +43,19 @@ fn arn(template: &Template, resource: Resource) -> String {
         let bucket = buckets.find(|bucket| bucket.logical_id == id);
         bucket.unwrap().arn.clone()
     };
+    let queue = |id: &str| {
+        let mut queues = template.queues.iter();
+        let queue = queues.find(|queue| queue.logical_id == id);
+        queue.unwrap().arn.clone()
+    };
     match resource {
         Resource::EventsTable => table("EventsTable"),
         Resource::EventsFeedIndex => format!("{}/index/feed", table("EventsTable")),
         Resource::ConnectionsTable => table("ConnectionsTable"),
+        Resource::EndpointsTable => table("EndpointsTable"),
+        Resource::DeliveriesTable => table("DeliveriesTable"),
+        Resource::DeliveriesIndex => format!("{}/index/by_endpoint", table("DeliveriesTable")),
+        Resource::DeliveriesQueue => queue("DeliveriesQueue"),
         Resource::OversizedObjects => format!("{}/oversized/*", bucket("OversizedBucket")),
         Resource::OversizedBucket => bucket("OversizedBucket"),
         Resource::Secret => template.secrets[0].arn.clone(),

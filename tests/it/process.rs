@@ -1,6 +1,8 @@
 //! The program itself: `posthorn`, as a process of its own.
 
+mod deliveries;
 mod running;
+mod tools;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -25,6 +25,9 @@ fn build(binary: &str, lookup: Lookup<'_>) -> Result<(), ConfigError> {
         "disconnect" => disconnect::Deps::new(&aws, lookup).map(drop),
         "message" => message::Deps::new(&aws, lookup).map(drop),
         "push" => push::Deps::new(&aws, lookup).map(drop),
+        "dispatch" => dispatch::Deps::new(&aws, lookup).map(drop),
+        "deliver" => deliver::Deps::new(&aws, lookup).map(drop),
+        "requeue" => requeue::Deps::new(&aws, lookup).map(drop),
         "tail" => tail::Deps::new(&aws, lookup).map(drop),
         unknown => panic!("the test does not know the function {unknown}"),
     }

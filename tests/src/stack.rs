@@ -77,6 +77,12 @@ impl TestStack {
         template.clone_into(&mut self.options.template);
     }
 
+    /// A parameter of the template for the next start.
+    pub fn set_parameter(&mut self, name: &str, value: &str) {
+        let parameters = &mut self.options.parameters;
+        parameters.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Starts the stack again, with its data and on its port.
     ///
     /// # Panics

@@ -35,6 +35,19 @@ impl Source {
             Source::Posthorn => "posthorn",
         }
     }
+
+    /// Reads what [`Source::as_str`] wrote.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Source> {
+        [
+            Source::Mandrill,
+            Source::Api,
+            Source::Ingest,
+            Source::Posthorn,
+        ]
+        .into_iter()
+        .find(|source| source.as_str() == word)
+    }
 }
 
 /// What an event says, apart from when and where it was stored. This is what the store keeps

@@ -111,6 +111,20 @@ impl Aws {
         aws_sdk_secretsmanager::Client::from_conf(builder.build())
     }
 
+    /// A client for SQS.
+    #[must_use]
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        let mut builder = aws_sdk_sqs::Config::builder()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(self.credentials.clone())
+            .http_client(self.http.clone())
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(50)))
+            .timeout_config(timeouts(Duration::from_secs(5)));
+        builder.set_endpoint_url(self.endpoint.clone());
+        aws_sdk_sqs::Client::from_conf(builder.build())
+    }
+
     /// A client for the connections of a stage of a WebSocket API. It never retries by itself:
     /// who posts knows what a late message is worth.
     ///

@@ -86,6 +86,36 @@ pub const RESUMES: Metric = Metric::count("Resumes");
 pub const EVENTS_REPLAYED: Metric = Metric::count("EventsReplayed");
 /// Resumes that ended without some of what was missed, as it is not kept any more.
 pub const RESUMES_NOT_RECOVERED: Metric = Metric::count("ResumesNotRecovered");
+/// Deliveries that `dispatch` queued.
+pub const DELIVERIES_QUEUED: Metric = Metric::count("DeliveriesQueued");
+/// Records that it cannot dispatch, and has parked.
+pub const RECORDS_PARKED: Metric = Metric::count("RecordsParked");
+/// Attempts that `deliver` made.
+pub const ATTEMPTS: Metric = Metric::count("Attempts");
+/// Those that failed.
+pub const ATTEMPTS_FAILED: Metric = Metric::count_by("AttemptsFailed", "class");
+/// Messages that asked for an attempt that was made already, or of a delivery that is not there.
+pub const ATTEMPTS_DROPPED: Metric = Metric::count("AttemptsDropped");
+/// Deliveries that were taken by their endpoint.
+pub const DELIVERIES_DELIVERED: Metric = Metric::count("DeliveriesDelivered");
+/// Deliveries that were given up.
+pub const DELIVERIES_FAILED: Metric = Metric::count("DeliveriesFailed");
+/// Deliveries whose endpoint was gone or disabled.
+pub const DELIVERIES_CANCELLED: Metric = Metric::count("DeliveriesCancelled");
+/// Attempts that were put off, as their endpoint takes nothing at present, or no more.
+pub const DELIVERIES_PUT_OFF: Metric = Metric::count("DeliveriesPutOff");
+/// From when an event was received to when an endpoint took it at the first attempt.
+pub const DELIVERY_LATENCY: Metric = Metric {
+    name: "DeliveryLatency",
+    unit: "Milliseconds",
+    by: None,
+};
+/// Endpoints that began to fail.
+pub const ENDPOINTS_FAILING: Metric = Metric::count("EndpointsFailing");
+/// Endpoints that were disabled for how they answered.
+pub const ENDPOINTS_DISABLED: Metric = Metric::count("EndpointsDisabled");
+/// Deliveries that `requeue` queued.
+pub const DELIVERIES_REQUEUED: Metric = Metric::count("DeliveriesRequeued");
 
 /// All metrics.
 pub const ALL: &[Metric] = &[
@@ -109,6 +139,19 @@ pub const ALL: &[Metric] = &[
     RESUMES,
     EVENTS_REPLAYED,
     RESUMES_NOT_RECOVERED,
+    DELIVERIES_QUEUED,
+    RECORDS_PARKED,
+    ATTEMPTS,
+    ATTEMPTS_FAILED,
+    ATTEMPTS_DROPPED,
+    DELIVERIES_DELIVERED,
+    DELIVERIES_FAILED,
+    DELIVERIES_CANCELLED,
+    DELIVERIES_PUT_OFF,
+    DELIVERY_LATENCY,
+    ENDPOINTS_FAILING,
+    ENDPOINTS_DISABLED,
+    DELIVERIES_REQUEUED,
 ];
 
 /// Where metrics go: into the log, under the stack's name.

@@ -9,6 +9,14 @@ pub enum Resource {
     EventsFeedIndex,
     /// The table of connections.
     ConnectionsTable,
+    /// The table of endpoints.
+    EndpointsTable,
+    /// The table of deliveries.
+    DeliveriesTable,
+    /// Its index `by_endpoint`.
+    DeliveriesIndex,
+    /// The queue of deliveries.
+    DeliveriesQueue,
     /// The objects with events that are too large for the table.
     OversizedObjects,
     /// Their bucket.

@@ -18,15 +18,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::{config, metrics};
 
 /// Our own crates, which know what must not be logged.
-const OWN: [&str; 11] = [
+const OWN: [&str; 14] = [
     "api",
     "connect",
+    "deliver",
     "disconnect",
+    "dispatch",
     "domain",
     "mandrill",
     "message",
     "platform",
     "push",
+    "requeue",
     "store",
     "tail",
     "webhook",

@@ -9,6 +9,23 @@ use crate::error::StoreError;
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// Calls again what DynamoDB did not take at once, until a deadline.
+pub(crate) async fn retrying<T, F>(
+    deadline: Instant,
+    mut call: impl FnMut() -> F,
+) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut backoff = Backoff::until(deadline);
+    loop {
+        match call().await {
+            Err(StoreError::Throttled { operation }) => backoff.pause(operation).await?,
+            result => return result,
+        }
+    }
+}
+
 /// Doubling pauses with full jitter, until a deadline.
 #[derive(Debug)]
 pub(crate) struct Backoff {

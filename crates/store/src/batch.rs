@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
 use domain::EventId;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ use crate::item::{Item, attribute};
 
 /// The most keys that `BatchGetItem` takes.
 const GET_KEYS: usize = 100;
+/// The most items that `BatchWriteItem` takes.
+const WRITE_ITEMS: usize = 25;
 /// How many calls are under way at once.
 const CONCURRENCY: usize = 8;
 
@@ -26,7 +28,7 @@ pub(crate) enum Read {
     Item,
 }
 
-/// Gets the items that exist, in no order.
+/// Gets the events that exist, in no order.
 pub(crate) async fn get(
     client: &Client,
     table: &str,
@@ -34,10 +36,22 @@ pub(crate) async fn get(
     read: Read,
     deadline: Instant,
 ) -> Result<Vec<Item>, StoreError> {
+    let keys = ids.iter().map(key).collect();
+    get_keys(client, table, keys, read, deadline).await
+}
+
+/// Gets the items that exist, in no order. DynamoDB refuses a key that is there twice.
+pub(crate) async fn get_keys(
+    client: &Client,
+    table: &str,
+    keys: Vec<Item>,
+    read: Read,
+    deadline: Instant,
+) -> Result<Vec<Item>, StoreError> {
     // Collected first: a stream over the closure itself cannot be sent between threads.
-    let calls: Vec<_> = ids
+    let calls: Vec<_> = keys
         .chunks(GET_KEYS)
-        .map(|ids| get_chunk(client, table, ids, read, deadline))
+        .map(|keys| get_chunk(client, table, keys, read, deadline))
         .collect();
     stream::iter(calls)
         .buffer_unordered(CONCURRENCY)
@@ -48,13 +62,13 @@ pub(crate) async fn get(
 async fn get_chunk(
     client: &Client,
     table: &str,
-    ids: &[EventId],
+    keys: &[Item],
     read: Read,
     deadline: Instant,
 ) -> Result<Vec<Item>, StoreError> {
     let mut backoff = Backoff::until(deadline);
-    let mut items = Vec::with_capacity(ids.len());
-    let mut asked = keys(ids, read)?;
+    let mut items = Vec::with_capacity(keys.len());
+    let mut asked = request(keys, read)?;
     loop {
         let call = client
             .batch_get_item()
@@ -88,11 +102,10 @@ async fn get_chunk(
     }
 }
 
-fn keys(ids: &[EventId], read: Read) -> Result<KeysAndAttributes, StoreError> {
-    let keys = ids.iter().map(key).collect();
+fn request(keys: &[Item], read: Read) -> Result<KeysAndAttributes, StoreError> {
     // Consistent: an item that the index shows already may be missing from an eventual read.
     let request = KeysAndAttributes::builder()
-        .set_keys(Some(keys))
+        .set_keys(Some(keys.to_vec()))
         .consistent_read(true);
     let request = match read {
         Read::Key => request.projection_expression(format!("{}, {}", attribute::PK, attribute::SK)),
@@ -114,4 +127,76 @@ fn key(id: &EventId) -> HashMap<String, AttributeValue> {
 pub(crate) fn id_of(item: &Item) -> Option<EventId> {
     let text = |name| item.get(name).and_then(|value| value.as_s().ok());
     EventId::from_key(&format!("{}{}", text(attribute::PK)?, text(attribute::SK)?)).ok()
+}
+
+/// What was not written, and why.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    pub(crate) items: Vec<Item>,
+    pub(crate) error: StoreError,
+}
+
+/// Puts items, over whatever is there. What is left over at the deadline, or refused, is answered;
+/// everything else is written.
+pub(crate) async fn put(
+    client: &Client,
+    table: &str,
+    items: Vec<Item>,
+    deadline: Instant,
+) -> Result<(), Leftover> {
+    let calls: Vec<_> = items
+        .chunks(WRITE_ITEMS)
+        .map(|items| put_chunk(client, table, items.to_vec(), deadline))
+        .collect();
+    let results: Vec<_> = stream::iter(calls)
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
+    let mut failed = results.into_iter().filter_map(Result::err);
+    let Some(mut all) = failed.next() else {
+        return Ok(());
+    };
+    all.items.extend(failed.flat_map(|left| left.items));
+    Err(all)
+}
+
+async fn put_chunk(
+    client: &Client,
+    table: &str,
+    mut items: Vec<Item>,
+    deadline: Instant,
+) -> Result<(), Leftover> {
+    let mut backoff = Backoff::until(deadline);
+    loop {
+        let requests = items.iter().cloned().map(put_request).collect();
+        let call = client
+            .batch_write_item()
+            .request_items(table, requests)
+            .send()
+            .await;
+        match call.map_err(|error| classify("BatchWriteItem", error)) {
+            Ok(answer) => {
+                let rest = answer.unprocessed_items.unwrap_or_default().remove(table);
+                let rest = rest.unwrap_or_default().into_iter();
+                items = rest
+                    .filter_map(|request| Some(request.put_request?.item))
+                    .collect();
+                if items.is_empty() {
+                    return Ok(());
+                }
+            }
+            // None of it was taken.
+            Err(StoreError::Throttled { .. }) => {}
+            Err(error) => return Err(Leftover { items, error }),
+        }
+        if let Err(error) = backoff.pause("BatchWriteItem").await {
+            return Err(Leftover { items, error });
+        }
+    }
+}
+
+fn put_request(item: Item) -> WriteRequest {
+    // An item is all that it must have.
+    let put = PutRequest::builder().set_item(Some(item)).build().ok();
+    WriteRequest::builder().set_put_request(put).build()
 }

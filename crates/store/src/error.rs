@@ -55,7 +55,10 @@ where
             "ProvisionedThroughputExceededException"
             | "ThrottlingException"
             | "RequestLimitExceeded"
-            | "SlowDown",
+            | "SlowDown"
+            // Somebody else is writing the same item in a transaction: soon it is done.
+            | "TransactionConflictException"
+            | "TransactionInProgressException",
         ) => StoreError::Throttled { operation },
         Some("ValidationException") => StoreError::Refused {
             operation,

@@ -187,6 +187,19 @@ pub fn from_image(image: &serde_dynamo::Item) -> Result<Event<'static>, StoreErr
     }
 }
 
+/// The event that the keys of a stream record name, or, if they are no event's, what stands in them.
+///
+/// # Errors
+/// When they are no event's.
+pub fn id_from_keys(keys: &serde_dynamo::Item) -> Result<EventId, String> {
+    let text = |name| match keys.get(name) {
+        Some(serde_dynamo::AttributeValue::S(text)) => text.as_str(),
+        _ => "",
+    };
+    let key = format!("{}{}", text(attribute::PK), text(attribute::SK));
+    EventId::from_key(&key).map_err(|_| key)
+}
+
 fn decode(feed_at: &str, body: &[u8]) -> Result<Event<'static>, StoreError> {
     let position =
         keys::parse_feed_at(feed_at).ok_or(StoreError::Corrupt("its place in the feed"))?;

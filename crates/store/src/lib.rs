@@ -4,13 +4,18 @@
 //! a function's rights are those of the types in its `Deps`. `docs/DATA-MODEL.md` describes the
 //! tables.
 
+mod attributes;
 mod backoff;
 mod batch;
 pub mod compression;
+mod conditional;
 pub mod connections;
+pub mod deliveries;
+pub mod endpoints;
 mod error;
 pub mod events;
 pub mod feed;
+pub mod health;
 pub mod item;
 mod keys;
 mod late;
@@ -19,13 +24,22 @@ mod oversized;
 pub mod poll;
 mod publish;
 mod reader;
+mod transaction;
 
 pub use connections::{
     Connection, ConnectionForget, ConnectionList, ConnectionRegister, ConnectionSession,
 };
+pub use deliveries::{
+    Claimed, DeliveriesCreated, DeliveryClaim, DeliveryCreator, DeliveryCursor, DeliveryReader,
+    DeliveryRecord, DeliveryRetry, DueDeliveries, ParkedRecords, PutOff, Retried,
+};
+pub use endpoints::{
+    Created, Edited, EndpointCache, EndpointEditor, EndpointReader, Endpoints, KnownEndpoint,
+};
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};
 pub use feed::{Direction, Events, FeedReader, FeedScan};
+pub use health::{Aftermath, HealthKeeper, Slots};
 pub use late::LateNotes;
 pub use messages::{MessagePage, MessageReader};
 pub use oversized::{OversizedReader, OversizedWriter};

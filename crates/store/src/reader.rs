@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use domain::{Event, EventId, Millis};
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::batch::{self, Read};
 use crate::error::StoreError;
-use crate::item;
+use crate::item::{self, Item};
 use crate::oversized::OversizedReader;
 
 /// How long reading may take.
@@ -54,14 +55,43 @@ impl EventReader {
         id: EventId,
         now: Millis,
     ) -> Result<Option<Event<'static>>, StoreError> {
+        let mut found = self.get_all(&[id], now).await?;
+        found.pop().map(|(_, event)| event).transpose()
+    }
+
+    /// Those of the events with these ids, no two of them alike, that are kept, in no order; each
+    /// as [`EventReader::get`] answers it.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn get_all(
+        &self,
+        ids: &[EventId],
+        now: Millis,
+    ) -> Result<Vec<(EventId, Result<Event<'static>, StoreError>)>, StoreError> {
         let deadline = Instant::now() + TIME_LIMIT;
-        let items = batch::get(&self.client, &self.table, &[id], Read::Item, deadline).await?;
-        let Some(item) = items.first() else {
-            return Ok(None);
-        };
+        let items = batch::get(&self.client, &self.table, ids, Read::Item, deadline).await?;
+        let earliest = now.minus(self.retention_ms);
+        let events = items.iter().filter_map(|item| {
+            let id = batch::id_of(item)?;
+            Some(async move { (id, self.whole(item, earliest, deadline).await) })
+        });
+        let events = join_all(events).await.into_iter();
+        Ok(events
+            .filter_map(|(id, event)| Some((id, event.transpose()?)))
+            .collect())
+    }
+
+    /// The event of an item, unless it was received before `earliest`: expired items stay readable
+    /// until DynamoDB gets to them.
+    async fn whole(
+        &self,
+        item: &Item,
+        earliest: Millis,
+        deadline: Instant,
+    ) -> Result<Option<Event<'static>>, StoreError> {
         let event = item::from_item(item)?;
-        // Expired items stay readable until DynamoDB gets to them.
-        if event.received_at < now.minus(self.retention_ms) {
+        if event.received_at < earliest {
             return Ok(None);
         }
         let Some(key) = item::object(item) else {

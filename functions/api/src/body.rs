@@ -24,11 +24,7 @@ impl<'b> Fields<'b> {
         known: &[&str],
         limit: usize,
     ) -> Result<Fields<'b>, HttpError> {
-        if call.body.len() > limit {
-            let message = format!("the body has more than {limit} bytes");
-            let too_large = StatusCode::PAYLOAD_TOO_LARGE;
-            return Err(HttpError::new(too_large, "too_large", message));
-        }
+        within(call, limit)?;
         if call.body.is_empty() {
             return Ok(Fields::default());
         }
@@ -48,6 +44,16 @@ impl<'b> Fields<'b> {
             }
         }
         Ok(fields)
+    }
+
+    /// Whether a field stands there, be it null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// All fields in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'b RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
     /// The JSON text of a field; none when it is absent or null.
@@ -78,6 +84,16 @@ impl<'b> Fields<'b> {
             text => Ok(text),
         }
     }
+}
+
+/// Refuses a body of more than `limit` bytes.
+pub(crate) fn within(call: &Call, limit: usize) -> Result<(), HttpError> {
+    if call.body.len() <= limit {
+        return Ok(());
+    }
+    let message = format!("the body has more than {limit} bytes");
+    let too_large = StatusCode::PAYLOAD_TOO_LARGE;
+    Err(HttpError::new(too_large, "too_large", message))
 }
 
 /// Whether a text has 1 to `longest` characters.

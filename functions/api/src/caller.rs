@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use platform::http::HttpError;
 use platform::tokens::{self, Holder};
+use store::StoreError;
 
 use crate::State;
 
@@ -20,6 +21,33 @@ pub(crate) struct Call {
     /// As it came, without the question mark.
     pub(crate) query: String,
     pub(crate) body: Arc<Vec<u8>>,
+}
+
+impl Call {
+    /// The store has failed.
+    pub(crate) fn failed(&self, error: &StoreError) -> HttpError {
+        match error {
+            StoreError::Throttled { .. } | StoreError::Unavailable { .. } => {
+                HttpError::unavailable(&self.request_id, error)
+            }
+            StoreError::Refused { .. } | StoreError::Corrupt(_) => {
+                HttpError::internal(&self.request_id, error)
+            }
+        }
+    }
+
+    /// Not everything could be done now.
+    pub(crate) fn unavailable(&self, what: &'static str) -> HttpError {
+        HttpError::unavailable(&self.request_id, &std::io::Error::other(what))
+    }
+
+    /// Random bytes, of which secrets and ids are made.
+    pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], HttpError> {
+        let mut random = [0; N];
+        getrandom::fill(&mut random)
+            .map_err(|error| HttpError::internal(&self.request_id, &error))?;
+        Ok(random)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Call {

@@ -1,40 +1,49 @@
-//! Woken by the HTTP API's routes, but for the webhook's. Answers events to who may see them, and
-//! stores those that are published.
+//! Woken by the HTTP API's routes, but for the webhook's. Answers to who may see them events and what
+//! is owed of them to endpoints. Stores published events, endpoints, and deliveries that are asked for.
 
 mod answer;
 mod body;
 mod caller;
+mod deliveries;
 mod docs;
+mod endpoints;
 mod event;
 mod history;
+mod idempotency;
+mod ingest;
+mod kind;
+mod listing;
 mod messages;
 mod page;
 mod payload;
 mod publish;
 mod routes;
 mod schema;
+mod state;
 mod tickets;
 mod types;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
-use domain::Feed;
 use lambda_runtime::{Error, LambdaEvent};
 use platform::cors::Origins;
+use platform::queue::Queue;
 use platform::tokens::Tokens;
-use platform::{Aws, ConfigError, Lookup, Permission, Resource, config, init};
+use platform::{Aws, ConfigError, Lookup, Permission, Resource, init};
 use store::{
-    EventPublisher, EventReader, FeedReader, LateNotes, MessageReader, OversizedReader,
-    OversizedWriter,
+    DeliveryCreator, DeliveryReader, DeliveryRetry, EndpointEditor, EndpointReader, EventPublisher,
+    EventReader, FeedReader, LateNotes, MessageReader, OversizedReader, OversizedWriter,
 };
 use tower_service::Service;
 
 pub use answer::Answer;
 pub use platform::payload::Payload;
 
+use state::State;
+
 /// What pages of other origins may ask with.
-const METHODS: &str = "GET, HEAD, POST";
+const METHODS: &str = "DELETE, GET, HEAD, PATCH, POST";
 const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key";
 
 /// What the function works with.
@@ -45,27 +54,11 @@ pub struct Deps {
     origins: Origins,
 }
 
-/// What the routes work with.
-#[derive(Debug)]
-struct State {
-    reader: FeedReader,
-    events: EventReader,
-    messages: MessageReader,
-    publisher: EventPublisher,
-    late: LateNotes,
-    feed: Feed,
-    tokens: Tokens,
-    /// The address that browsers connect to.
-    websocket_url: String,
-    /// The address of long poll and Server-Sent Events, unless the deployment is without them.
-    tail_url: Option<String>,
-    /// What describes all this, once somebody has asked for it.
-    document: OnceLock<String>,
-}
-
 impl Deps {
-    /// Reads `CONNECTIONS_TABLE`, `CORS_ORIGINS`, `EVENTS_TABLE`, `FEED_ID`, `FEED_SHARDS`, `OVERSIZED_BUCKET`,
-    /// `RETENTION_DAYS`, `SECRET_ID`, `TAIL_URL` and `WEBSOCKET_URL`.
+    /// Reads `ALLOW_PRIVATE_ENDPOINTS`, `ATTEMPT_RETENTION_HOURS`, `CONNECTIONS_TABLE`,
+    /// `CORS_ORIGINS`, `DELIVERIES_QUEUE`, `DELIVERIES_TABLE`, `ENDPOINTS_TABLE`, `EVENTS_TABLE`,
+    /// `FEED_ID`, `FEED_SHARDS`, `OVERSIZED_BUCKET`, `RETENTION_DAYS`, `SECRET_ID`, `TAIL_URL`,
+    /// `TIME_SCALE` and `WEBSOCKET_URL`.
     ///
     /// # Errors
     /// When a variable is missing or cannot be used.
@@ -87,43 +80,6 @@ impl Deps {
     }
 }
 
-impl State {
-    fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<State, ConfigError> {
-        let table = config::required(lookup, "EVENTS_TABLE")?;
-        let feed_shards = config::required_parsed(lookup, "FEED_SHARDS")?;
-        let retention_days = config::required_parsed(lookup, "RETENTION_DAYS")?;
-        let bucket = config::required(lookup, "OVERSIZED_BUCKET")?;
-        Ok(State {
-            reader: FeedReader::new(aws.dynamodb(), table.clone(), feed_shards, retention_days),
-            events: EventReader::new(
-                aws.dynamodb(),
-                table.clone(),
-                retention_days,
-                OversizedReader::new(aws.s3(), bucket.clone()),
-            ),
-            messages: MessageReader::new(aws.dynamodb(), table.clone(), retention_days),
-            publisher: EventPublisher::new(
-                aws.dynamodb(),
-                table,
-                feed_shards,
-                retention_days,
-                OversizedWriter::new(aws.s3(), bucket),
-            ),
-            late: LateNotes::new(
-                aws.dynamodb(),
-                config::required(lookup, "CONNECTIONS_TABLE")?,
-            ),
-            feed: Feed::new(config::required(lookup, "FEED_ID")?),
-            tokens: Tokens::new(aws, lookup)?,
-            websocket_url: config::required(lookup, "WEBSOCKET_URL")?,
-            // AWS writes a function's URL with a slash at its end.
-            tail_url: config::optional(lookup, "TAIL_URL")
-                .map(|url| url.trim_end_matches('/').to_owned()),
-            document: OnceLock::new(),
-        })
-    }
-}
-
 /// The rights that the function needs: those of what is in its `Deps`.
 #[must_use]
 pub fn permissions() -> Vec<Permission> {
@@ -137,6 +93,13 @@ pub fn permissions() -> Vec<Permission> {
         Permission::new(Resource::OversizedBucket, OversizedReader::BUCKET_ACTIONS),
         Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
         Permission::new(Resource::ConnectionsTable, LateNotes::ACTIONS),
+        Permission::new(Resource::EndpointsTable, EndpointReader::ACTIONS),
+        Permission::new(Resource::EndpointsTable, EndpointEditor::ACTIONS),
+        Permission::new(Resource::DeliveriesTable, DeliveryReader::ACTIONS),
+        Permission::new(Resource::DeliveriesTable, DeliveryCreator::ACTIONS),
+        Permission::new(Resource::DeliveriesTable, DeliveryRetry::ACTIONS),
+        Permission::new(Resource::DeliveriesIndex, DeliveryReader::INDEX_ACTIONS),
+        Permission::new(Resource::DeliveriesQueue, Queue::ACTIONS),
         Permission::new(Resource::Secret, Tokens::ACTIONS),
     ]
 }

@@ -9,18 +9,19 @@ use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
 use serde_json::value::RawValue;
-use store::{Claim, NewEvent, Published, StoreError};
+use store::{Claim, NewEvent, Published};
 
 use crate::body::{Fields, bad_field, has_length};
 use crate::caller::{Call, holder};
 use crate::routes::{Refusal, Shared, object};
 use crate::schema::{self, Accepted, Conflict, Refusals, TooLarge};
+use crate::{idempotency, kind};
 use platform::parameters::{Parameters, bad};
 
 /// What is larger belongs elsewhere, with its address in the event. Far below what Lambda takes, so
 /// that `GET /v1/events/{id}` always gives it whole; lists leave `data` out of what is too large for
 /// an item, and sockets of what is too large for a message.
-const BODY_BYTES: usize = 1024 * 1024;
+pub(crate) const BODY_BYTES: usize = 1024 * 1024;
 const FIELDS: [&str; 11] = [
     "type",
     "data",
@@ -34,21 +35,10 @@ const FIELDS: [&str; 11] = [
     "metadata",
     "occurred_at",
 ];
-const TYPE_CHARACTERS: usize = 64;
 /// A line of mail has at most 998. (RFC 5322, section 2.1.1.)
 const TEXT_CHARACTERS: usize = 1_000;
 const TAGS: usize = 100;
 const TAG_CHARACTERS: usize = 100;
-const KEY_BYTES: usize = 255;
-/// Types that start so are Mandrill's or ours.
-const RESERVED: [&str; 6] = [
-    "allowlist_",
-    "blacklist_",
-    "delivery.",
-    "denylist_",
-    "endpoint.",
-    "whitelist_",
-];
 
 /// Publishes an event, which every reader gets like those of Mandrill.
 ///
@@ -78,7 +68,7 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Write, now).await?;
     Parameters::read(&call.query, &[])?;
-    let key = idempotency_key(&call)?;
+    let key = idempotency::key(&call)?;
     if key.is_some() && holder.subject.is_empty() {
         // Whoever has such a token would share one set of keys with all the others.
         let message = "Idempotency-Key needs a token that says in sub who holds it";
@@ -92,54 +82,34 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
         content,
     };
     let claim = key.map(|key| Claim {
-        id: claim_id(&holder.subject.0, key),
+        id: idempotency::claim_id("key", &holder.subject.0, key),
         request: &call.body,
     });
+    Ok(store(&state, &call, event, claim).await?)
+}
+
+/// Stores an event; answers 202 with the id under which it is stored, now or since before.
+pub(crate) async fn store(
+    state: &crate::State,
+    call: &Call,
+    event: NewEvent<'_>,
+    claim: Option<Claim<'_>>,
+) -> Result<Response, HttpError> {
     let published = state.publisher.publish(event, claim, clock::now).await;
-    match published.map_err(|error| failed(&call, &error))? {
+    match published.map_err(|error| call.failed(&error))? {
         Published::Stored(id) => {
             let id = id.to_string();
             let mut answer = object(&Accepted { id });
             *answer.status_mut() = StatusCode::ACCEPTED;
             Ok(answer)
         }
-        Published::Conflict => Err(HttpError::new(
-            StatusCode::CONFLICT,
-            "idempotency_conflict",
-            "this Idempotency-Key was sent with another body",
-        )
-        .into()),
+        Published::Conflict => Err(idempotency::conflict()),
     }
-}
-
-fn failed(call: &Call, error: &StoreError) -> HttpError {
-    match error {
-        StoreError::Throttled { .. } | StoreError::Unavailable { .. } => {
-            HttpError::unavailable(&call.request_id, error)
-        }
-        StoreError::Refused { .. } | StoreError::Corrupt(_) => {
-            HttpError::internal(&call.request_id, error)
-        }
-    }
-}
-
-fn idempotency_key(call: &Call) -> Result<Option<&[u8]>, HttpError> {
-    let Some(key) = call.headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = key.as_bytes();
-    if key.len() > KEY_BYTES || key.is_empty() || !key.iter().all(u8::is_ascii_graphic) {
-        let message =
-            format!("Idempotency-Key is 1 to {KEY_BYTES} letters, digits and signs of ASCII");
-        return Err(bad("bad_idempotency_key", message));
-    }
-    Ok(Some(key))
 }
 
 /// An id that no event had before: with the others of its message, if it has one.
-fn new_id(content: &Content<'_>, call: &Call) -> Result<EventId, HttpError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| HttpError::internal(&call.request_id, &error))?;
+pub(crate) fn new_id(content: &Content<'_>, call: &Call) -> Result<EventId, HttpError> {
+    let random: [u8; 16] = call.random()?;
     // The first part says what it is.
     let parts: [&[u8]; 2] = [b"random", &random];
     let ts = content.ts.unwrap_or(0);
@@ -147,12 +117,6 @@ fn new_id(content: &Content<'_>, call: &Call) -> Result<EventId, HttpError> {
         Some(id) => EventId::of_content(&mandrill::message_key(id), ts, &parts, 0),
         None => EventId::of_content(&parts, ts, &parts, 0),
     })
-}
-
-/// The id of the claim for a key, which depends on nothing in the body.
-fn claim_id(subject: &str, key: &[u8]) -> EventId {
-    let parts: [&[u8]; 3] = [b"key", subject.as_bytes(), key];
-    EventId::of_content(&parts, 0, &parts, 0)
 }
 
 fn content(fields: &Fields<'_>) -> Result<Content<'static>, HttpError> {
@@ -172,28 +136,12 @@ fn content(fields: &Fields<'_>) -> Result<Content<'static>, HttpError> {
 }
 
 fn kind(fields: &Fields<'_>) -> Result<String, HttpError> {
-    let what = "1 to 64 letters, digits, dots, dashes and underscores, and starts with none of \
-                the signs but the underscore";
-    let kind: Option<String> = fields.value("type", what)?;
+    let kind: Option<String> = fields.value("type", kind::RULE)?;
     let kind = kind.ok_or_else(|| bad("missing_field", "type is missing"))?;
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let is_valid = has_length(&kind, TYPE_CHARACTERS)
-        && kind
-            .bytes()
-            .all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
-        && kind.bytes().next().is_some_and(is_word);
-    if !is_valid {
-        return Err(bad_field("type", what));
+    if !kind::is_valid(&kind) {
+        return Err(bad_field("type", kind::RULE));
     }
-    // Filters know no case.
-    let lower = kind.to_ascii_lowercase();
-    let is_reserved = mandrill::KINDS.contains(&lower.as_str())
-        || lower == mandrill::UNKNOWN
-        || RESERVED.iter().any(|start| lower.starts_with(start));
-    if is_reserved {
-        let message = format!("the type {kind} is not for published events");
-        return Err(bad("reserved_type", message));
-    }
+    kind::refuse_reserved(&kind)?;
     Ok(kind)
 }
 
@@ -355,14 +303,6 @@ mod tests {
                 .metadata
                 .is_none()
         );
-    }
-
-    #[test]
-    fn a_key_is_one_of_one_publisher() {
-        assert_eq!(claim_id("s", b"k"), claim_id("s", b"k"));
-        assert_ne!(claim_id("s", b"k"), claim_id("other", b"k"));
-        assert_ne!(claim_id("s", b"k"), claim_id("s", b"other"));
-        assert_ne!(claim_id("sk", b"k"), claim_id("s", b"kk"));
     }
 
     #[test]

@@ -13,8 +13,12 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::deliveries::{of_event, retry};
+use crate::endpoints::{actions, attempts, recover, replay};
 use crate::schema::{Document, Health};
-use crate::{State, docs, event, history, messages, publish, tickets, types};
+use crate::{
+    State, deliveries, docs, endpoints, event, history, ingest, messages, publish, tickets, types,
+};
 
 /// What every route has at hand.
 pub(crate) type Shared = Arc<State>;
@@ -43,6 +47,23 @@ pub(crate) fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(messages::list))
         .routes(routes!(types::list))
         .routes(routes!(tickets::create))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(
+            endpoints::one,
+            endpoints::change,
+            endpoints::delete
+        ))
+        .routes(routes!(actions::rotate))
+        .routes(routes!(actions::test))
+        .routes(routes!(actions::enable))
+        .routes(routes!(actions::disable))
+        .routes(routes!(recover::recover))
+        .routes(routes!(replay::replay))
+        .routes(routes!(attempts::list))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(of_event::list))
+        .routes(routes!(retry::retry))
+        .routes(routes!(ingest::post))
         .routes(routes!(health))
 }
 

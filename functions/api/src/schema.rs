@@ -1,6 +1,9 @@
 //! What the OpenAPI document says of requests and answers. Some are the types that are written, the
 //! others describe what `domain` writes; schemathesis compares them with what is answered.
 
+pub(crate) mod deliveries;
+pub(crate) mod endpoints;
+
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
@@ -16,6 +19,8 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
     tags(
         (name = "events", description = "Events that were stored"),
         (name = "live", description = "Ways into the live feed"),
+        (name = "endpoints", description = "Where events are sent"),
+        (name = "deliveries", description = "What is owed to endpoints"),
         (name = "health", description = "Whether it is well"),
     ),
     paths(stream),
@@ -231,7 +236,7 @@ pub(crate) struct EventType {
     /// Its name.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// What it means; null for one that is not Mandrill's.
+    /// What it means; null for a type that somebody else has made up.
     #[schema(required)]
     pub(crate) description: Option<&'static str>,
     /// When an event of it was stored last; null when there is none among those looked at.

@@ -19,9 +19,9 @@ use platform::parameters::Parameters;
 /// Among how many of the newest events a type is looked for.
 const NEWEST: usize = 1_000;
 
-/// Mandrill's types. ("Webhook Format", "Sync Event Webhook format" and "Inbound Email Processing
-/// Overview", Mailchimp Transactional.)
-const MEANINGS: [(&str, &str); 17] = [
+/// Mandrill's types ("Webhook Format", "Sync Event Webhook format" and "Inbound Email Processing
+/// Overview", Mailchimp Transactional), and our own.
+const MEANINGS: [(&str, &str); 22] = [
     (
         "blacklist_add",
         "An address was put on the list to which nothing is sent.",
@@ -40,6 +40,26 @@ const MEANINGS: [(&str, &str); 17] = [
         "The receiving server has put the message off; Mandrill will try again.",
     ),
     ("delivered", "The receiving server has taken the message."),
+    (
+        "delivery.exhausted",
+        "The last attempt to deliver an event to an endpoint has failed.",
+    ),
+    (
+        "endpoint.disabled",
+        "An endpoint gets no events any more: it is gone, or has only failed for days.",
+    ),
+    (
+        "endpoint.failing",
+        "An endpoint keeps failing: nothing is sent to it for a while.",
+    ),
+    (
+        "endpoint.recovered",
+        "An endpoint that was failing answers again.",
+    ),
+    (
+        "endpoint.test",
+        "Somebody has asked for it, to try an endpoint.",
+    ),
     (
         "hard_bounce",
         "The message cannot be delivered to this address, now or later.",
@@ -135,12 +155,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_that_mandrill_documents_has_a_meaning() {
+    fn every_type_that_mandrill_documents_and_each_of_ours_has_a_meaning() {
         let known = MEANINGS.map(|(kind, _)| kind);
         assert!(known.is_sorted());
         for kind in mandrill::KINDS.iter().chain([&mandrill::UNKNOWN]) {
             assert!(known.contains(kind), "{kind}");
         }
-        assert_eq!(known.len(), mandrill::KINDS.len() + 1);
+        let others = known.iter().filter(|kind| !mandrill::KINDS.contains(kind));
+        let refused = others.map(|kind| crate::kind::refuse_reserved(kind));
+        assert_eq!(refused.filter(Result::is_err).count(), 1 + 5);
     }
 }

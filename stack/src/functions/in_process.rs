@@ -25,6 +25,9 @@ pub(super) enum Program {
     Disconnect(disconnect::Deps),
     Message(message::Deps),
     Push(push::Deps),
+    Dispatch(dispatch::Deps),
+    Deliver(deliver::Deps),
+    Requeue(requeue::Deps),
     Tail(Arc<tail::Deps>),
     #[cfg(test)]
     Scripted(String),
@@ -43,6 +46,9 @@ impl Program {
             "disconnect" => disconnect::Deps::new(aws, lookup).map(Program::Disconnect),
             "message" => message::Deps::new(aws, lookup).map(Program::Message),
             "push" => push::Deps::new(aws, lookup).map(Program::Push),
+            "dispatch" => dispatch::Deps::new(aws, lookup).map(Program::Dispatch),
+            "deliver" => deliver::Deps::new(aws, lookup).map(Program::Deliver),
+            "requeue" => requeue::Deps::new(aws, lookup).map(Program::Requeue),
             "tail" => tail::Deps::new(aws, lookup).map(|deps| Program::Tail(Arc::new(deps))),
             #[cfg(test)]
             "scripted" => Ok(Program::Scripted(lookup("SCRIPT").unwrap_or_default())),
@@ -67,6 +73,11 @@ impl Program {
             }
             Program::Message(deps) => answer(message::handle(deps, event(payload, context)?).await),
             Program::Push(deps) => answer(push::handle(deps, event(payload, context)?).await),
+            Program::Dispatch(deps) => {
+                answer(dispatch::handle(deps, event(payload, context)?).await)
+            }
+            Program::Deliver(deps) => answer(deliver::handle(deps, event(payload, context)?).await),
+            Program::Requeue(deps) => answer(requeue::handle(deps, event(payload, context)?).await),
             Program::Tail(deps) => {
                 let (outlet, pieces) = Outlet::new();
                 let run = async move { tail(deps, payload, context, &outlet).await };
@@ -101,7 +112,10 @@ impl Program {
             | Program::Connect(_)
             | Program::Disconnect(_)
             | Program::Message(_)
-            | Program::Push(_) => {
+            | Program::Push(_)
+            | Program::Dispatch(_)
+            | Program::Deliver(_)
+            | Program::Requeue(_) => {
                 outlet.put_whole(self.run(payload, context).await?).await;
                 Ok(())
             }

@@ -4,6 +4,7 @@
 //! No two events have the same identity (kind, message, time, link, address, agent; raw text for mail),
 //! so that what arrives can be compared with what was sent.
 
+mod custom;
 mod inbound;
 mod kind;
 mod php;
@@ -14,6 +15,7 @@ mod words;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
+pub(super) use custom::event as custom_event;
 pub use kind::Kind;
 use story::Story;
 

@@ -6,14 +6,14 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::feed::{Entrance, Feed, FeedError, FeedItem, FeedOptions};
-use super::target::{FeedArgs, without_query};
+use super::target::{ApiArgs, without_query};
 use super::tickets::Tickets;
 use super::{ToolError, out};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    target: FeedArgs,
+    target: ApiArgs,
     /// Begin with so many stored events
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     last: u32,
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
                 idle_since = Instant::now();
                 told += 1;
                 let line = if args.json {
-                    as_json(&text)
+                    out::json_line(&text)
                 } else {
                     as_line(&text, out::is_terminal())
                 };
@@ -129,15 +129,6 @@ fn explain(error: FeedError, url: &str) -> ToolError {
         FeedError::Rejected { .. } => ToolError::Usage(text),
         FeedError::Unreachable { .. } | FeedError::Ended => ToolError::Failed(text),
     }
-}
-
-/// The exact text for a program, escaped for a terminal.
-fn as_json(text: &str) -> String {
-    if out::is_terminal() {
-        return out::printable_json(text);
-    }
-    // Line ends stand only between tokens, where any space does.
-    text.replace(['\n', '\r'], " ")
 }
 
 /// Time, kind, recipient, and what is worth showing.
@@ -232,10 +223,5 @@ mod tests {
         for text in ["null", "[]", r#"{"type":5,"detail":[],"subject":null}"#] {
             assert_eq!(as_line(text, false), "", "{text}");
         }
-    }
-
-    #[test]
-    fn json_takes_one_line_even_if_it_was_received_on_many() {
-        assert_eq!(as_json("{\n\"data\":{\r\n}}"), "{ \"data\":{  }}");
     }
 }

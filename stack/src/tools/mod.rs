@@ -1,16 +1,21 @@
 //! The command line tools of the `posthorn` binary: a Mandrill on a desk (`simulate`, `send`, `sign`, `verify`),
-//! the feed in a terminal (`listen`), tokens (`token`), and the bill foreseen (`cost`).
+//! endpoints and events to play with (`seed`), an endpoint (`receive`), the feed in a terminal (`listen`), tokens
+//! (`token`), and the bill foreseen (`cost`).
 //!
 //! Those that talk to a server do so over its public interfaces only, so they serve a deployed stack as well as the local one.
-//! Secrets never appear in what they print.
+//! Secrets never appear in what they print, but for those that `seed` makes and a server shows once.
 
+mod api;
 pub mod cost;
+mod duration;
 pub mod feed;
 pub mod generator;
 pub mod listen;
 pub(crate) mod out;
 pub mod post;
 mod random;
+pub mod receive;
+pub mod seed;
 pub mod send;
 pub mod sign;
 pub mod simulate;
@@ -32,8 +37,12 @@ pub enum Tool {
     Sign(sign::SignArgs),
     /// Check the signature of a body
     Verify(sign::VerifyArgs),
+    /// Load endpoints and events to play with
+    Seed(seed::Args),
     /// Follow the feed in the terminal
     Listen(listen::Args),
+    /// Be an endpoint: take webhooks, verify them, and fail on demand
+    Receive(receive::Args),
     /// Mint a token for the HTTP API
     Token(token::Args),
     /// Foresee what a workload costs on AWS in a month
@@ -48,7 +57,9 @@ impl Tool {
             Self::Send(args) => send::run(args).await,
             Self::Sign(args) => sign::sign(args),
             Self::Verify(args) => sign::verify(args),
+            Self::Seed(args) => seed::run(args).await,
             Self::Listen(args) => listen::run(args).await,
+            Self::Receive(args) => receive::run(args).await,
             Self::Token(args) => token::run(&args),
             Self::Cost(args) => cost::run(&args),
         };

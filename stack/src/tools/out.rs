@@ -61,8 +61,17 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// JSON as one line: the exact text for a program, escaped for a terminal.
+pub(crate) fn json_line(text: &str) -> String {
+    if is_terminal() {
+        return printable_json(text);
+    }
+    // Line ends stand only between tokens, where any space does.
+    text.replace(['\n', '\r'], " ")
+}
+
 /// The JSON text on one line, with hostile characters as JSON escapes, so that it is still the same JSON.
-pub(crate) fn printable_json(text: &str) -> String {
+fn printable_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -107,5 +116,10 @@ mod tests {
             serde_json::from_str(&shown).unwrap(),
         );
         assert_eq!(left, right);
+    }
+
+    #[test]
+    fn json_takes_one_line_even_if_it_was_received_on_many() {
+        assert_eq!(json_line("{\n\"data\":{\r\n}}"), "{ \"data\":{  }}");
     }
 }

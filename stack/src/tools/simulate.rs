@@ -1,5 +1,7 @@
-//! `posthorn simulate`: a Mandrill that signs, batches, sends again what was refused, and now and then posts twice.
+//! `posthorn simulate`: a Mandrill that signs, batches, sends again what was refused, and now and then posts twice;
+//! or with `--custom`, another system that publishes events.
 
+mod custom;
 mod stats;
 
 use std::sync::Arc;
@@ -10,11 +12,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::api::Api;
+use super::duration::duration;
 use super::generator::{Batch, Batches, Kind, Settings};
 use super::post::{Poster, SignedBatch};
 use super::random::Random;
-use super::target::WebhookArgs;
+use super::target::{ApiArgs, Secret, WebhookArgs};
 use super::{ToolError, out};
+use custom::Custom;
 use stats::Stats;
 
 /// How many events Mandrill puts into one POST at most.
@@ -64,6 +69,24 @@ pub struct Args {
     /// Only these kinds, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     kinds: Vec<Kind>,
+    /// Publish events of these types, separated by commas, in place of being a Mandrill; --url is
+    /// then the HTTP API's
+    #[arg(
+        long,
+        value_name = "TYPES",
+        value_delimiter = ',',
+        conflicts_with_all = [
+            "key", "sign_url", "rate", "batch", "start", "duplicates", "bursts", "concurrency",
+            "retries", "kinds",
+        ]
+    )]
+    custom: Vec<String>,
+    /// With --custom, how often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, requires = "custom")]
+    every: Duration,
+    /// With --custom, a token with the scope `write` [default: the local stack's]
+    #[arg(long, requires = "custom")]
+    token: Option<Secret>,
     /// Write the batches to stdout, one JSON array a line, and post nothing
     #[arg(long)]
     print: bool,
@@ -71,6 +94,9 @@ pub struct Args {
 
 /// Posts until the count is reached or Ctrl-C, then prints a summary. Fails if a batch was never accepted.
 pub async fn run(args: Args) -> Result<(), ToolError> {
+    if !args.custom.is_empty() {
+        return publish(args).await;
+    }
     let settings = args.settings(Timestamp::now().as_second());
     let seed = settings.seed;
     let batches = Batches::new(settings, args.batch as usize, args.count);
@@ -99,6 +125,28 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
             "{lost} batch(es) were never accepted"
         ))),
     }
+}
+
+async fn publish(args: Args) -> Result<(), ToolError> {
+    let seed = args.seed.unwrap_or_else(Random::fresh_seed);
+    let custom = Custom {
+        types: args.custom,
+        every: args.every,
+        count: args.count,
+        random: Random::seeded(seed),
+    };
+    if args.print {
+        return custom.print();
+    }
+    let target = ApiArgs {
+        data_dir: args.target.data_dir,
+        url: args.target.url,
+        token: args.token,
+    };
+    let api = Api::new(target.resolve()?)?;
+    let ended = custom.publish(&api).await;
+    out::note(&format!("seed {seed}"));
+    ended
 }
 
 impl Args {
@@ -302,7 +350,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+pub(super) fn fraction(text: &str) -> Result<f64, String> {
     let fraction = text
         .parse()
         .ok()

@@ -93,29 +93,29 @@ impl WebhookArgs {
     }
 }
 
-/// Whose feed is read.
+/// Whose HTTP API is used.
 #[derive(Debug, clap::Args)]
-pub struct FeedArgs {
+pub struct ApiArgs {
     /// Data directory of the local stack, for defaults
     #[arg(long, value_name = "DIR", default_value = ".posthorn")]
     pub data_dir: PathBuf,
     /// Address of the HTTP API, `ApiUrl` in the deployed stack's outputs [default: the local stack's]
     #[arg(long)]
     pub url: Option<String>,
-    /// Token with the scope `read` [default: the local stack's]
+    /// Token for it [default: the local stack's]
     #[arg(long)]
     pub token: Option<Secret>,
 }
 
 /// The address of an HTTP API, and a token for it.
 #[derive(Debug, Clone)]
-pub struct FeedTarget {
+pub struct ApiTarget {
     pub url: String,
     pub token: Secret,
 }
 
-impl FeedArgs {
-    pub fn resolve(&self) -> Result<FeedTarget, ToolError> {
+impl ApiArgs {
+    pub fn resolve(&self) -> Result<ApiTarget, ToolError> {
         let is_complete = self.url.is_some() && self.token.is_some();
         let stack = if is_complete {
             None
@@ -127,14 +127,14 @@ impl FeedArgs {
         let url = url.ok_or_else(|| missing(&self.data_dir, "pass --url and --token"))?;
         parse(&url, &["http", "https"])?;
         if let Some(token) = &self.token {
-            return Ok(FeedTarget {
+            return Ok(ApiTarget {
                 url,
                 token: token.clone(),
             });
         }
         let stack = stack.filter(|stack| stack.is_at(&url));
         match stack.and_then(|stack| stack.token) {
-            Some(token) => Ok(FeedTarget { url, token }),
+            Some(token) => Ok(ApiTarget { url, token }),
             // The local stack's token is not for other servers.
             None => Err(ToolError::Usage(format!(
                 "no token is known for {}: pass --token",
@@ -289,8 +289,8 @@ mod tests {
         .resolve()
     }
 
-    fn feed(dir: &Path, url: Option<&str>) -> Result<FeedTarget, ToolError> {
-        FeedArgs {
+    fn feed(dir: &Path, url: Option<&str>) -> Result<ApiTarget, ToolError> {
+        ApiArgs {
             data_dir: dir.to_owned(),
             url: url.map(str::to_owned),
             token: None,

@@ -94,6 +94,17 @@ impl Filter {
         Filter::of(self.terms.iter().chain(&other.terms).cloned().collect())
     }
 
+    /// The filter that lets pass events of one of these types, or all if there are none. A `*` at
+    /// either end of a type stands for anything. [`MAX_BYTES`] does not bound it.
+    #[must_use]
+    pub fn of_types<'t>(types: impl Iterator<Item = &'t str>) -> Filter {
+        let values: Vec<_> = types.map(Pattern::of_type).collect();
+        if values.is_empty() {
+            return Filter::default();
+        }
+        Filter::of(vec![Term::new(Field::Type, false, values)])
+    }
+
     /// The first thing in it that who sees masked events may not filter by, since it would tell
     /// what is masked. `None` when there is none.
     #[must_use]
@@ -146,6 +157,23 @@ impl Term {
             field,
             negated,
             values,
+        }
+    }
+}
+
+impl Pattern {
+    fn of_type(kind: &str) -> Pattern {
+        let rest = kind.strip_prefix('*');
+        let (open_start, text) = (rest.is_some(), rest.unwrap_or(kind));
+        let rest = text.strip_suffix('*');
+        let (open_end, text) = (rest.is_some(), rest.unwrap_or(text));
+        let is_any = (open_start || open_end) && text.is_empty();
+        let text: String = fold(text).collect();
+        Pattern {
+            is_ascii: text.is_ascii(),
+            open_start: open_start || is_any,
+            open_end: open_end || is_any,
+            text,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings;
-use crate::template::{Expiration, STACK_NAME, SecretContent, Template};
+use crate::template::{Expiration, STACK_NAME, SecretContent, StreamMapping, Template};
 
 const REAL: &str = include_str!("../../../../infra/template.yaml");
 
@@ -100,6 +100,18 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     assert_eq!(
         variables("PushFunction"),
         "CONNECTIONS_TABLE FEED_ID METRICS_STACK PUSH_RATE RETENTION_DAYS WEBSOCKET_API_ID WEBSOCKET_STAGE"
+    );
+    assert_eq!(
+        variables("DispatchFunction"),
+        "ATTEMPT_RETENTION_HOURS DELIVERIES_QUEUE DELIVERIES_TABLE ENDPOINTS_TABLE METRICS_STACK TIME_SCALE"
+    );
+    assert_eq!(
+        variables("DeliverFunction"),
+        "ALLOW_PRIVATE_ENDPOINTS ATTEMPT_RETENTION_HOURS DELIVERIES_QUEUE DELIVERIES_TABLE ENDPOINTS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS TIME_SCALE"
+    );
+    assert_eq!(
+        variables("RequeueFunction"),
+        "DELIVERIES_QUEUE DELIVERIES_TABLE ENDPOINTS_TABLE METRICS_STACK TIME_SCALE"
     );
     assert_eq!(
         variables("ApiFunction"),
@@ -236,25 +248,32 @@ fn the_real_templates_routes_lead_to_its_functions() {
 }
 
 #[test]
-fn the_real_templates_mapping_is_bounded_and_sees_inserts_only() {
+fn the_real_templates_mappings_are_bounded_and_see_inserts_only() {
     let template = real(&[]);
-    let [push] = template.mappings.as_slice() else {
-        panic!("{:?}", template.mappings)
-    };
-    assert_eq!(
-        (push.function.as_str(), push.table.as_str()),
-        ("PushFunction", "EventsTable")
-    );
-    assert!(push.reports_batch_item_failures && push.bisects_on_error);
-    assert!(push.max_retry_attempts.is_some() && push.max_record_age_seconds.is_some());
+    let readers: Vec<_> = template
+        .mappings
+        .iter()
+        .map(|it| it.function.as_str())
+        .collect();
+    // A stream has two readers at most.
+    assert_eq!(readers, ["PushFunction", "DispatchFunction"]);
+    for mapping in &template.mappings {
+        check_mapping(&template, mapping);
+    }
+}
+
+fn check_mapping(template: &Template, mapping: &StreamMapping) {
+    assert_eq!(mapping.table, "EventsTable");
+    assert!(mapping.reports_batch_item_failures && mapping.bisects_on_error);
+    assert!(mapping.max_retry_attempts.is_some() && mapping.max_record_age_seconds.is_some());
     let of_event = json!({"NewImage": {"feed_at": {"S": "1795318553323#f3jm"}}});
     let of_claim = json!({"NewImage": {"request": {"B": ""}}});
-    let matches = |name, image| push.matches(&json!({"eventName": name, "dynamodb": image}));
+    let matches = |name, image| mapping.matches(&json!({"eventName": name, "dynamodb": image}));
     assert!(matches("INSERT", &of_event));
     assert!(!matches("MODIFY", &of_event) && !matches("INSERT", &of_claim));
     assert!(
         template
-            .bucket(push.on_failure_arn.as_deref().unwrap())
+            .bucket(mapping.on_failure_arn.as_deref().unwrap())
             .is_some_and(|bucket| bucket.logical_id == "FailuresBucket")
     );
 }

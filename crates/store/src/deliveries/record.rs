@@ -1,0 +1,150 @@
+//! Recording attempts, and putting off or cancelling deliveries.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use domain::delivery::Settled;
+use domain::{DeliveryId, DeliveryStatus, Millis};
+use tokio::time::Instant;
+
+use super::item::{self, attribute};
+use crate::attributes::{number, text, time};
+use crate::backoff::retrying;
+use crate::batch;
+use crate::compression::Compressor;
+use crate::conditional::conditional;
+use crate::error::StoreError;
+use crate::keys;
+
+/// How long writing may take: with the attempt before it, less than a claim holds.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// A delivery whose attempt is not to be made before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutOff {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// The attempt that is put off: its number.
+    pub attempt: u16,
+    /// Until when; then `requeue` sends it.
+    pub until: Millis,
+    /// How long its row is kept: see [`RetrySchedule::keep_ms`](domain::RetrySchedule::keep_ms).
+    pub keep_ms: u64,
+}
+
+/// Records what came of attempts: for `deliver`.
+#[derive(Debug, Clone)]
+pub struct DeliveryRecord {
+    client: Client,
+    table: String,
+    retention_ms: u64,
+}
+
+impl DeliveryRecord {
+    /// The IAM actions that it needs on the deliveries table.
+    pub const ACTIONS: &'static [&'static str] =
+        &["dynamodb:BatchWriteItem", "dynamodb:UpdateItem"];
+
+    /// On the deliveries table, where attempts are kept for `retention_hours`.
+    #[must_use]
+    pub fn new(client: Client, table: String, retention_hours: u32) -> DeliveryRecord {
+        DeliveryRecord {
+            client,
+            table,
+            retention_ms: u64::from(retention_hours) * 60 * 60 * 1_000,
+        }
+    }
+
+    /// How long attempts are kept, in milliseconds.
+    #[must_use]
+    pub fn retention_ms(&self) -> u64 {
+        self.retention_ms
+    }
+
+    /// Writes attempts and the deliveries as they are after them. Only for who has claimed them,
+    /// and within that minute. Who dies in between leaves some unwritten: an attempt whose delivery
+    /// does not know of it is made, and recorded, once more.
+    ///
+    /// # Errors
+    /// When not all of them could be written; some may be.
+    pub async fn record(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        let mut compressor = Compressor::new()?;
+        let attempts = settled
+            .iter()
+            .map(|settled| item::of_attempt(&settled.attempt, self.retention_ms, &mut compressor));
+        let mut items = attempts.collect::<Result<Vec<_>, _>>()?;
+        items.extend(settled.iter().map(|s| item::of_delivery(&s.delivery)));
+        let deadline = Instant::now() + TIME_LIMIT;
+        let written = batch::put(&self.client, &self.table, items, deadline).await;
+        written.map_err(|left| left.error)
+    }
+
+    /// Puts an attempt off, unless it was claimed or made: then nothing is done.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it.
+    pub async fn put_off(&self, off: PutOff, now: Millis) -> Result<(), StoreError> {
+        let expires_at = off.until.plus(off.keep_ms).as_secs();
+        self.change(off.id, now, |call| {
+            call.update_expression(
+                "SET due_at = :until, state_at = :state_at, expires_at = :expires_at",
+            )
+            .condition_expression(format!("{IDLE} AND recorded = :last"))
+            .expression_attribute_values(":until", time(off.until))
+            .expression_attribute_values(":state_at", item::pending_at(off.id, off.until))
+            .expression_attribute_values(":expires_at", number(expires_at))
+            .expression_attribute_values(":last", number(off.attempt.saturating_sub(1)))
+        })
+        .await
+    }
+
+    /// Cancels a delivery, unless it is settled or an attempt may be under way: then nothing is
+    /// done.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it.
+    pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
+        let cancelled = DeliveryStatus::Cancelled;
+        let state_at = keys::delivery_at(cancelled, now, id.event);
+        self.change(id, now, |call| {
+            call.update_expression(
+                "SET #status = :cancelled, settled_at = :now, state_at = :state_at REMOVE due_at",
+            )
+            .condition_expression(IDLE)
+            .expression_attribute_values(":cancelled", text(cancelled.as_str()))
+            .expression_attribute_values(":state_at", text(state_at.clone()))
+        })
+        .await
+    }
+
+    /// Changes a row if its condition, which contains [`IDLE`], holds.
+    async fn change(
+        &self,
+        id: DeliveryId,
+        now: Millis,
+        change: impl Fn(UpdateItemFluentBuilder) -> UpdateItemFluentBuilder,
+    ) -> Result<(), StoreError> {
+        let changed = retrying(Instant::now() + TIME_LIMIT, || {
+            let call = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(item::delivery_key(id)))
+                .expression_attribute_names("#status", attribute::STATUS)
+                .expression_attribute_values(":pending", pending())
+                .expression_attribute_values(":now", time(now));
+            conditional(change(call))
+        });
+        changed.await.map(drop)
+    }
+}
+
+/// The condition that a delivery is pending and nobody is at it.
+pub(super) const IDLE: &str =
+    "#status = :pending AND (attempts = recorded OR claimed_until < :now)";
+
+/// What `:pending` stands for in [`IDLE`].
+pub(super) fn pending() -> aws_sdk_dynamodb::types::AttributeValue {
+    text(DeliveryStatus::Pending.as_str())
+}

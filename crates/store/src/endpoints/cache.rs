@@ -1,0 +1,138 @@
+//! All endpoints in memory, as new as the question.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use domain::{EndpointId, Health, Millis};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::item::attribute;
+use super::{Endpoints, KnownEndpoint, read};
+use crate::attributes::{get_number, key};
+use crate::error::StoreError;
+use crate::keys;
+
+/// How long reading may take.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// After how long it is read anew how the endpoints fare, since not every failure counts as a
+/// change of the endpoints.
+const HEALTH_AGE_MS: u64 = 60_000;
+
+/// Keeps all endpoints as long as their version says that none has changed: for `dispatch`,
+/// `deliver` and `requeue`.
+#[derive(Debug)]
+pub struct EndpointCache {
+    client: Client,
+    table: String,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    endpoints: Arc<Endpoints>,
+    /// When it was read how they fare; none before the first time.
+    health_at: Option<Millis>,
+}
+
+impl EndpointCache {
+    /// The IAM actions that it needs on the endpoints table.
+    pub const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:Query"];
+
+    /// On the endpoints table.
+    #[must_use]
+    pub fn new(client: Client, table: String) -> EndpointCache {
+        EndpointCache {
+            client,
+            table,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// All endpoints, with every change that was answered before the question. One consistent read
+    /// of one item; two queries more when something has changed, and one when what is known of how
+    /// they fare is a minute old.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn current(&self, now: Millis) -> Result<Arc<Endpoints>, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        // Before all else: what is read after it is as new as it, or newer.
+        let version = self.version(deadline).await?;
+        let mut loaded = self.loaded.lock().await;
+        let is_old = |at: Millis| at.plus(HEALTH_AGE_MS) <= now;
+        if loaded.health_at.is_none() || loaded.endpoints.version < version {
+            loaded.endpoints = Arc::new(self.load(version, deadline).await?);
+            loaded.health_at = Some(now);
+        } else if loaded.health_at.is_some_and(is_old) {
+            let health = self.health(deadline).await?;
+            loaded.endpoints = Arc::new(loaded.endpoints.with(health));
+            loaded.health_at = Some(now);
+        }
+        Ok(loaded.endpoints.clone())
+    }
+
+    /// How many changes there were.
+    async fn version(&self, deadline: Instant) -> Result<u64, StoreError> {
+        let key = key(keys::ENDPOINTS, keys::ENDPOINTS_VERSION);
+        let item = read::get(&self.client, &self.table, key, deadline).await?;
+        let version = item.and_then(|item| get_number(&item, attribute::VERSION));
+        Ok(version.unwrap_or(0))
+    }
+
+    async fn load(&self, version: u64, deadline: Instant) -> Result<Endpoints, StoreError> {
+        // Behind the item with the version.
+        let from = format!("{}~", keys::ENDPOINTS_VERSION);
+        let endpoints = read::query(
+            &self.client,
+            &self.table,
+            keys::ENDPOINTS,
+            &from,
+            None,
+            deadline,
+        );
+        let (items, mut health) = futures::try_join!(endpoints, self.health(deadline))?;
+        let known = items.iter().filter_map(read::readable).map(|endpoint| {
+            let (health, health_version) = health.remove(&endpoint.id).unwrap_or_default();
+            let known = KnownEndpoint {
+                endpoint,
+                health,
+                health_version,
+            };
+            (known.endpoint.id, Arc::new(known))
+        });
+        Ok(Endpoints {
+            by_id: known.collect(),
+            version,
+        })
+    }
+
+    async fn health(
+        &self,
+        deadline: Instant,
+    ) -> Result<HashMap<EndpointId, (Health, u64)>, StoreError> {
+        let query = read::query(&self.client, &self.table, keys::HEALTH, "#", None, deadline);
+        Ok(read::healths(&query.await?).collect())
+    }
+}
+
+impl Endpoints {
+    /// The same endpoints as they fare now.
+    fn with(&self, mut health: HashMap<EndpointId, (Health, u64)>) -> Endpoints {
+        let known = self.by_id.iter().map(|(id, known)| {
+            let (health, health_version) = health.remove(id).unwrap_or_default();
+            let known = KnownEndpoint {
+                endpoint: known.endpoint.clone(),
+                health,
+                health_version,
+            };
+            (*id, Arc::new(known))
+        });
+        Endpoints {
+            by_id: known.collect(),
+            version: self.version,
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! How endpoints fare, shared by all environments.
+//!
+//! Each endpoint has one state, which is replaced only by one that was made from it. What this
+//! environment has seen of it is kept, so that mostly one write does.
+
+mod slots;
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use domain::endpoint::DisabledReason;
+use domain::health::{Admission, Notice, NoticeKind, Outcome, Report, Transition};
+use domain::{EndpointId, Health, Millis, TimeScale};
+use tokio::time::Instant;
+
+pub use slots::Slots;
+
+use crate::attributes::number;
+use crate::backoff::{Backoff, retrying};
+use crate::conditional::{Conditional, conditional};
+use crate::endpoints::KnownEndpoint;
+use crate::endpoints::item::{self, attribute};
+use crate::endpoints::read;
+use crate::error::{StoreError, classify};
+use crate::transaction::{self, Transacted};
+
+/// How long a call may take, with trying it again on what others made of the state.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// What has to be told after attempts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aftermath {
+    /// How the endpoint fares now.
+    pub health: Health,
+    /// What is to be published.
+    pub notices: Vec<Notice>,
+    /// Why it was disabled just now.
+    pub disabled: Option<DisabledReason>,
+}
+
+/// Asks how endpoints fare and notes how attempts went: for `deliver`.
+#[derive(Debug)]
+pub struct HealthKeeper {
+    client: Client,
+    table: String,
+    scale: TimeScale,
+    seen: Mutex<HashMap<EndpointId, Seen>>,
+}
+
+/// What this environment knows of an endpoint.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    health: Health,
+    /// The number of changes that led there.
+    version: u64,
+    /// The last success that nobody had to note.
+    succeeded_at: Option<Millis>,
+}
+
+impl HealthKeeper {
+    /// The IAM actions that it needs on the endpoints table.
+    pub const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:UpdateItem"];
+
+    /// On the endpoints table.
+    #[must_use]
+    pub fn new(client: Client, table: String, scale: TimeScale) -> HealthKeeper {
+        HealthKeeper {
+            client,
+            table,
+            scale,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Lets as many of the attempts that are `wanted` begin as may. Writes nothing for an endpoint
+    /// that is healthy, or whose breaker is open.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn admit(
+        &self,
+        known: &KnownEndpoint,
+        wanted: usize,
+        now: Millis,
+    ) -> Result<Admission, StoreError> {
+        let scale = self.scale;
+        let mut seen = self.newest(known);
+        let (_, guess) = seen.health.admit(wanted, now, scale);
+        let is_short = matches!(&guess, Admission::Some { permits, .. } if permits.len() < wanted);
+        // Others may have given permits back. While it is open there are none to give.
+        if is_short && seen.health.capacity(now) != Some(0) {
+            seen = self.read(known.endpoint.id).await?;
+        }
+        let admit = |seen: &Seen| seen.health.admit(wanted, now, scale);
+        self.replace(known.endpoint.id, seen, admit).await
+    }
+
+    /// Notes how attempts of one endpoint went, in their order, and gives their permits back.
+    /// Disables the endpoint when that follows. Writes nothing for successes of a healthy one.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it, in which case what is lost is that these attempts count.
+    pub async fn after(
+        &self,
+        known: &KnownEndpoint,
+        reports: &[Report],
+        now: Millis,
+    ) -> Result<Aftermath, StoreError> {
+        let scale = self.scale;
+        let mut seen = self.newest(known);
+        let mut permits = reports.iter().filter_map(|report| report.permit);
+        if permits.any(|permit| !seen.health.has_permit(permit)) {
+            seen = self.read(known.endpoint.id).await?;
+        }
+        let turn = self
+            .replace(known.endpoint.id, seen, |seen| {
+                let turn = seen.health.after(&with_unnoted(seen, reports), now, scale);
+                let turn = turn.unwrap_or_else(|| unchanged(&seen.health));
+                let changed = (turn.health != seen.health).then(|| turn.health.clone());
+                (changed, turn)
+            })
+            .await?;
+        if reports
+            .iter()
+            .any(|report| report.outcome == Outcome::Success)
+        {
+            self.note_success(known.endpoint.id, now);
+        }
+        self.conclude(known.endpoint.id, turn, now).await
+    }
+
+    /// Does what follows from a new state.
+    async fn conclude(
+        &self,
+        id: EndpointId,
+        mut turn: Transition,
+        now: Millis,
+    ) -> Result<Aftermath, StoreError> {
+        let mut disabled = turn.disable.take();
+        if let Some(reason) = &disabled {
+            if !self.disable(id, reason, now).await? {
+                // It is already, or is gone.
+                turn.notices
+                    .retain(|notice| notice.kind != NoticeKind::Disabled);
+                disabled = None;
+            }
+        } else if turn.is_urgent {
+            self.bump().await;
+        }
+        Ok(Aftermath {
+            health: turn.health,
+            notices: turn.notices,
+            disabled,
+        })
+    }
+
+    /// Notes that an attempt has been under way for long.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it.
+    pub async fn strain(&self, known: &KnownEndpoint, now: Millis) -> Result<(), StoreError> {
+        let seen = self.newest(known);
+        let is_urgent = self
+            .replace(known.endpoint.id, seen, |seen| {
+                match seen.health.strain(now) {
+                    Some(turn) => (Some(turn.health), turn.is_urgent),
+                    None => (None, false),
+                }
+            })
+            .await?;
+        if is_urgent {
+            self.bump().await;
+        }
+        Ok(())
+    }
+
+    /// Takes the next `count` times under a rate limit, for all environments together.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it.
+    pub async fn reserve(
+        &self,
+        endpoint: EndpointId,
+        per_second: NonZeroU32,
+        count: usize,
+        now: Millis,
+    ) -> Result<Slots, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let rate = (per_second, count);
+        slots::reserve(&self.client, &self.table, endpoint, rate, now, deadline).await
+    }
+
+    /// Replaces an endpoint's state by what `make` makes of it, as often as somebody else was
+    /// faster. Without a new state nothing is written. Answers what `make` said last.
+    async fn replace<T>(
+        &self,
+        id: EndpointId,
+        mut seen: Seen,
+        make: impl Fn(&Seen) -> (Option<Health>, T),
+    ) -> Result<T, StoreError> {
+        let mut backoff = Backoff::until(Instant::now() + TIME_LIMIT);
+        loop {
+            let (health, answer) = make(&seen);
+            let Some(health) = health else {
+                return Ok(answer);
+            };
+            match self.put(id, &health, seen.version).await {
+                Ok(Conditional::Done(_)) => {
+                    seen.health = health;
+                    seen.version += 1;
+                    self.keep(id, seen);
+                    return Ok(answer);
+                }
+                Ok(Conditional::Refused(there)) => {
+                    (seen.health, seen.version) = item::to_health(Some(&there));
+                    self.keep(id, seen.clone());
+                    backoff.pause("UpdateItem").await?;
+                }
+                Err(StoreError::Throttled { operation }) => backoff.pause(operation).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes a state over the one that was seen.
+    async fn put(
+        &self,
+        id: EndpointId,
+        health: &Health,
+        seen: u64,
+    ) -> Result<Conditional, StoreError> {
+        let condition = if seen == 0 {
+            "attribute_not_exists(#version)"
+        } else {
+            "#version = :seen"
+        };
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(item::health_key(id)))
+            .update_expression("SET #state = :state, #version = :version, #v = :v")
+            .condition_expression(condition)
+            .expression_attribute_names("#state", attribute::STATE)
+            .expression_attribute_names("#version", attribute::VERSION)
+            .expression_attribute_names("#v", attribute::V)
+            .expression_attribute_values(":state", item::of_health(health)?)
+            .expression_attribute_values(":version", number(seen + 1))
+            .expression_attribute_values(":v", number(1u64))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        // DynamoDB takes no value that nothing uses.
+        let call = match seen {
+            0 => call,
+            seen => call.expression_attribute_values(":seen", number(seen)),
+        };
+        conditional(call).await
+    }
+
+    /// Makes every cache read anew. If that fails, they do so within a minute anyway.
+    async fn bump(&self) {
+        let bump = item::bump(&self.table);
+        let bumped = retrying(Instant::now() + TIME_LIMIT, || async {
+            let call = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(bump.get_key().clone())
+                .set_update_expression(bump.get_update_expression().clone())
+                .set_expression_attribute_names(bump.get_expression_attribute_names().clone())
+                .set_expression_attribute_values(bump.get_expression_attribute_values().clone());
+            let answer = call.send().await;
+            answer
+                .map(drop)
+                .map_err(|error| classify("UpdateItem", error))
+        })
+        .await;
+        if let Err(error) = bumped {
+            tracing::warn!(%error, "Caches of endpoints are told late of a change.");
+        }
+    }
+
+    /// Disables an endpoint; whether it was enabled.
+    async fn disable(
+        &self,
+        id: EndpointId,
+        reason: &DisabledReason,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let disable = item::disable(&self.table, id, reason, now);
+        let writes = [
+            transaction::update(disable),
+            transaction::update(item::bump(&self.table)),
+        ];
+        let written = transaction::write(&self.client, transaction::all(writes)?).await?;
+        Ok(written == Transacted::Done)
+    }
+
+    /// How an endpoint fares by the table.
+    async fn read(&self, id: EndpointId) -> Result<Seen, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let key = item::health_key(id);
+        let item = read::get(&self.client, &self.table, key, deadline).await?;
+        let (health, version) = item::to_health(item.as_ref());
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.entry(id).or_default();
+        kept.health = health;
+        kept.version = version;
+        Ok(kept.clone())
+    }
+
+    /// The newest that is known of an endpoint.
+    fn newest(&self, known: &KnownEndpoint) -> Seen {
+        let all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = all.get(&known.endpoint.id).cloned().unwrap_or_default();
+        if known.health_version > seen.version {
+            seen.health = known.health.clone();
+            seen.version = known.health_version;
+        }
+        seen
+    }
+
+    fn keep(&self, id: EndpointId, seen: Seen) {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.entry(id).or_default();
+        if seen.version >= kept.version {
+            kept.health = seen.health;
+            kept.version = seen.version;
+        }
+    }
+
+    fn note_success(&self, id: EndpointId, now: Millis) {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.entry(id).or_default();
+        kept.succeeded_at = kept.succeeded_at.max(Some(now));
+    }
+}
+
+/// The reports, after a success that was not noted when it happened, since the endpoint was healthy
+/// as far as this environment knew: else failures between which there were successes would count
+/// as in a row.
+fn with_unnoted(seen: &Seen, reports: &[Report]) -> Vec<Report> {
+    let is_later = seen.succeeded_at > seen.health.failed_at();
+    let is_unnoted = is_later && !seen.health.is_clean();
+    let success = Report {
+        outcome: Outcome::Success,
+        is_own: false,
+        permit: None,
+    };
+    let unnoted = is_unnoted.then_some(success);
+    unnoted.into_iter().chain(reports.iter().copied()).collect()
+}
+
+fn unchanged(health: &Health) -> Transition {
+    Transition {
+        health: health.clone(),
+        notices: Vec::new(),
+        disable: None,
+        is_urgent: false,
+    }
+}

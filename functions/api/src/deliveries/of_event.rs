@@ -1,0 +1,60 @@
+//! The deliveries of one event.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use domain::{EventId, Scope};
+use platform::clock;
+use platform::parameters::{Parameters, bad};
+
+use super::view;
+use crate::caller::{Call, holder};
+use crate::listing::Listing;
+use crate::routes::{Refusal, Shared};
+use crate::schema::Refusals;
+use crate::schema::deliveries::{EventDeliveries, EventDelivery};
+
+/// The deliveries of an event, one for each endpoint that was to get it, with their attempts.
+///
+/// An event that nobody was to get, or that nobody knows, has none.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}/deliveries",
+    operation_id = "list_deliveries_of_event",
+    tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The event's `id`", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw"),
+        ("after" = Option<String>, Query, description = "Only those to endpoints after this one: the `next` of the page before"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most deliveries of the page; 50 when absent"),
+    ),
+    responses((status = 200, description = "A page", body = EventDeliveries), Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn list(
+    State(state): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let now = clock::now();
+    holder(&state, &call, Scope::Endpoints, now).await?;
+    let parameters = Parameters::read(&call.query, &["after", "limit"])?;
+    let id = id.ok().and_then(|Path(id)| id.parse::<EventId>().ok());
+    let id = id.ok_or_else(|| bad("bad_id", "this is not an event's id"))?;
+    let after = parameters.get("after").map(str::parse);
+    let after = after
+        .transpose()
+        .map_err(|_| bad("bad_cursor", "after is no endpoint's id"))?;
+    let page = state
+        .deliveries
+        .of_event(id, after, parameters.limit()?, now);
+    let page = page.await.map_err(|error| call.failed(&error))?;
+    let shown = page.deliveries.iter().map(|it| {
+        let delivery = EventDelivery {
+            delivery: view::delivery(&it.delivery),
+            attempts: it.attempts.iter().map(view::attempt).collect(),
+        };
+        (delivery, it.delivery.id.endpoint.to_string())
+    });
+    let rest = page.next.map(|id| id.to_string());
+    Ok(Listing::page("deliveries", shown, rest))
+}

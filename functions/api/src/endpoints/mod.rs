@@ -1,0 +1,264 @@
+//! Endpoints: to make one, to look at them, to change them.
+
+pub(crate) mod actions;
+pub(crate) mod attempts;
+pub(crate) mod recover;
+pub(crate) mod replay;
+mod settings;
+mod view;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use domain::endpoint::{Endpoint, EndpointStatus, MAX_ENDPOINTS, Secrets};
+use domain::signing::{self, SigningSecret};
+use domain::{EndpointId, Millis, Scope};
+use http::StatusCode;
+use platform::clock;
+use platform::http::HttpError;
+use platform::parameters::{Parameters, bad};
+use store::{Created, Edited, KnownEndpoint};
+
+use crate::caller::{Call, holder};
+use crate::listing::Listing;
+use crate::routes::{Refusal, Shared, not_found, object};
+use crate::schema::endpoints as schema;
+use crate::schema::{NotFound, Refusals, TooLarge};
+
+/// The endpoints, by their ids.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints",
+    operation_id = "list_endpoints",
+    tag = "endpoints",
+    params(
+        ("after" = Option<String>, Query, description = "Only those after this one: the `next` of the page before"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most endpoints of the page; 50 when absent"),
+    ),
+    responses((status = 200, description = "A page", body = schema::Endpoints), Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
+    let now = clock::now();
+    holder(&state, &call, Scope::Endpoints, now).await?;
+    let parameters = Parameters::read(&call.query, &["after", "limit"])?;
+    let after = parameters.get("after").map(str::parse);
+    let after = after
+        .transpose()
+        .map_err(|_| bad("bad_cursor", "after is no endpoint's id"))?;
+    let page = state.endpoints.list(after, parameters.limit()?).await;
+    let page = page.map_err(|error| call.failed(&error))?;
+    let shown = page.endpoints.iter().map(|known| {
+        let id = known.endpoint.id.to_string();
+        (view::view(known, now), id)
+    });
+    let rest = page.next.map(|id| id.to_string());
+    Ok(Listing::page("endpoints", shown, rest))
+}
+
+/// Makes an endpoint. Its secrets are shown this once.
+///
+/// What is stored after the answer reaches it.
+#[utoipa::path(
+    post,
+    path = "/v1/endpoints",
+    operation_id = "create_endpoint",
+    tag = "endpoints",
+    request_body = schema::NewEndpoint,
+    responses(
+        (
+            status = 201,
+            description = "The endpoint, with its secrets",
+            body = schema::CreatedEndpoint,
+            links(
+                ("endpoint" = (operation_id = "get_endpoint", parameters(("endpoint_id" = "$response.body#/id")))),
+                ("test" = (operation_id = "test_endpoint", parameters(("endpoint_id" = "$response.body#/id")))),
+            ),
+        ),
+        schema::TooMany,
+        TooLarge,
+        Refusals,
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
+    let now = clock::now();
+    holder(&state, &call, Scope::Endpoints, now).await?;
+    Parameters::read(&call.query, &[])?;
+    let fields = settings::fields(&call)?;
+    let secret = SigningSecret::generate(call.random()?);
+    let endpoint = Endpoint {
+        id: EndpointId::new(call.random()?),
+        settings: settings::new(&fields, state.private)?,
+        status: EndpointStatus::Enabled,
+        secrets: Secrets::new(secret.clone(), now),
+        ingest_secret: signing::ingest_secret(call.random()?),
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    let created = state.editor.create(&endpoint).await;
+    if created.map_err(|error| call.failed(&error))? == Created::TooMany {
+        let message = format!("there are {MAX_ENDPOINTS} endpoints, as many as there may be");
+        return Err(HttpError::new(StatusCode::CONFLICT, "too_many_endpoints", message).into());
+    }
+    tracing::info!(endpoint.id = %endpoint.id, "An endpoint was made.");
+    let ingest_secret = endpoint.ingest_secret.0.clone();
+    let mut answer = object(&schema::CreatedEndpoint {
+        endpoint: view::of_new(&endpoint, now),
+        secret: secret.reveal(),
+        ingest_secret,
+    });
+    *answer.status_mut() = StatusCode::CREATED;
+    Ok(answer)
+}
+
+/// One endpoint.
+#[utoipa::path(
+    get,
+    path = "/v1/endpoints/{endpoint_id}",
+    operation_id = "get_endpoint",
+    tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    responses((status = 200, description = "The endpoint", body = schema::Endpoint), NotFound, Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn one(
+    State(state): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let (id, now) = asked(&state, id, &call).await?;
+    Ok(shown(&state, &call, id, now).await?)
+}
+
+/// Changes what is named of an endpoint.
+#[utoipa::path(
+    patch,
+    path = "/v1/endpoints/{endpoint_id}",
+    operation_id = "change_endpoint",
+    tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    request_body = schema::ChangedEndpoint,
+    responses(
+        (status = 200, description = "The endpoint as it is now", body = schema::Endpoint),
+        NotFound,
+        schema::Unfit,
+        TooLarge,
+        Refusals,
+    ),
+    security(("token" = [])),
+)]
+pub(crate) async fn change(
+    State(state): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let (id, now) = asked(&state, id, &call).await?;
+    let fields = settings::fields(&call)?;
+    let change =
+        |endpoint: &mut Endpoint| settings::change(&mut endpoint.settings, &fields, state.private);
+    edit(&state, &call, id, now, change).await?;
+    Ok(shown(&state, &call, id, now).await?)
+}
+
+/// Deletes an endpoint. What is still owed to it is cancelled.
+#[utoipa::path(
+    delete,
+    path = "/v1/endpoints/{endpoint_id}",
+    operation_id = "delete_endpoint",
+    tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    responses((status = 204, description = "It is deleted"), NotFound, Refusals),
+    security(("token" = [])),
+)]
+pub(crate) async fn delete(
+    State(state): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let (id, _) = asked(&state, id, &call).await?;
+    let was_there = state.editor.delete(id).await;
+    if !was_there.map_err(|error| call.failed(&error))? {
+        return Err(unknown().into());
+    }
+    tracing::info!(endpoint.id = %id, "An endpoint was deleted.");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Which endpoint is asked for, without parameters, by somebody who may ask; and when.
+async fn asked(
+    state: &crate::State,
+    id: Result<Path<String>, PathRejection>,
+    call: &Call,
+) -> Result<(EndpointId, Millis), HttpError> {
+    let now = clock::now();
+    holder(state, call, Scope::Endpoints, now).await?;
+    Parameters::read(&call.query, &[])?;
+    Ok((read_id(id)?, now))
+}
+
+fn read_id(id: Result<Path<String>, PathRejection>) -> Result<EndpointId, HttpError> {
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    id.ok_or_else(|| bad("bad_id", "this is not an endpoint's id"))
+}
+
+/// The endpoint with this id.
+pub(crate) async fn get(
+    state: &crate::State,
+    call: &Call,
+    id: EndpointId,
+) -> Result<KnownEndpoint, HttpError> {
+    let known = state.endpoints.get(id).await;
+    known
+        .map_err(|error| call.failed(&error))?
+        .ok_or_else(unknown)
+}
+
+/// The same, if it is enabled.
+async fn enabled(state: &crate::State, call: &Call, id: EndpointId) -> Result<Endpoint, HttpError> {
+    let endpoint = get(state, call, id).await?.endpoint;
+    match endpoint.is_enabled() {
+        true => Ok(endpoint),
+        false => Err(disabled(StatusCode::CONFLICT)),
+    }
+}
+
+async fn shown(
+    state: &crate::State,
+    call: &Call,
+    id: EndpointId,
+    now: Millis,
+) -> Result<Response, HttpError> {
+    let known = get(state, call, id).await?;
+    Ok(object(&view::view(&known, now)))
+}
+
+/// Changes an endpoint, whoever else changes it at the same moment.
+async fn edit(
+    state: &crate::State,
+    call: &Call,
+    id: EndpointId,
+    now: Millis,
+    change: impl FnMut(&mut Endpoint) -> Result<(), HttpError>,
+) -> Result<Endpoint, HttpError> {
+    let edited = state.editor.edit(id, now, change).await;
+    match edited.map_err(|error| call.failed(&error))? {
+        Edited::Stored(endpoint) => Ok(*endpoint),
+        Edited::Refused(error) => Err(error),
+        Edited::Missing => Err(unknown()),
+        Edited::Conflict => {
+            let message = "others are changing this endpoint at the same moment";
+            Err(HttpError::new(StatusCode::CONFLICT, "conflict", message))
+        }
+    }
+}
+
+pub(crate) fn unknown() -> HttpError {
+    not_found("there is no endpoint with this id")
+}
+
+/// The endpoint gets nothing.
+pub(crate) fn disabled(status: StatusCode) -> HttpError {
+    HttpError::new(status, "endpoint_disabled", "this endpoint is disabled")
+}

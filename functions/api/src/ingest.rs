@@ -1,0 +1,129 @@
+//! What is posted to one endpoint's address, for that endpoint alone.
+
+use std::borrow::Cow;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use domain::endpoint::Endpoint;
+use domain::{Content, EndpointId, Millis, Scope, Source, signing};
+use http::StatusCode;
+use platform::clock;
+use platform::http::HttpError;
+use serde_json::value::RawValue;
+use store::{Claim, NewEvent};
+
+use crate::caller::{Call, holder};
+use crate::endpoints::{self, disabled};
+use crate::publish::{self, BODY_BYTES};
+use crate::routes::{Refusal, Shared};
+use crate::schema::endpoints::Unfit;
+use crate::schema::{Accepted, NotFound, Refusals, TooLarge};
+use crate::{body, idempotency, kind};
+use platform::parameters::{Parameters, bad};
+
+/// The type of an event for which none is given.
+const TYPE: &str = "ingest";
+const SIGNATURE: &str = "x-hub-signature-256";
+
+/// Sends any JSON to one endpoint, past its filter.
+///
+/// In place of a token, the header `X-Hub-Signature-256` may sign the body with the endpoint's
+/// ingest secret. The body is kept byte for byte as the event's `data`.
+#[utoipa::path(
+    post,
+    path = "/v1/ingest/{endpoint_id}",
+    operation_id = "ingest",
+    tag = "endpoints",
+    params(
+        ("endpoint_id" = String, Path, description = "The endpoint's `id`"),
+        ("type" = Option<String>, Query, description = "The event's type; `ingest` when absent", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$", example = "order.created"),
+        ("X-Hub-Signature-256" = Option<String>, Header, description = "`sha256=` and the HMAC-SHA256 of the body in hex"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body and type stores one event; with others it is refused. Kept as long as events are", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+    ),
+    request_body(content = serde_json::Value, content_type = "application/json"),
+    responses(
+        (
+            status = 202,
+            description = "It is stored, and will be delivered",
+            body = Accepted,
+            links(("event" = (operation_id = "get_event", parameters(("id" = "$response.body#/id"))))),
+        ),
+        NotFound,
+        Unfit,
+        TooLarge,
+        Refusals,
+    ),
+    security(("token" = []), ()),
+)]
+pub(crate) async fn post(
+    State(state): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    call: Call,
+) -> Result<Response, Refusal> {
+    let now = clock::now();
+    body::within(&call, BODY_BYTES)?;
+    let endpoint = admit(&state, id.ok().map(|Path(id)| id), &call, now).await?;
+    let parameters = Parameters::read(&call.query, &["type"])?;
+    let kind = event_type(parameters.get("type"))?;
+    let key = idempotency::key(&call)?;
+    if !endpoint.is_enabled() {
+        return Err(disabled(StatusCode::CONFLICT).into());
+    }
+    let data: &RawValue = serde_json::from_slice(&call.body)
+        .map_err(|error| bad("bad_json", format!("the body is not JSON: {error}")))?;
+    let id = endpoint.id.to_string();
+    let request = [kind.as_bytes(), b"\n", &call.body].concat();
+    let claim = key.map(|key| Claim {
+        id: idempotency::claim_id("ingest", &id, key),
+        request: &request,
+    });
+    let content = Content {
+        webhook: Some(Cow::Borrowed(&id)),
+        ..Content::new(kind, Source::Ingest)
+    };
+    let event = NewEvent {
+        id: publish::new_id(&content, &call)?,
+        data: Cow::Borrowed(data.get()),
+        content,
+    };
+    Ok(publish::store(&state, &call, event, claim).await?)
+}
+
+/// The endpoint, for who may post to it: by the signature if there is one, else by the token.
+async fn admit(
+    state: &crate::State,
+    id: Option<String>,
+    call: &Call,
+    now: Millis,
+) -> Result<Endpoint, HttpError> {
+    let signature = call.headers.get(SIGNATURE);
+    if signature.is_none() {
+        holder(state, call, Scope::Write, now).await?;
+    }
+    let id = id.and_then(|id| id.parse::<EndpointId>().ok());
+    let id = id.ok_or_else(endpoints::unknown)?;
+    let endpoint = endpoints::get(state, call, id).await?.endpoint;
+    let is_signed = |header: &http::HeaderValue| {
+        let secret = endpoint.ingest_secret.as_bytes();
+        let header = header.to_str().unwrap_or_default();
+        signing::is_hub_signature(secret, &call.body, header)
+    };
+    if signature.is_some_and(|header| !is_signed(header)) {
+        let message = "X-Hub-Signature-256 does not fit the body and the ingest secret";
+        let forbidden = StatusCode::FORBIDDEN;
+        return Err(HttpError::new(forbidden, "bad_signature", message));
+    }
+    Ok(endpoint)
+}
+
+fn event_type(asked: Option<&str>) -> Result<String, HttpError> {
+    let Some(kind) = asked else {
+        return Ok(TYPE.to_owned());
+    };
+    if !kind::is_valid(kind) {
+        return Err(bad("bad_type", format!("type is {}", kind::RULE)));
+    }
+    kind::refuse_reserved(kind)?;
+    Ok(kind.to_owned())
+}

@@ -1,0 +1,53 @@
+//! How an endpoint fares after its attempts, and what is told of it.
+
+use std::sync::Arc;
+
+use domain::health::{NoticeKind, Report};
+use platform::telemetry::Chain;
+use platform::{clock, metrics};
+use store::{Aftermath, KnownEndpoint, NewEvent};
+
+use crate::Deps;
+
+/// Notes how attempts went, and publishes what is to be told. What cannot be noted is lost: the
+/// next attempts count.
+pub(crate) async fn report(deps: &Deps, known: &Arc<KnownEndpoint>, reports: &[Report]) {
+    let id = known.endpoint.id;
+    let aftermath = match deps.health.after(known, reports, clock::now()).await {
+        Ok(aftermath) => aftermath,
+        Err(error) => {
+            tracing::warn!(endpoint.id = %id, error = %Chain(&error), "How an endpoint fares could not be noted.");
+            return;
+        }
+    };
+    if let Some(reason) = &aftermath.disabled {
+        tracing::warn!(endpoint.id = %id, reason = reason.as_str(), "An endpoint was disabled.");
+    }
+    let failing = |notice: &&domain::health::Notice| notice.kind == NoticeKind::Failing;
+    let failing = aftermath.notices.iter().filter(failing).count();
+    let disabled = usize::from(aftermath.disabled.is_some());
+    deps.metrics.record(
+        clock::now(),
+        &[
+            (metrics::ENDPOINTS_FAILING, failing as u64),
+            (metrics::ENDPOINTS_DISABLED, disabled as u64),
+        ],
+    );
+    publish(deps, known, &aftermath).await;
+}
+
+async fn publish(deps: &Deps, known: &KnownEndpoint, aftermath: &Aftermath) {
+    let endpoint = &known.endpoint;
+    for notice in &aftermath.notices {
+        let (content, data) =
+            notice.event(endpoint, &aftermath.health, aftermath.disabled.as_ref());
+        let event = NewEvent {
+            id: notice.event_id(endpoint.id),
+            content,
+            data: data.into(),
+        };
+        if let Err(error) = deps.publisher.publish(event, None, clock::now).await {
+            tracing::error!(endpoint.id = %endpoint.id, error = %Chain(&error), "An event about an endpoint could not be stored.");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Putting attempts on record as they end, those that end together with one call, and asking for
+//! the attempts that follow.
+
+use std::time::Duration;
+
+use domain::delivery::{DeliveryMessage, Settled};
+use platform::queue::Message;
+use platform::telemetry::Chain;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::Deps;
+
+/// How long sending messages may take.
+const SEND_LIMIT: Duration = Duration::from_secs(5);
+
+/// Takes what is to be recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder(mpsc::UnboundedSender<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    settled: Settled,
+    is_recorded: oneshot::Sender<bool>,
+}
+
+impl Recorder {
+    /// A recorder, and what has to run for as long as there is one.
+    pub(crate) fn new(deps: &Deps) -> (Recorder, impl Future<Output = ()>) {
+        let (sender, entries) = mpsc::unbounded_channel();
+        (Recorder(sender), run(deps, entries))
+    }
+
+    /// Records an attempt; whether it is on record then.
+    pub(crate) async fn record(&self, settled: Settled) -> bool {
+        let (is_recorded, answer) = oneshot::channel();
+        let entry = Entry {
+            settled,
+            is_recorded,
+        };
+        self.0.send(entry).is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
+async fn run(deps: &Deps, mut entries: mpsc::UnboundedReceiver<Entry>) {
+    while let Some(first) = entries.recv().await {
+        let (mut settled, mut waiting) = (vec![first.settled], vec![first.is_recorded]);
+        while let Ok(entry) = entries.try_recv() {
+            settled.push(entry.settled);
+            waiting.push(entry.is_recorded);
+        }
+        let is_recorded = record(deps, &settled).await;
+        for one in waiting {
+            // Nobody waits any more when the function's time is up.
+            let _ = one.send(is_recorded);
+        }
+    }
+}
+
+/// The rows first: a message for an attempt whose predecessor is not on record would be dropped. If
+/// it is not sent then, the row says when it is made up for.
+async fn record(deps: &Deps, settled: &[Settled]) -> bool {
+    if let Err(error) = deps.records.record(settled).await {
+        tracing::error!(error = %Chain(&error), "Attempts could not be recorded.");
+        return false;
+    }
+    let next: Vec<_> = settled.iter().filter_map(next).collect();
+    let sent = deps.queue.send(&next, Instant::now() + SEND_LIMIT).await;
+    if let Err(error) = sent {
+        tracing::warn!(error = %Chain(&error), "Retries could not be queued, and will be late.");
+    }
+    true
+}
+
+fn next(settled: &Settled) -> Option<Message> {
+    let seconds = settled.delay_seconds()?;
+    let delivery = &settled.delivery;
+    let message = DeliveryMessage::new(delivery.id, delivery.next_attempt());
+    Some(Message {
+        body: message.to_json(),
+        group: message.group(),
+        delay: Duration::from_secs(seconds.into()),
+    })
+}

@@ -1,0 +1,207 @@
+//! The messages of a batch that are for one endpoint.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::delivery::{ErrorClass, Settled};
+use domain::health::{Outcome, Report};
+use domain::retry::{GivenUp, Next};
+use domain::{EventId, Millis};
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use platform::clock;
+use platform::telemetry::Chain;
+use store::KnownEndpoint;
+
+use crate::Deps;
+use crate::admit::{self, Admitted};
+use crate::attempt::{self, Made, Strain};
+use crate::events::Sought;
+use crate::inbox::Asked;
+use crate::record::Recorder;
+use crate::{later, notices};
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// Its id in SQS.
+    pub(crate) message_id: String,
+    pub(crate) end: End,
+}
+
+/// How a message ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// An attempt was made and is on record.
+    Attempted {
+        /// How it failed, if it did.
+        error: Option<ErrorClass>,
+        next: Next,
+        /// From when its event was received, if the endpoint took it at the first attempt.
+        latency_ms: Option<u64>,
+    },
+    /// There was nothing to do: the attempt was made already, or the delivery is not there.
+    Dropped,
+    /// It is made later.
+    PutOff,
+    /// Its endpoint is gone or disabled.
+    Cancelled,
+    /// Something that it needs did not answer: it comes again.
+    Again,
+}
+
+impl Served {
+    pub(crate) fn again(message_id: String) -> Served {
+        Served {
+            message_id,
+            end: End::Again,
+        }
+    }
+
+    pub(crate) fn comes_again(&self) -> bool {
+        self.end == End::Again
+    }
+
+    fn new(asked: Asked, end: End) -> Served {
+        Served {
+            message_id: asked.message_id,
+            end,
+        }
+    }
+}
+
+/// Makes the attempts that may be made now, and puts the others off. All at once; each is on record
+/// as soon as it has ended.
+pub(crate) async fn serve(
+    deps: &Deps,
+    known: Option<&Arc<KnownEndpoint>>,
+    asked: Vec<Asked>,
+    events: &HashMap<EventId, Sought>,
+    recorder: &Recorder,
+) -> Vec<Served> {
+    let Some(known) = known.filter(|known| known.endpoint.is_enabled()) else {
+        return join_all(asked.into_iter().map(|asked| cancel(deps, asked))).await;
+    };
+    let (readable, unread): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| {
+        !matches!(
+            events.get(&asked.message.id.event),
+            Some(Sought::Unread) | None
+        )
+    });
+    let mut served: Vec<_> = unread
+        .into_iter()
+        .map(|asked| Served::again(asked.message_id))
+        .collect();
+    let admitted = match admit::admit(deps, known, readable.clone()).await {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "It could not be found out whether an endpoint takes attempts.");
+            let again = readable
+                .into_iter()
+                .map(|asked| Served::again(asked.message_id));
+            served.extend(again);
+            return served;
+        }
+    };
+    let putting_off = later::send(deps, known, admitted.later);
+    let making = make(deps, known, admitted.now, events, recorder);
+    let (put_off, made) = tokio::join!(putting_off, making);
+    served.extend(put_off.into_iter().chain(made));
+    served
+}
+
+async fn cancel(deps: &Deps, asked: Asked) -> Served {
+    let id = asked.message.id;
+    match deps.records.cancel(id, clock::now()).await {
+        Ok(()) => Served::new(asked, End::Cancelled),
+        Err(error) => {
+            tracing::error!(delivery.id = %id, error = %Chain(&error), "A delivery could not be cancelled.");
+            Served::again(asked.message_id)
+        }
+    }
+}
+
+/// Makes attempts, and notes how the endpoint fares once all of them have ended.
+async fn make(
+    deps: &Deps,
+    known: &Arc<KnownEndpoint>,
+    admitted: Vec<Admitted>,
+    events: &HashMap<EventId, Sought>,
+    recorder: &Recorder,
+) -> Vec<Served> {
+    if admitted.is_empty() {
+        return Vec::new();
+    }
+    let strain = Strain::of(deps, known);
+    let mut making: FuturesUnordered<_> = admitted
+        .into_iter()
+        .map(|admitted| {
+            let (sought, strain) = (events.get(&admitted.asked.message.id.event), &strain);
+            async move {
+                let made = attempt::make(deps, known, &admitted, sought, strain).await;
+                finish(admitted, made, recorder).await
+            }
+        })
+        .collect();
+    let (mut served, mut reports) = (Vec::new(), Vec::new());
+    while let Some((one, report)) = making.next().await {
+        served.push(one);
+        // Nothing follows from what was not made, unless it gives a permit back.
+        if report.outcome != Outcome::NotMade || report.permit.is_some() {
+            reports.push(report);
+        }
+    }
+    drop(making);
+    if !reports.is_empty() {
+        notices::report(deps, known, &reports).await;
+    }
+    served
+}
+
+/// Has an attempt recorded.
+async fn finish(admitted: Admitted, made: Made, recorder: &Recorder) -> (Served, Report) {
+    let Admitted { asked, permit, .. } = admitted;
+    let (outcome, is_own, end) = match made {
+        Made::Not(end) => (Outcome::NotMade, false, end),
+        Made::Attempt {
+            settled,
+            is_own,
+            received_at,
+        } => {
+            let (outcome, end) = (outcome(&settled), attempted(&settled, received_at));
+            let is_recorded = recorder.record(*settled).await;
+            (outcome, is_own, if is_recorded { end } else { End::Again })
+        }
+    };
+    let report = Report {
+        outcome,
+        is_own,
+        permit,
+    };
+    (Served::new(asked, end), report)
+}
+
+fn outcome(settled: &Settled) -> Outcome {
+    match settled.next {
+        Next::Delivered => Outcome::Success,
+        Next::Retry { .. } => Outcome::Failure { is_last: false },
+        Next::Failed(GivenUp::Exhausted | GivenUp::Blocked) => Outcome::Failure { is_last: true },
+        Next::Failed(GivenUp::Gone) => Outcome::Gone,
+        Next::Failed(GivenUp::Missing) => Outcome::NotMade,
+    }
+}
+
+fn attempted(settled: &Settled, received_at: Option<Millis>) -> End {
+    let exchange = &settled.attempt.exchange;
+    let is_first_success = settled.attempt.number == 1 && settled.next == Next::Delivered;
+    let ended = exchange.at.plus(exchange.duration_ms);
+    let latency_ms = received_at
+        .filter(|_| is_first_success)
+        .map(|received_at| ended.0.saturating_sub(received_at.0));
+    End::Attempted {
+        error: exchange.error(),
+        next: settled.next,
+        latency_ms,
+    }
+}

@@ -1,0 +1,42 @@
+//! What is owed to whom.
+
+use domain::delivery::{DeliveryId, Owed};
+use domain::health::HealthState;
+use domain::{EndpointId, Event, Millis};
+use store::Endpoints;
+
+/// A delivery for each event and each endpoint that wants it.
+pub(crate) fn owed<'e>(
+    events: impl Iterator<Item = &'e Event<'static>>,
+    endpoints: &Endpoints,
+    retention_ms: u64,
+    now: Millis,
+) -> Vec<Owed> {
+    let of_event = |event: &'e Event<'static>| {
+        let wanting = endpoints.wanting(&event.content);
+        let owed = wanting.map(|known| Owed {
+            id: DeliveryId::new(event.id, known.endpoint.id),
+            event_type: event.content.kind.to_string(),
+            source: event.content.source,
+            keep_ms: known.endpoint.settings.schedule.keep_ms(retention_ms),
+            due_at: open_until(endpoints, known.endpoint.id, now),
+        });
+        owed.collect::<Vec<_>>()
+    };
+    events.flat_map(of_event).collect()
+}
+
+/// Until when an endpoint takes nothing, by what is known of how it fares. Its deliveries need no
+/// message: they would only be put off.
+pub(crate) fn open_until(
+    endpoints: &Endpoints,
+    endpoint: EndpointId,
+    now: Millis,
+) -> Option<Millis> {
+    match endpoints.get(endpoint)?.health.state(now) {
+        HealthState::Open { until } => Some(until),
+        HealthState::Ok | HealthState::Failing | HealthState::HalfOpen | HealthState::Strained => {
+            None
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One endpoint is nobody else's trouble.
+
+use std::collections::BTreeMap;
+
+use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
+use serde_json::{Value, json};
+
+use crate::deliver::{attempts, endpoint, publish, quick, settled, wait_until_idle};
+use crate::endpoints::{created, get, path};
+
+/// How often each endpoint's requests came.
+fn counts(receiver: &Receiver) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for request in receiver.received() {
+        *counts.entry(request.path().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+async fn health(stack: &TestStack, endpoint: &Value) -> Value {
+    get(stack, &path(endpoint, "")).await["health"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_hangs_holds_up_none_of_the_other_nine() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    let mut endpoints = Vec::new();
+    for number in 0..10 {
+        endpoints.push(endpoint(&stack, &receiver, &format!("/{number}"), &[]).await);
+    }
+    receiver.reply("/0", Reply::hang());
+    for number in 0..100 {
+        publish(&stack, "a", &number.to_string()).await;
+    }
+    // All of it, while the first of what hangs still does or has just been given up.
+    for number in 1..10 {
+        receiver.wait_for(&format!("/{number}"), 100).await;
+    }
+    // Until it is known to be slow, batches that are under way take it to be well; then a few at
+    // once have a permit.
+    eventually(DEADLINE, async || {
+        let state = health(&stack, &endpoints[0]).await["state"].clone();
+        (state != "ok").then_some(()).ok_or(state.to_string())
+    })
+    .await;
+    let hanging = receiver.received_at("/0").len();
+    assert!(hanging < 100, "all {hanging} deliveries hang");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_endpoint_is_left_alone_and_none_of_its_attempts_is_burnt() {
+    let (stack, receiver) = (quick().await, Receiver::start().await);
+    let dead = endpoint(&stack, &receiver, "/dead", &[60]).await;
+    receiver.reply("/dead", Reply::status(500));
+    for number in 0..10 {
+        publish(&stack, "a", &number.to_string()).await;
+    }
+    eventually(DEADLINE, async || {
+        let health = health(&stack, &dead).await;
+        let failures = health["consecutive_failures"].as_u64().unwrap();
+        (failures >= 10).then_some(()).ok_or(health.to_string())
+    })
+    .await;
+    let mut events = Vec::new();
+    for number in 0..20 {
+        events.push(publish(&stack, "b", &number.to_string()).await);
+    }
+    // It comes back: what was put off is sent, with all its attempts.
+    receiver.reply("/dead", Reply::status(200));
+    for event in &events {
+        let delivery = settled(&stack, event, &dead, "delivered").await;
+        assert!(attempts(&delivery).len() <= 2, "{delivery}");
+    }
+    assert_eq!(health(&stack, &dead).await["state"], "ok");
+    for kind in ["endpoint.failing", "endpoint.recovered"] {
+        let page = stack.page(&format!("filter=type:{kind}")).await;
+        assert_eq!(page["events"].as_array().unwrap().len(), 1, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_gets_no_more_a_second_than_its_rate_limit() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    let body = json!({ "url": receiver.url("/a"), "rate_limit": 10 });
+    created(&stack, &body).await;
+    for number in 0..40 {
+        publish(&stack, "a", &number.to_string()).await;
+    }
+    let received = receiver.wait_for("/a", 40).await;
+    let (first, last) = (received[0].at, received[39].at);
+    // 40 at 10 a second take 3.9 s; what came at once first may be as much as a second's.
+    assert!(last.0 - first.0 >= 2_800, "{} ms", last.0 - first.0);
+    wait_until_idle(&stack).await;
+    assert_eq!(receiver.received().len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_dead_endpoints_subscribed_to_everything_do_not_feed_each_other() {
+    let (stack, receiver) = (quick().await, Receiver::start().await);
+    for number in 0..10 {
+        let at = format!("/{number}");
+        receiver.reply(&at, Reply::status(500));
+        endpoint(&stack, &receiver, &at, &[1]).await;
+    }
+    for number in 0..12 {
+        publish(&stack, "a", &number.to_string()).await;
+    }
+    // Each of them fails, and may tell so once in this hour and each of two kinds: failing, and
+    // deliveries that were given up. What is told fails as well, and is not told again.
+    let told = async || {
+        let page = stack.page("filter=source:posthorn&limit=1000").await;
+        page["events"].as_array().unwrap().len()
+    };
+    eventually(DEADLINE, async || {
+        let told = told().await;
+        (told >= 20).then_some(()).ok_or(format!("{told} are told"))
+    })
+    .await;
+    wait_until_idle(&stack).await;
+    // The hour may have changed meanwhile.
+    assert!(told().await <= 40, "{}", told().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_that_end_are_on_record_while_another_hangs() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    receiver.reply("/hangs", Reply::hang());
+    let hangs = endpoint(&stack, &receiver, "/hangs", &[]).await;
+    let quick = endpoint(&stack, &receiver, "/quick", &[]).await;
+    let event = publish(&stack, "a", "1").await;
+    settled(&stack, &event, &quick, "delivered").await;
+    assert_eq!(receiver.outstanding("/hangs"), 1);
+    let delivery = settled(&stack, &event, &hangs, "pending").await;
+    assert!(attempts(&delivery).is_empty());
+    assert_eq!(counts(&receiver)["/quick"], 1);
+}

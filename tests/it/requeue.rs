@@ -1,0 +1,96 @@
+//! What is due is sent, whatever became of its message; and what dies while it is delivered.
+
+use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
+use posthorn::faults::CallFault;
+use serde_json::json;
+
+use crate::deliver::{attempts, endpoint, publish, quick, settled, wait_until_idle};
+
+/// A stack in which everything that is waited for is over at once, but for a claim's minute.
+async fn hasty() -> TestStack {
+    TestStack::start_with(|options| options.time_scale = 3_600).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_whose_message_was_lost_is_sent_when_it_is_due() {
+    let (stack, receiver) = (hasty().await, Receiver::start().await);
+    let endpoint = endpoint(&stack, &receiver, "/a", &[60]).await;
+    receiver.script("/a", [Reply::status(500), Reply::status(200)]);
+    // The retry's message never gets into the queue.
+    for _ in 0..100 {
+        stack
+            .faults()
+            .plan_call("DeliverFunction", "SendMessageBatch", 0, CallFault::Fail);
+    }
+    let event = publish(&stack, "a", "1").await;
+    let delivery = settled(&stack, &event, &endpoint, "delivered").await;
+    let attempts = attempts(&delivery);
+    assert_eq!(attempts.len(), 2);
+    assert!(stack.faults().planned_calls() < 100, "no message was lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_is_not_sent_does_not_undo_what_is_on_record() {
+    let (stack, receiver) = (quick().await, Receiver::start().await);
+    let endpoint = endpoint(&stack, &receiver, "/a", &[60]).await;
+    receiver.script("/a", [Reply::status(500), Reply::status(200)]);
+    stack.faults().sqs().fail_next_after(1);
+    let event = publish(&stack, "a", "1").await;
+    let delivery = settled(&stack, &event, &endpoint, "delivered").await;
+    let numbers: Vec<u64> = attempts(&delivery)
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
+    assert_eq!(numbers, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_fails_is_made_again_and_no_attempt_with_it() {
+    for operation in ["GetItem", "BatchGetItem", "UpdateItem", "BatchWriteItem"] {
+        let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+        let endpoint = endpoint(&stack, &receiver, "/a", &[]).await;
+        for fault in [CallFault::Fail, CallFault::FailAfter] {
+            stack
+                .faults()
+                .plan_call("DeliverFunction", operation, 0, fault);
+        }
+        let event = publish(&stack, "a", "1").await;
+        let delivery = settled(&stack, &event, &endpoint, "delivered").await;
+        assert_eq!(attempts(&delivery), [(1, json!(null))], "{operation}");
+        wait_until_idle(&stack).await;
+        assert_eq!(receiver.received().len(), 1, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_again_and_again_is_attempted_once() {
+    let (stack, receiver) = (hasty().await, Receiver::start().await);
+    let endpoint = endpoint(&stack, &receiver, "/a", &[]).await;
+    receiver.reply("/a", Reply::status(200).held());
+    let event = publish(&stack, "a", "1").await;
+    receiver.wait_for("/a", 1).await;
+    wait_until_due(&stack).await;
+    let payload = json!({ "source": "aws.scheduler" }).to_string();
+    for _ in 0..3 {
+        let answer = stack.invoke("RequeueFunction", payload.clone()).await;
+        assert_eq!(answer.unwrap(), r#"{"requeued":0}"#);
+    }
+    receiver.release();
+    let delivery = settled(&stack, &event, &endpoint, "delivered").await;
+    assert_eq!(attempts(&delivery).len(), 1);
+    wait_until_idle(&stack).await;
+    assert_eq!(receiver.received().len(), 1);
+}
+
+/// Waits until the only delivery's time has come.
+async fn wait_until_due(stack: &TestStack) {
+    eventually(DEADLINE, async || {
+        let rows = stack.items("DeliveriesTable").await;
+        let due_at: u64 = rows[0]["due_at"]["N"].as_str().unwrap().parse().unwrap();
+        let now = platform::clock::now().0;
+        (due_at < now)
+            .then_some(())
+            .ok_or(format!("due at {due_at}"))
+    })
+    .await;
+}
