@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flows::{DEADLINE, Http, Receiver, Reply, eventually, sends};
+use flows::{Http, Receiver, Reply, eventually, sends};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -77,9 +77,10 @@ async fn no_delivery_is_forgotten_when_the_program_is_killed_in_the_middle() {
         make_endpoint(&stack, &receiver.url(&path)).await;
     }
     stack.mandrill().deliver(sends(0..EVENTS)).await;
-    eventually(DEADLINE, async || {
+    // Some are done, some wait for another attempt, some were not tried yet.
+    eventually(LATEST, async || {
         let received = receiver.received().len();
-        (received > EVENTS)
+        (received > EVENTS / 2)
             .then_some(())
             .ok_or(format!("{received} attempts"))
     })
