@@ -26,6 +26,7 @@ pub mod server;
 pub mod sockets;
 pub mod sqs;
 pub mod stack;
+mod tasks;
 pub mod template;
 pub mod tools;
 pub mod up;

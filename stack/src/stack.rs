@@ -16,22 +16,20 @@ use crate::aws::AwsEndpoint;
 use crate::bill::{Bill, Readings};
 pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
-use crate::dynamodb::{CreateError, DynamoDb, OpenError, SHARDS};
+use crate::dynamodb::{CreateError, DynamoDb, OpenError};
 use crate::faults::Faults;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
 use crate::sqs::{Counts, Message, Sqs, SqsError};
+use crate::tasks;
 use crate::template::{Template, TemplateError};
-use crate::{mapping, schedule, server};
 
 /// The template that is deployed.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 pub(crate) const REGION: &str = "us-east-1";
 /// The file in the data directory that stands for the functions' log group.
 const FUNCTIONS_LOG: &str = "functions.log";
-/// How often expired items and old stream records are looked for.
-const MAINTENANCE: Duration = Duration::from_secs(60);
 
 /// How to start.
 #[derive(Debug, Clone)]
@@ -283,7 +281,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
         let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
-        let (socket_limit, time_scale) = (options.socket_limit, options.time_scale.max(1));
+        let (socket_limit, time_scale) = (options.socket_limit, options.time_scale.clamp(1, 3_600));
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
@@ -300,7 +298,7 @@ impl Stack {
         deployment.write_files(&data_dir).map_err(at_data_dir)?;
         let services = Services::new(deployment, &data_dir, built.as_deref(), socket_limit).await?;
         let (stop, stopped) = watch::channel(false);
-        let tasks = spawn(&services, listener, stopped, at_aws_pace, time_scale);
+        let tasks = tasks::spawn(&services, listener, stopped, at_aws_pace, time_scale);
         Ok(Stack {
             services,
             data_dir,
@@ -438,67 +436,6 @@ impl Stack {
         let _ = self.stop.send(true);
         self.tasks.shutdown().await;
     }
-}
-
-fn spawn(
-    services: &Arc<Services>,
-    listener: TcpListener,
-    stopped: watch::Receiver<bool>,
-    at_aws_pace: bool,
-    time_scale: u32,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(server::serve(listener, services.clone(), stopped));
-    for mapping in services
-        .template
-        .mappings
-        .iter()
-        .filter(|mapping| mapping.is_enabled)
-    {
-        let Some(table) = services.template.table(&mapping.table) else {
-            continue;
-        };
-        let shared = Arc::new(mapping.clone());
-        for shard in 0..SHARDS {
-            tasks.spawn(mapping::stream::run(
-                services.clone(),
-                shared.clone(),
-                table.name.clone(),
-                shard,
-                at_aws_pace,
-            ));
-        }
-    }
-    for mapping in &services.template.queue_mappings {
-        if mapping.is_enabled {
-            tasks.spawn(mapping::queue::run(services.clone(), mapping.clone()));
-        }
-    }
-    for schedule in &services.template.schedules {
-        if schedule.is_enabled {
-            tasks.spawn(schedule::run(
-                services.clone(),
-                schedule.clone(),
-                time_scale,
-                clock::now(),
-            ));
-        }
-    }
-    let services = services.clone();
-    tasks.spawn(async move {
-        loop {
-            tokio::time::sleep(MAINTENANCE).await;
-            services.functions.retire_idle();
-            let now = clock::now().as_secs();
-            if let Err(error) = services.dynamodb().maintain(now).await {
-                tracing::error!(%error, "The database could not be tidied.");
-            }
-            if let Err(error) = services.aws.s3.maintain(now).await {
-                tracing::error!(%error, "Expired objects could not be deleted.");
-            }
-        }
-    });
-    tasks
 }
 
 /// Makes the data directory, which holds people's addresses, for its owner alone.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::failures;
 use crate::functions::PAYLOAD_BYTES;
@@ -165,22 +165,16 @@ impl Poller {
     async fn gather(&self, mut messages: Vec<Message>) -> Result<Vec<Message>, SqsError> {
         let window = Duration::from_secs(u64::from(self.mapping.window_seconds));
         let end = Instant::now() + window;
-        while !window.is_zero() && messages.len() < self.mapping.batch_size {
+        let is_full = |messages: &[Message]| {
+            let bytes: usize = messages.iter().map(|one| one.content.body.len()).sum();
+            messages.len() >= self.mapping.batch_size || bytes >= PAYLOAD_BYTES
+        };
+        while !is_full(&messages) && Instant::now() < end {
             let arrivals = self.services.aws.sqs.arrivals(self.queue);
             let left = self.mapping.batch_size - messages.len();
             let (more, next_change) = self.receive(left).await?;
-            let bytes: usize = messages.iter().map(|one| one.content.body.len()).sum();
-            if bytes >= PAYLOAD_BYTES {
-                break;
-            }
-            if more.is_empty()
-                && timeout_at(end, arrivals.wait(next_change, end))
-                    .await
-                    .is_err()
-                || Instant::now() >= end
-            {
-                messages.extend(more);
-                break;
+            if more.is_empty() {
+                arrivals.wait(next_change, end).await;
             }
             messages.extend(more);
         }

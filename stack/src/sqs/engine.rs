@@ -14,7 +14,7 @@ use super::rows::Rows;
 use crate::template;
 
 /// How many messages of a queue may be in flight. ("Amazon SQS standard queue quotas".)
-pub(super) const IN_FLIGHT: usize = 120_000;
+const IN_FLIGHT: usize = 120_000;
 /// How long a message may stay hidden by one receipt. ("Amazon SQS visibility timeout".)
 pub(super) const VISIBILITY_MS: u64 = 12 * 60 * 60 * 1_000;
 /// How often a queue may be purged. ("`PurgeQueue`".)
@@ -29,6 +29,8 @@ pub(super) struct Engine {
     queues: Vec<Shelf>,
     last_id: Id,
     faults: Arc<Faults>,
+    /// [`IN_FLIGHT`], but in a test that would rather not send as many.
+    pub(super) in_flight_limit: usize,
 }
 
 /// A queue.
@@ -94,6 +96,7 @@ impl Engine {
             queues: queues.iter().map(shelf).collect(),
             last_id: 0,
             faults,
+            in_flight_limit: IN_FLIGHT,
         };
         engine.load(now)?;
         Ok(engine)
@@ -183,7 +186,7 @@ impl Engine {
         let own_ms = u64::from(shelf.queue.visibility_timeout_seconds) * 1_000;
         let visible_at = now.plus(visibility_ms.unwrap_or(own_ms));
         let mut received = Received {
-            is_over_limit: shelf.line.counts(now).in_flight >= IN_FLIGHT,
+            is_over_limit: shelf.line.counts(now).in_flight >= self.in_flight_limit,
             next_change: None,
             messages: Vec::new(),
         };

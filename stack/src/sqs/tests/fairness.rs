@@ -2,7 +2,7 @@
 
 use domain::Millis;
 
-use super::super::engine::{Draft, Engine, IN_FLIGHT};
+use super::super::engine::{Draft, Engine};
 use super::super::message::Content;
 use super::super::rows::Rows;
 use super::TEMPLATE;
@@ -67,13 +67,16 @@ fn what_becomes_visible_again_waits_behind_what_was_visible_before() {
 
 #[test]
 fn no_more_than_so_many_messages_are_in_flight() {
+    const LIMIT: usize = 100;
     let directory = tempfile::tempdir().unwrap();
     let mut engine = engine(directory.path());
-    engine.send(WORK, &drafts("a", IN_FLIGHT + 1), NOW).unwrap();
-    let received = engine.receive(WORK, IN_FLIGHT, None, NOW).unwrap();
+    assert_eq!(engine.in_flight_limit, 120_000);
+    engine.in_flight_limit = LIMIT;
+    engine.send(WORK, &drafts("a", LIMIT + 1), NOW).unwrap();
+    let received = engine.receive(WORK, LIMIT, None, NOW).unwrap();
     assert_eq!(
         (received.messages.len(), received.is_over_limit),
-        (IN_FLIGHT, false)
+        (LIMIT, false)
     );
     let received = engine.receive(WORK, 1, None, NOW).unwrap();
     assert!(received.messages.is_empty() && received.is_over_limit);
@@ -82,5 +85,5 @@ fn no_more_than_so_many_messages_are_in_flight() {
     engine.send(WORK, &drafts("b", 1), later).unwrap();
     assert_eq!(bodies(&mut engine, 1, later).len(), 1);
     let counts = engine.counts(WORK, later).unwrap();
-    assert_eq!((counts.visible, counts.in_flight), (IN_FLIGHT + 1, 1));
+    assert_eq!((counts.visible, counts.in_flight), (LIMIT + 1, 1));
 }
