@@ -240,3 +240,256 @@ pub fn retry_after_ms(text: &str, now: Millis) -> Option<u64> {
     let at = u64::try_from(date.timestamp().as_millisecond()).unwrap_or(0);
     Some(at.saturating_sub(now.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EVEN: f64 = 0.5;
+
+    fn failed(number: u16) -> FailedAttempt {
+        FailedAttempt {
+            number,
+            class: ErrorClass::Status,
+            status: Some(500),
+            retry_after_ms: None,
+            once: false,
+        }
+    }
+
+    fn wait(schedule: &RetrySchedule, attempt: &FailedAttempt, random: f64) -> Option<u64> {
+        match next(schedule, attempt, Jitter::of(random), TimeScale::default()) {
+            Next::Retry { wait_ms } => Some(wait_ms),
+            Next::Delivered | Next::Failed(_) => None,
+        }
+    }
+
+    fn default_wait(attempt: &FailedAttempt) -> Option<u64> {
+        wait(&RetrySchedule::default(), attempt, EVEN)
+    }
+
+    #[test]
+    fn the_steps_are_waited_for_one_after_the_other_and_then_it_is_given_up() {
+        let waits: Vec<_> = (1..=6)
+            .map(|number| default_wait(&failed(number)))
+            .collect();
+        let seconds = [10, 30, 60, 300, 900].map(|seconds| Some(seconds * 1_000));
+        assert_eq!(waits, [&seconds[..], &[None]].concat());
+        let given_up = next(
+            &RetrySchedule::default(),
+            &failed(6),
+            Jitter::of(EVEN),
+            TimeScale::default(),
+        );
+        assert_eq!(given_up, Next::Failed(GivenUp::Exhausted));
+        let standard = RetrySchedule::named("standard").unwrap();
+        let hours = |number| wait(&standard, &failed(number), EVEN).map(|ms| ms / 3_600_000);
+        assert_eq!((hours(4), hours(9), hours(10)), (Some(2), Some(24), None));
+        let none = RetrySchedule::new(Vec::new()).unwrap();
+        assert_eq!(wait(&none, &failed(1), EVEN), None);
+    }
+
+    #[test]
+    fn an_attempt_that_is_to_be_the_only_one_is_not_repeated() {
+        let once = FailedAttempt {
+            once: true,
+            ..failed(2)
+        };
+        assert_eq!(default_wait(&once), None);
+    }
+
+    #[test]
+    fn what_would_fail_again_is_not_repeated() {
+        let becomes = |class, status| {
+            let attempt = FailedAttempt {
+                class,
+                status,
+                ..failed(1)
+            };
+            let schedule = RetrySchedule::default();
+            next(&schedule, &attempt, Jitter::of(EVEN), TimeScale::default())
+        };
+        for (class, status, why) in [
+            (ErrorClass::Status, Some(410), GivenUp::Gone),
+            (ErrorClass::Blocked, None, GivenUp::Blocked),
+            (ErrorClass::Missing, None, GivenUp::Missing),
+        ] {
+            assert_eq!(becomes(class, status), Next::Failed(why));
+        }
+        for status in [301, 308, 400, 404, 500] {
+            let becomes = becomes(ErrorClass::Status, Some(status));
+            assert_eq!(becomes, Next::Retry { wait_ms: 10_000 }, "{status}");
+        }
+    }
+
+    #[test]
+    fn who_gets_too_much_is_left_alone_for_a_minute() {
+        let too_many = FailedAttempt {
+            status: Some(429),
+            ..failed(1)
+        };
+        let timeout = FailedAttempt {
+            class: ErrorClass::Timeout,
+            status: None,
+            ..failed(1)
+        };
+        for attempt in [too_many, timeout] {
+            assert_eq!(default_wait(&attempt), Some(60_000));
+            let asked = FailedAttempt {
+                retry_after_ms: Some(5_000),
+                ..attempt
+            };
+            assert_eq!(default_wait(&asked), Some(60_000));
+            let late = FailedAttempt {
+                number: 4,
+                ..attempt
+            };
+            assert_eq!(default_wait(&late), Some(300_000));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_from_once_to_twice_the_step() {
+        for (asked, waited) in [
+            (0, 30_000),
+            (40_000, 40_000),
+            (61_000, 60_000),
+            (u64::MAX, 60_000),
+        ] {
+            let attempt = FailedAttempt {
+                retry_after_ms: Some(asked),
+                ..failed(2)
+            };
+            assert_eq!(default_wait(&attempt), Some(waited), "{asked}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = Millis(784_111_777_000 - 90_000);
+        for (text, ms) in [
+            ("120", Some(120_000)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(90_000)),
+            ("Sun, 06 Nov 1993 08:49:37 GMT", None),
+            ("Sat, 06 Nov 1993 08:49:37 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after_ms(text, now), ms, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_has_bounds() {
+        assert!(RetrySchedule::new(vec![1; 20]).is_ok());
+        assert_eq!(RetrySchedule::new(vec![1; 21]), Err(ScheduleError::TooLong));
+        for step in [0, 604_801, u32::MAX] {
+            assert_eq!(RetrySchedule::new(vec![step]), Err(ScheduleError::Step));
+        }
+        assert_eq!(
+            RetrySchedule::named("default"),
+            Some(RetrySchedule::default())
+        );
+        assert_eq!(RetrySchedule::named("other"), None);
+    }
+
+    #[test]
+    fn time_may_pass_faster() {
+        let at_speed = |factor| {
+            let schedule = RetrySchedule::default();
+            next(
+                &schedule,
+                &failed(3),
+                Jitter::of(EVEN),
+                TimeScale::new(factor),
+            )
+        };
+        assert_eq!(at_speed(60), Next::Retry { wait_ms: 1_000 });
+        assert_eq!(at_speed(0), at_speed(1));
+        assert_eq!(TimeScale::new(60).shorten(1), 1);
+        assert_eq!(TimeScale::new(60).shorten(0), 0);
+    }
+
+    fn any_schedule() -> impl Strategy<Value = RetrySchedule> {
+        proptest::collection::vec(STEP_SECONDS, 0..=MAX_STEPS)
+            .prop_map(|steps| RetrySchedule::new(steps).unwrap())
+    }
+
+    fn any_failure() -> impl Strategy<Value = FailedAttempt> {
+        let class = prop_oneof![
+            Just((ErrorClass::Timeout, None)),
+            Just((ErrorClass::Dns, None)),
+            Just((ErrorClass::Status, Some(429))),
+            Just((ErrorClass::Status, Some(503))),
+        ];
+        (1..30u16, class, any::<Option<u64>>()).prop_map(
+            |(number, (class, status), retry_after_ms)| FailedAttempt {
+                number,
+                class,
+                status,
+                retry_after_ms,
+                once: false,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_is_near_its_step(
+            schedule in any_schedule(),
+            attempt in any_failure(),
+            random in 0.0..=1.0f64,
+        ) {
+            let step = schedule.steps().get(usize::from(attempt.number) - 1);
+            let waited = wait(&schedule, &attempt, random);
+            prop_assert_eq!(waited.is_some(), step.is_some());
+            if let (Some(waited), Some(step)) = (waited, step) {
+                let step = u64::from(*step) * 1_000;
+                let needs_rest = attempt.class == ErrorClass::Timeout || attempt.status == Some(429);
+                // A millisecond for rounding.
+                let least = if attempt.retry_after_ms.is_some() { step } else { step * 8 / 10 - 1 };
+                let most = if attempt.retry_after_ms.is_some() { 2 * step } else { step * 12 / 10 };
+                let rest = if needs_rest { FLOOR_MS } else { 0 };
+                prop_assert!(waited >= least.max(rest), "{waited} {least} {rest}");
+                prop_assert!(waited <= most.max(rest * 12 / 10), "{waited} {most} {rest}");
+            }
+        }
+
+        #[test]
+        fn what_is_asked_for_is_not_undercut_within_bounds(
+            asked in 30_000..=60_000u64,
+            random in 0.0..=1.0f64,
+        ) {
+            let attempt = FailedAttempt { retry_after_ms: Some(asked), ..failed(2) };
+            let waited = wait(&RetrySchedule::default(), &attempt, random).unwrap();
+            prop_assert!(waited >= asked && waited <= 60_000);
+        }
+
+        #[test]
+        fn a_row_is_kept_for_longer_than_its_schedule_takes(
+            schedule in any_schedule(),
+            asked in any::<Option<u64>>(),
+            retention_ms in 0..1_000_000_000u64,
+        ) {
+            let attempts = 1..=schedule.steps().len();
+            let longest: u64 = attempts.map(|number| {
+                let number = u16::try_from(number).unwrap();
+                let attempt = FailedAttempt { retry_after_ms: asked, class: ErrorClass::Timeout, ..failed(number) };
+                wait(&schedule, &attempt, 1.0).unwrap()
+            }).sum();
+            let kept = schedule.keep_ms(retention_ms);
+            prop_assert!(kept > longest && kept >= retention_ms);
+        }
+
+        #[test]
+        fn reading_any_text_as_retry_after_never_panics(text in ".*", now in any::<u64>()) {
+            let _ = retry_after_ms(&text, Millis(now));
+        }
+    }
+}

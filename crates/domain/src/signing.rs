@@ -58,7 +58,7 @@ impl SigningSecret {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))
     }
 
-    fn sign(&self, id: EventId, seconds: u64, body: &[u8]) -> String {
+    fn sign(&self, id: &str, seconds: u64, body: &[u8]) -> String {
         let mut mac = hmac(&self.0);
         mac.update(format!("{id}.{seconds}.").as_bytes());
         mac.update(body);
@@ -126,7 +126,8 @@ pub fn sign<'s>(
         } else {
             signed.signature.push(' ');
         }
-        signed.signature.push_str(&secret.sign(id, seconds, body));
+        let signature = secret.sign(&signed.id, seconds, body);
+        signed.signature.push_str(&signature);
     }
     signed
 }
@@ -159,4 +160,150 @@ fn digest(key: &[u8], body: &[u8]) -> [u8; 32] {
 )]
 fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("a key of any length")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use standardwebhooks::Webhook;
+
+    use super::*;
+
+    fn secret(n: u8) -> SigningSecret {
+        SigningSecret::generate([n; 32])
+    }
+
+    /// What a receiver sees.
+    fn headers(signed: &Signed) -> http::HeaderMap {
+        let named = signed.headers().into_iter();
+        named
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    /// The verifier goes by the machine's clock, five minutes to either side.
+    fn now() -> Millis {
+        let ms = jiff::Timestamp::now().as_millisecond();
+        Millis(u64::try_from(ms).unwrap())
+    }
+
+    fn id() -> EventId {
+        EventId::of_content(&[b"m"], 1, &[b"f"], 0)
+    }
+
+    #[test]
+    fn a_signature_is_that_of_the_standards_example() {
+        // Standard Webhooks, `test_sign` of its reference libraries.
+        let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let body = br#"{"test": 2432232314}"#;
+        assert_eq!(
+            secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+    }
+
+    #[test]
+    fn a_hub_signature_is_that_of_githubs_example() {
+        // GitHub, "Validating webhook deliveries", "Testing the webhook payload validation".
+        let (key, body) = (b"It's a Secret to Everybody", b"Hello, World!");
+        let expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert_eq!(hub_signature(key, body), expected);
+        assert!(is_hub_signature(key, body, expected));
+        assert!(is_hub_signature(
+            key,
+            body,
+            &expected.to_uppercase().replace("SHA", "sha")
+        ));
+        for wrong in [
+            "",
+            "sha256=",
+            &expected[..70],
+            &expected[7..],
+            &format!("{expected}0"),
+        ] {
+            assert!(!is_hub_signature(key, body, wrong), "{wrong}");
+        }
+        assert!(!is_hub_signature(b"", body, &hub_signature(b"", body)));
+    }
+
+    #[test]
+    fn a_secret_is_read_as_it_is_shown_and_has_a_length() {
+        let text = secret(7).reveal();
+        assert_eq!(SigningSecret::parse(&text), Ok(secret(7)));
+        let of_bytes = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![1; bytes]));
+        for bytes in [24, 64] {
+            assert!(SigningSecret::parse(&of_bytes(bytes)).is_ok(), "{bytes}");
+        }
+        for text in [
+            &of_bytes(23),
+            &of_bytes(65),
+            "",
+            "whsec_",
+            &text[6..],
+            "whsec_!",
+        ] {
+            assert_eq!(SigningSecret::parse(text), Err(InvalidSecret), "{text}");
+        }
+        assert_eq!(format!("{:?}", secret(7)), "[redacted]");
+        assert!(ingest_secret([7; 32]).starts_with("whin_"));
+    }
+
+    #[test]
+    fn every_secret_signs_and_the_newest_is_the_hubs() {
+        let (new, old) = (secret(2), secret(1));
+        let signed = sign([&new, &old].into_iter(), id(), now(), b"{}");
+        for secret in [&new, &old] {
+            let receiver = Webhook::new(&secret.reveal()).unwrap();
+            let verified = receiver.verify(b"{}", &headers(&signed));
+            verified.unwrap();
+        }
+        let receiver = Webhook::new(&secret(3).reveal()).unwrap();
+        let verified = receiver.verify(b"{}", &headers(&signed));
+        assert!(verified.is_err());
+        let key = new.reveal();
+        assert!(is_hub_signature(
+            key.as_bytes(),
+            b"{}",
+            &signed.hub_signature
+        ));
+    }
+
+    #[test]
+    fn without_a_secret_nothing_is_proven() {
+        let signed = sign([].into_iter(), id(), Millis(1_795_300_005_999), b"{}");
+        assert_eq!(signed.timestamp, "1795300005");
+        assert_eq!(
+            (signed.signature, signed.hub_signature),
+            (String::new(), String::new())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_published_verifier_takes_what_is_signed_and_nothing_else(
+            bytes in any::<[u8; 32]>(),
+            late in 0..200_000u64,
+            body in proptest::collection::vec(any::<u8>(), 1..200),
+            (at, bit) in (any::<prop::sample::Index>(), 0..8u32),
+        ) {
+            let secret = SigningSecret::generate(bytes);
+            let signed = sign([&secret].into_iter(), id(), now().minus(late), &body);
+            let receiver = Webhook::new(&secret.reveal()).unwrap();
+            let is_taken = |body: &[u8]| receiver.verify(body, &headers(&signed)).is_ok();
+            // The verifier reads bodies as text.
+            prop_assert_eq!(is_taken(&body), std::str::from_utf8(&body).is_ok());
+            let mut changed = body.clone();
+            changed[at.index(body.len())] ^= 1 << bit;
+            prop_assert!(!is_taken(&changed));
+            let key = secret.reveal();
+            prop_assert!(is_hub_signature(key.as_bytes(), &body, &signed.hub_signature));
+            prop_assert!(!is_hub_signature(key.as_bytes(), &changed, &signed.hub_signature));
+        }
+
+        #[test]
+        fn reading_any_text_as_a_secret_or_signature_never_panics(text in "(whsec_|sha256=)?.*") {
+            let _ = SigningSecret::parse(&text);
+            prop_assert!(!is_hub_signature(b"key", b"body", &text));
+        }
+    }
 }

@@ -181,3 +181,126 @@ pub fn heals_new_at(now: Millis, scale: TimeScale) -> Millis {
 pub fn heals_queued_at(at: Millis, scale: TimeScale) -> Millis {
     at.plus(scale.shorten(HEAL_QUEUED_MS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Answer, DeliveryId, ErrorClass, Owed};
+    use super::*;
+    use crate::endpoint::EndpointId;
+    use crate::event::Source;
+    use crate::id::EventId;
+    use crate::redacted::Redacted;
+    use crate::retry::GivenUp;
+
+    const NOW: Millis = Millis(1_795_300_000_000);
+    const HOUR: u64 = 3_600_000;
+
+    fn pending(attempt: u16) -> Pending {
+        let owed = Owed {
+            id: DeliveryId::new(EventId::ZERO, EndpointId::new([1; 16])),
+            event_type: "open".to_owned(),
+            source: Source::Mandrill,
+            keep_ms: HOUR,
+        };
+        Pending::claimed(Delivery {
+            attempts: attempt,
+            recorded: attempt - 1,
+            claimed_until: NOW.plus(60_000),
+            ..Delivery::new(&owed, NOW, TimeScale::default())
+        })
+    }
+
+    fn settle(attempt: u16, outcome: Result<Answer, ErrorClass>, scale: u32) -> Settled {
+        let schedule = RetrySchedule::new(vec![10, 3_600]).unwrap();
+        let terms = Terms {
+            schedule: &schedule,
+            jitter: Jitter::of(0.5),
+            scale: TimeScale::new(scale),
+            retention_ms: 72 * HOUR,
+        };
+        let exchange = Exchange {
+            at: NOW,
+            duration_ms: 500,
+            outcome,
+        };
+        pending(attempt)
+            .complete(exchange)
+            .settle(&terms, NOW.plus(500))
+    }
+
+    #[test]
+    fn what_was_taken_is_delivered() {
+        let settled = settle(1, Ok(Answer::of_status(202)), 1);
+        let delivery = &settled.delivery;
+        assert_eq!(delivery.status, DeliveryStatus::Delivered);
+        assert_eq!((delivery.recorded, delivery.claimed_until), (1, Millis(0)));
+        assert_eq!(
+            (delivery.due_at, delivery.settled_at),
+            (None, Some(NOW.plus(500)))
+        );
+        assert_eq!(delivery.expires_at, NOW.plus(500 + 72 * HOUR));
+        assert_eq!(
+            (settled.next, settled.delay_seconds()),
+            (Next::Delivered, None)
+        );
+    }
+
+    #[test]
+    fn a_short_wait_is_in_the_queue_and_a_long_one_in_the_row() {
+        let short = settle(1, Err(ErrorClass::Refused), 1);
+        assert_eq!(short.delay_seconds(), Some(10));
+        let heals = NOW.plus(500 + 10_000 + 600_000);
+        assert_eq!(short.delivery.due_at, Some(heals));
+        assert_eq!(
+            heals,
+            heals_queued_at(NOW.plus(10_500), TimeScale::default())
+        );
+        assert_eq!(short.delivery.settled_at, None);
+        assert_eq!(short.delivery.message().attempt, 2);
+
+        let long = settle(2, Err(ErrorClass::Refused), 1);
+        assert_eq!(long.delay_seconds(), None);
+        assert_eq!(long.delivery.due_at, Some(NOW.plus(500 + HOUR)));
+        assert_eq!(long.delivery.status, DeliveryStatus::Pending);
+        // An hour is a minute then, which fits the queue.
+        assert_eq!(
+            settle(2, Err(ErrorClass::Refused), 60).delay_seconds(),
+            Some(60)
+        );
+        assert_eq!(
+            settle(1, Err(ErrorClass::Refused), 60).delay_seconds(),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn after_the_last_step_it_has_failed() {
+        let settled = settle(3, Ok(Answer::of_status(500)), 1);
+        assert_eq!(settled.delivery.status, DeliveryStatus::Failed);
+        assert_eq!(settled.next, Next::Failed(GivenUp::Exhausted));
+        assert_eq!(settled.delay_seconds(), None);
+    }
+
+    #[test]
+    fn what_the_answer_asks_to_wait_for_counts_from_its_end() {
+        // Within once and twice the step.
+        let date = "Sat, 21 Nov 2026 22:26:52 GMT".to_owned();
+        let at = jiff::fmt::rfc2822::parse(&date).unwrap();
+        let asked = u64::try_from(at.timestamp().as_millisecond()).unwrap() - NOW.0 - 500;
+        assert!((10_000..20_000).contains(&asked), "{asked}");
+        let answer = Answer {
+            headers: Redacted(vec![("retry-after".to_owned(), date)]),
+            ..Answer::of_status(503)
+        };
+        let settled = settle(1, Ok(answer), 1);
+        assert_eq!(settled.next, Next::Retry { wait_ms: asked });
+    }
+
+    #[test]
+    fn a_new_delivery_heals_within_the_hour() {
+        let Pending(delivery) = pending(1);
+        assert_eq!(delivery.due_at, Some(NOW.plus(HOUR)));
+        assert_eq!(delivery.expires_at, NOW.plus(2 * HOUR));
+        assert!(delivery.is_claimed(NOW.plus(60_000)) && !delivery.is_claimed(NOW.plus(60_001)));
+    }
+}

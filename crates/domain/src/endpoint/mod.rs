@@ -161,3 +161,46 @@ impl Endpoint {
             }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(kind: &'static str, source: Source, webhook: &str) -> Content<'static> {
+        Content {
+            webhook: Some(webhook.to_owned().into()),
+            ..Content::new(kind, source)
+        }
+    }
+
+    #[test]
+    fn an_event_for_one_endpoint_is_for_nobody_else() {
+        let id = EndpointId::new([7; 16]);
+        let name = id.to_string();
+        let of = |kind, source, webhook: &str| Audience::of(&content(kind, source, webhook));
+        assert_eq!(of("order", Source::Ingest, &name), Audience::One(id));
+        assert_eq!(of(TEST_TYPE, Source::Posthorn, &name), Audience::One(id));
+        assert_eq!(of("order", Source::Ingest, "main"), Audience::Nobody);
+        let nameless = Content::new("order", Source::Ingest);
+        assert_eq!(Audience::of(&nameless), Audience::Nobody);
+        // What is told of an endpoint is for everybody, and nobody else can test one.
+        assert_eq!(
+            of("endpoint.failing", Source::Posthorn, &name),
+            Audience::Subscribers
+        );
+        assert_eq!(
+            of(TEST_TYPE, Source::Mandrill, &name),
+            Audience::Subscribers
+        );
+        assert_eq!(of("open", Source::Mandrill, "main"), Audience::Subscribers);
+    }
+
+    #[test]
+    fn a_reason_is_read_as_it_was_written() {
+        for text in ["gone", "failing", "manual", "moving to another host"] {
+            assert_eq!(DisabledReason::stored(text).as_str(), text);
+        }
+        assert_eq!(DisabledReason::Asked(String::new()).as_str(), "manual");
+        assert_eq!(DisabledReason::stored("gone"), DisabledReason::Gone);
+    }
+}

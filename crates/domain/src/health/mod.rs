@@ -197,6 +197,12 @@ impl Health {
         self.failures == 0 && self.open_until.is_none()
     }
 
+    /// Whether this permit was given and not given back, expired or not.
+    #[must_use]
+    pub fn has_permit(&self, number: u64) -> bool {
+        self.permits.iter().any(|permit| permit.number == number)
+    }
+
     fn is_strained(&self, now: Millis) -> bool {
         self.strained_until.is_some_and(|until| now.0 < until)
     }

@@ -3,7 +3,7 @@
 mod cache;
 mod editor;
 pub(crate) mod item;
-mod read;
+pub(crate) mod read;
 mod reader;
 
 use std::collections::BTreeMap;

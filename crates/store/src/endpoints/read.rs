@@ -11,7 +11,7 @@ use crate::error::{StoreError, classify};
 use crate::item::Item;
 
 /// One item, consistently.
-pub(super) async fn get(
+pub(crate) async fn get(
     client: &Client,
     table: &str,
     key: Item,

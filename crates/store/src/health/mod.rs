@@ -24,6 +24,7 @@ use crate::backoff::{Backoff, retrying};
 use crate::conditional::{Conditional, conditional};
 use crate::endpoints::KnownEndpoint;
 use crate::endpoints::item::{self, attribute};
+use crate::endpoints::read;
 use crate::error::{StoreError, classify};
 use crate::transaction::{self, Transacted};
 
@@ -62,7 +63,7 @@ struct Seen {
 
 impl HealthKeeper {
     /// The IAM actions that it needs on the endpoints table.
-    pub const ACTIONS: &'static [&'static str] = &["dynamodb:UpdateItem"];
+    pub const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:UpdateItem"];
 
     /// On the endpoints table.
     #[must_use]
@@ -87,8 +88,15 @@ impl HealthKeeper {
         now: Millis,
     ) -> Result<Admission, StoreError> {
         let scale = self.scale;
-        self.replace(known, |seen| seen.health.admit(wanted, now, scale))
-            .await
+        let mut seen = self.newest(known);
+        let (_, guess) = seen.health.admit(wanted, now, scale);
+        let is_short = matches!(&guess, Admission::Some { permits, .. } if permits.len() < wanted);
+        // Others may have given permits back. While it is open there are none to give.
+        if is_short && seen.health.capacity(now) != Some(0) {
+            seen = self.read(known.endpoint.id).await?;
+        }
+        let admit = |seen: &Seen| seen.health.admit(wanted, now, scale);
+        self.replace(known.endpoint.id, seen, admit).await
     }
 
     /// Notes how attempts of one endpoint went, in their order, and gives their permits back.
@@ -103,8 +111,13 @@ impl HealthKeeper {
         now: Millis,
     ) -> Result<Aftermath, StoreError> {
         let scale = self.scale;
+        let mut seen = self.newest(known);
+        let mut permits = reports.iter().filter_map(|report| report.permit);
+        if permits.any(|permit| !seen.health.has_permit(permit)) {
+            seen = self.read(known.endpoint.id).await?;
+        }
         let turn = self
-            .replace(known, |seen| {
+            .replace(known.endpoint.id, seen, |seen| {
                 let turn = seen.health.after(&with_unnoted(seen, reports), now, scale);
                 let turn = turn.unwrap_or_else(|| unchanged(&seen.health));
                 let changed = (turn.health != seen.health).then(|| turn.health.clone());
@@ -150,10 +163,13 @@ impl HealthKeeper {
     /// # Errors
     /// When DynamoDB does not take it.
     pub async fn strain(&self, known: &KnownEndpoint, now: Millis) -> Result<(), StoreError> {
+        let seen = self.newest(known);
         let is_urgent = self
-            .replace(known, |seen| match seen.health.strain(now) {
-                Some(turn) => (Some(turn.health), turn.is_urgent),
-                None => (None, false),
+            .replace(known.endpoint.id, seen, |seen| {
+                match seen.health.strain(now) {
+                    Some(turn) => (Some(turn.health), turn.is_urgent),
+                    None => (None, false),
+                }
             })
             .await?;
         if is_urgent {
@@ -182,12 +198,11 @@ impl HealthKeeper {
     /// faster. Without a new state nothing is written. Answers what `make` said last.
     async fn replace<T>(
         &self,
-        known: &KnownEndpoint,
+        id: EndpointId,
+        mut seen: Seen,
         make: impl Fn(&Seen) -> (Option<Health>, T),
     ) -> Result<T, StoreError> {
-        let id = known.endpoint.id;
         let mut backoff = Backoff::until(Instant::now() + TIME_LIMIT);
-        let mut seen = self.newest(known);
         loop {
             let (health, answer) = make(&seen);
             let Some(health) = health else {
@@ -282,6 +297,19 @@ impl HealthKeeper {
         ];
         let written = transaction::write(&self.client, transaction::all(writes)?).await?;
         Ok(written == Transacted::Done)
+    }
+
+    /// How an endpoint fares by the table.
+    async fn read(&self, id: EndpointId) -> Result<Seen, StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let key = item::health_key(id);
+        let item = read::get(&self.client, &self.table, key, deadline).await?;
+        let (health, version) = item::to_health(item.as_ref());
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all.entry(id).or_default();
+        kept.health = health;
+        kept.version = version;
+        Ok(kept.clone())
     }
 
     /// The newest that is known of an endpoint.

@@ -1,0 +1,234 @@
+//! How endpoints fare is shared by all who deliver.
+
+use std::sync::Arc;
+
+use domain::endpoint::{DisabledReason, EndpointStatus};
+use domain::health::{
+    Admission, HealthState, NoticeKind, OPENS_AFTER, Outcome, PERMIT_MS, Report, STRAINED_ATTEMPTS,
+    Wait,
+};
+use domain::{Endpoint, Millis};
+use futures::future::join_all;
+use store::{EndpointCache, KnownEndpoint};
+
+use crate::database::Database;
+use crate::{NOW, endpoint, endpoint_id};
+
+const DAY: u64 = 24 * 3_600_000;
+
+fn report(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        is_own: false,
+        permit: None,
+    }
+}
+
+fn failures(count: u32) -> Vec<Report> {
+    let failure = report(Outcome::Failure { is_last: false });
+    vec![failure; count as usize]
+}
+
+async fn known(cache: &EndpointCache, now: Millis) -> Arc<KnownEndpoint> {
+    let endpoints = cache.current(now).await.unwrap();
+    endpoints.get(endpoint_id(1)).unwrap().clone()
+}
+
+async fn database() -> (Database, Arc<EndpointCache>) {
+    let database = Database::new();
+    database.editor().create(&endpoint(1)).await.unwrap();
+    let cache = Arc::new(database.cache());
+    (database, cache)
+}
+
+#[tokio::test]
+async fn successes_of_a_healthy_endpoint_write_nothing() {
+    let (database, cache) = database().await;
+    let (keeper, known) = (database.keeper(), known(&cache, NOW).await);
+    database.calls();
+    assert_eq!(
+        keeper.admit(&known, 100, NOW).await.unwrap(),
+        Admission::All
+    );
+    let success = report(Outcome::Success);
+    keeper.after(&known, &[success; 3], NOW).await.unwrap();
+    assert_eq!(database.calls(), 0);
+}
+
+#[tokio::test]
+async fn everybody_stops_sending_when_the_breaker_opens_and_goes_on_when_it_closes() {
+    let (database, cache) = database().await;
+    let (one, other) = (database.keeper(), database.keeper());
+    let before = known(&cache, NOW).await;
+    let aftermath = one
+        .after(&before, &failures(OPENS_AFTER), NOW)
+        .await
+        .unwrap();
+    let kinds: Vec<_> = aftermath.notices.iter().map(|notice| notice.kind).collect();
+    assert_eq!(kinds, [NoticeKind::Failing]);
+
+    let until = NOW.plus(30_000);
+    let after = known(&cache, NOW).await;
+    assert_eq!(after.health.state(NOW), HealthState::Open { until });
+    let closed = Admission::Some {
+        permits: Vec::new(),
+        others: Wait::Until(until),
+    };
+    database.calls();
+    assert_eq!(other.admit(&after, 5, NOW).await.unwrap(), closed);
+    assert_eq!(database.calls(), 0);
+
+    // Of all who ask, one probes.
+    let probes = [one.admit(&before, 5, until), other.admit(&after, 5, until)];
+    let mut permits = Vec::new();
+    for admission in join_all(probes).await {
+        match admission.unwrap() {
+            Admission::Some { permits: some, .. } => permits.extend(some),
+            Admission::All => panic!("it is half-open"),
+        }
+    }
+    assert_eq!(permits.len(), 1);
+    let success = Report {
+        permit: Some(permits[0]),
+        ..report(Outcome::Success)
+    };
+    let aftermath = other.after(&after, &[success], until).await.unwrap();
+    assert_eq!(aftermath.notices[0].kind, NoticeKind::Recovered);
+    let healthy = known(&cache, until).await;
+    assert_eq!(healthy.health.state(until), HealthState::Ok);
+    assert_eq!(one.admit(&healthy, 5, until).await.unwrap(), Admission::All);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn failures_that_are_noted_at_once_all_count() {
+    let (database, cache) = database().await;
+    let known_before = known(&cache, NOW).await;
+    let note = || {
+        let (keeper, known) = (database.keeper(), known_before.clone());
+        tokio::spawn(async move { keeper.after(&known, &failures(1), NOW).await.unwrap() })
+    };
+    let mut notices = 0;
+    for aftermath in join_all((0..OPENS_AFTER).map(|_| note())).await {
+        notices += aftermath.unwrap().notices.len();
+    }
+    assert_eq!(notices, 1);
+    let known = known(&cache, NOW).await;
+    assert_eq!(known.health.consecutive_failures(), OPENS_AFTER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_strained_endpoint_gets_four_attempts_at_once_over_all_environments() {
+    let (database, cache) = database().await;
+    let healthy = known(&cache, NOW).await;
+    database.keeper().strain(&healthy, NOW).await.unwrap();
+    let strained = known(&cache, NOW).await;
+    assert_eq!(strained.health.state(NOW), HealthState::Strained);
+    let ask = |now| {
+        let (keeper, known) = (database.keeper(), strained.clone());
+        tokio::spawn(async move { keeper.admit(&known, 3, now).await.unwrap() })
+    };
+    let all = async |now| {
+        let mut permits = Vec::new();
+        for admission in join_all((0..8).map(|_| ask(now))).await {
+            let Admission::Some {
+                permits: some,
+                others,
+            } = admission.unwrap()
+            else {
+                panic!("it is strained")
+            };
+            assert_eq!(others, Wait::Soon);
+            permits.extend(some);
+        }
+        permits
+    };
+    let permits = all(NOW).await;
+    assert_eq!(permits.len(), STRAINED_ATTEMPTS);
+    assert_eq!(all(NOW.plus(PERMIT_MS - 1)).await, [0; 0]);
+
+    let back = Report {
+        permit: Some(permits[0]),
+        ..report(Outcome::NotMade)
+    };
+    database
+        .keeper()
+        .after(&strained, &[back], NOW)
+        .await
+        .unwrap();
+    assert_eq!(all(NOW).await.len(), 1);
+    // Those whose owners died expire.
+    let later = NOW.plus(PERMIT_MS);
+    assert_eq!(all(later).await.len(), STRAINED_ATTEMPTS);
+}
+
+#[tokio::test]
+async fn failures_between_which_there_were_successes_are_not_in_a_row() {
+    let (database, cache) = database().await;
+    let (one, other) = (database.keeper(), database.keeper());
+    let clean = known(&cache, NOW).await;
+    for n in 0..50 {
+        let now = NOW.plus(n * 10);
+        // The other environment knows nothing of failures, so it notes no success.
+        other
+            .after(&clean, &[report(Outcome::Success)], now)
+            .await
+            .unwrap();
+        other
+            .after(&clean, &failures(1), now.plus(1))
+            .await
+            .unwrap();
+        one.after(&clean, &failures(1), now.plus(2)).await.unwrap();
+    }
+    let last = known(&cache, NOW.plus(60_000)).await;
+    assert!(last.health.consecutive_failures() < OPENS_AFTER);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_or_only_fails_is_disabled_and_everybody_knows() {
+    for (reports, reason, at) in [
+        (vec![report(Outcome::Gone)], DisabledReason::Gone, NOW),
+        (failures(1), DisabledReason::Failing, NOW.plus(5 * DAY)),
+    ] {
+        let (database, cache) = database().await;
+        let keeper = database.keeper();
+        keeper
+            .after(&*known(&cache, NOW).await, &failures(1), NOW)
+            .await
+            .unwrap();
+        let before = known(&cache, at).await;
+        let aftermath = keeper.after(&before, &reports, at).await.unwrap();
+        assert_eq!(aftermath.disabled, Some(reason.clone()));
+        assert_eq!(aftermath.notices[0].kind, NoticeKind::Disabled);
+        let disabled = known(&cache, at).await;
+        let since = at;
+        assert_eq!(
+            disabled.endpoint.status,
+            EndpointStatus::Disabled { reason, since }
+        );
+        assert_eq!(disabled.endpoint.version, before.endpoint.version + 1);
+
+        // Who comes with the same a moment later disables nothing, and tells nothing.
+        let again = database
+            .keeper()
+            .after(&before, &reports, at)
+            .await
+            .unwrap();
+        assert_eq!((again.disabled, again.notices), (None, Vec::new()));
+
+        // Enabled again, it is as good as new.
+        let enable = |endpoint: &mut Endpoint| {
+            endpoint.status = EndpointStatus::Enabled;
+            Ok::<_, std::convert::Infallible>(())
+        };
+        database
+            .editor()
+            .edit(endpoint_id(1), at, enable)
+            .await
+            .unwrap();
+        let enabled = known(&cache, at).await;
+        assert_eq!(enabled.health.state(at), HealthState::Ok);
+        let aftermath = keeper.after(&enabled, &failures(1), at).await.unwrap();
+        assert_eq!(aftermath.disabled, None);
+        assert!(known(&cache, at).await.endpoint.is_enabled());
+    }
+}
