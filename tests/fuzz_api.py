@@ -64,6 +64,12 @@ deliveries = {{ values = {deliveries} }}
 positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
 # What is longer than API Gateway takes never reaches the function.
 negative_data_rejection.expected-statuses = [400, 401, 404, 405, 409, 413, 431]
+
+# Nor that a signature which was made up is wrong.
+[[operations]]
+include-path = "/v1/ingest/{{endpoint_id}}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404, 409]
+checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 413, 431]
 """
 
 

@@ -24,13 +24,18 @@ const THROTTLED_MS: u64 = 1_000;
 /// How long Lambda keeps an invocation. (Same page.)
 const KEPT_MS: u64 = 6 * 60 * 60 * 1_000;
 
-/// Keeps a schedule, for ever. When it could not for a while it invokes once, and not for each time
-/// that has passed.
-pub(crate) async fn run(services: Arc<Services>, schedule: Schedule, time_scale: u32) {
+/// Keeps a schedule that began at a time, for ever. When it could not for a while it invokes once,
+/// and not for each time that has passed.
+pub(crate) async fn run(
+    services: Arc<Services>,
+    schedule: Schedule,
+    time_scale: u32,
+    began: Millis,
+) {
     let scale = u64::from(time_scale);
     let period_ms = (schedule.period_seconds * 1_000 / scale).max(SHORTEST_PERIOD_MS);
     let mut invocations = JoinSet::new();
-    let mut next = clock::now().plus(period_ms);
+    let mut next = began.plus(period_ms);
     loop {
         wait_until(next).await;
         while invocations.try_join_next().is_some() {}
@@ -40,7 +45,11 @@ pub(crate) async fn run(services: Arc<Services>, schedule: Schedule, time_scale:
         let payload = payload(&schedule, next);
         let (services, function) = (services.clone(), schedule.function.clone());
         invocations.spawn(async move { invoke(&services, &function, payload, scale).await });
-        next = next.plus(period_ms).max(clock::now());
+        let now = clock::now();
+        next = next.plus(period_ms);
+        if next <= now {
+            next = now.plus(period_ms);
+        }
     }
 }
 
@@ -66,19 +75,21 @@ async fn invoke(services: &Services, function: &str, payload: String, scale: u64
     let retries = retries.map_or(0, |function| function.async_retries as usize);
     let mut pauses = PAUSES_MS.into_iter().take(retries);
     loop {
-        let error = match services.invoke(function, payload.clone()).await {
-            Ok(_) => return,
-            Err(error) => error,
-        };
+        // The pause begins with the failure, also when time passes right after it.
+        let held = services.faults.running().await;
+        let answer = services.invoke_held(function, payload.clone()).await;
+        let ended = clock::now();
+        drop(held);
+        let Err(error) = answer else { return };
         let pause_ms = match error {
             InvokeError::Throttled => Some(THROTTLED_MS),
             InvokeError::TooLarge | InvokeError::Failed { .. } => pauses.next(),
         };
-        let is_kept = clock::now() < began.plus(KEPT_MS);
+        let is_kept = ended < began.plus(KEPT_MS);
         match pause_ms.filter(|_| is_kept) {
             Some(pause_ms) => {
                 tracing::warn!(%error, function, "A scheduled invocation failed, and is repeated.");
-                wait_until(clock::now().plus(pause_ms / scale)).await;
+                wait_until(ended.plus(pause_ms / scale)).await;
             }
             None => {
                 tracing::error!(%error, function, "A scheduled invocation was given up.");

@@ -480,6 +480,7 @@ fn spawn(
                 services.clone(),
                 schedule.clone(),
                 time_scale,
+                clock::now(),
             ));
         }
     }

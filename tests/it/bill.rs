@@ -72,6 +72,29 @@ async fn no_ordinary_event_costs_more_than_three_write_units() {
     assert!(costs.values().all(|units| *units <= 3.0), "{costs:?}");
 }
 
+/// One write for the row and its entry in the index, one for the claim, one for the attempt and its
+/// entry, one for the row as it is then, whose entry moves: deleted here, put there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_taken_at_once_costs_eight_write_units() {
+    const EVENTS: usize = 100;
+    let (stack, receiver) = (start_in_process().await, flows::Receiver::start().await);
+    crate::deliver::endpoint(&stack, &receiver, "/a", &[]).await;
+    let before = bill(&stack).await;
+    stack.mandrill().deliver(flows::sends(0..EVENTS)).await;
+    receiver.wait_for("/a", EVENTS).await;
+    crate::deliver::wait_until_idle(&stack).await;
+    let after = bill(&stack).await;
+    let units = |name: &str| {
+        let of = |bill: &Value| bill["tables"][name]["write_units"].as_f64().unwrap_or(0.0);
+        of(&after) - of(&before)
+    };
+    let row = units("DeliveriesTable") / EVENTS as f64;
+    let index = units("DeliveriesTable/by_endpoint") / EVENTS as f64;
+    assert_eq!((row, index), (4.0, 4.0));
+    // How an endpoint fares is written only when that changes.
+    assert_eq!(units("EndpointsTable"), 0.0);
+}
+
 #[tokio::test]
 async fn the_bill_counts_what_aws_would() {
     let stack = start_in_process().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flows::{DEADLINE, TestStack, eventually, sends};
+use flows::{DEADLINE, Receiver, Reply, TestStack, eventually, sends};
 use futures::{StreamExt, stream};
 use platform::clock;
 use posthorn::faults::PostFault;
@@ -93,6 +93,7 @@ async fn use_everything(stack: &TestStack) {
 
     use_the_api(stack).await;
     use_endpoints(stack).await;
+    use_deliveries(stack).await;
 
     // An event that has to be kept in S3, and is read from there.
     let large = crate::oversized::inbound(600_000);
@@ -120,6 +121,82 @@ async fn use_everything(stack: &TestStack) {
     forget(stack, socket.id()).await;
     socket.say(json!({ "action": "ping" })).await;
     socket.closed().await;
+}
+
+/// What delivering does: an attempt that fails and one that succeeds, an event about an endpoint,
+/// events that are in S3 or should be, a record that is parked, a delivery that is due.
+async fn use_deliveries(stack: &TestStack) {
+    let receiver = Receiver::start().await;
+    receiver.script("/a", [Reply::status(500), Reply::status(200)]);
+    receiver.reply("/failing", Reply::status(500));
+    receiver.script("/due", [Reply::status(500), Reply::status(200)]);
+    let endpoint = async |at: &str, filter: &str, schedule: &[u32]| {
+        let url = receiver.url(at);
+        let body = json!({ "url": url, "filter": filter, "retry_schedule": schedule });
+        crate::endpoints::created(stack, &body).await
+    };
+    let all = endpoint("/a", "type:a", &[1]).await;
+    endpoint("/failing", "type:a", &[]).await;
+    let due = endpoint("/due", "type:due", &[600]).await;
+    let event = crate::deliver::publish(stack, "a", "1").await;
+    crate::deliver::settled(stack, &event, &all, "delivered").await;
+    eventually(DEADLINE, async || {
+        let page = stack.page("filter=type:delivery.exhausted").await;
+        let is_told = !page["events"].as_array().unwrap().is_empty();
+        is_told.then_some(()).ok_or("nothing is told".to_owned())
+    })
+    .await;
+
+    let large = json!(flows::noise(700_000)).to_string();
+    let whole = crate::deliver::publish(stack, "a", &large).await;
+    crate::deliver::settled(stack, &whole, &all, "delivered").await;
+    stack.pause_shards(true);
+    let gone = crate::deliver::publish(stack, "a", &large).await;
+    for object in stack.objects("OversizedBucket").await.unwrap() {
+        let deleted = stack.delete_object("OversizedBucket", &object.key);
+        deleted.await.unwrap();
+    }
+    stack.pause_shards(false);
+    crate::deliver::settled(stack, &gone, &all, "delivered").await;
+
+    let malformed = crate::fixtures::fixture("dispatch/malformed.json");
+    let answer = stack.invoke("DispatchFunction", malformed).await;
+    assert_eq!(answer.unwrap(), r#"{"batchItemFailures":[]}"#);
+    let rows = stack.items("DeliveriesTable").await;
+    assert!(rows.iter().any(|row| row["pk"]["S"] == "parked"));
+
+    let event = crate::deliver::publish(stack, "due", "1").await;
+    receiver.wait_for("/due", 1).await;
+    make_due(stack, &event).await;
+    let schedule = crate::fixtures::fixture("requeue/schedule.json");
+    let answer = stack.invoke("RequeueFunction", schedule).await;
+    assert_eq!(answer.unwrap(), r#"{"requeued":1}"#);
+    crate::deliver::settled(stack, &event, &due, "delivered").await;
+}
+
+/// Lets the only delivery of an event be due since long ago, once its attempt is on record.
+async fn make_due(stack: &TestStack, event: &str) {
+    let row = eventually(DEADLINE, async || {
+        let rows = stack.items("DeliveriesTable").await;
+        let mut rows = rows.into_iter();
+        let row = rows.find(|row| {
+            row["sk"]["S"].as_str().unwrap().starts_with("d#")
+                && row["recorded"]["N"] == "1"
+                && row["state_at"]["S"].as_str().unwrap().contains(event)
+        });
+        row.ok_or("its attempt is not on record".to_owned())
+    })
+    .await;
+    let request = json!({
+        "TableName": stack.table("DeliveriesTable"),
+        "Key": { "pk": row["pk"], "sk": row["sk"] },
+        "UpdateExpression": "SET due_at = :at, state_at = :state_at",
+        "ExpressionAttributeValues": {
+            ":at": { "N": "1" },
+            ":state_at": { "S": format!("p#{:013}#{event}", 1) },
+        },
+    });
+    stack.dynamo("UpdateItem", request).await;
 }
 
 /// What the HTTP API does besides giving events.

@@ -77,6 +77,16 @@ impl Meter {
             self.add(Direction::Write, table, 1.0);
         }
     }
+
+    /// A transaction that was cancelled costs as much as one that was done: of small items two units
+    /// each. (Same page, and "Amazon DynamoDB Transactions: How it works".)
+    pub(super) fn cancelled(&self, tables: &[String], error: &DynoxideError) {
+        if matches!(error, DynoxideError::TransactionCanceledException(..)) {
+            tables
+                .iter()
+                .for_each(|table| self.add(Direction::Write, table, 2.0));
+        }
+    }
 }
 
 impl Asked {

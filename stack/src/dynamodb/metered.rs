@@ -109,7 +109,11 @@ impl Metered {
         mut request: TransactWriteItemsRequest,
     ) -> Result<TransactWriteItemsResponse> {
         let asked = Asked::replace(&mut request.return_consumed_capacity);
-        let mut answer = self.database.transact_write_items(request)?;
+        let tables = tables(&request);
+        let mut answer = self
+            .database
+            .transact_write_items(request)
+            .inspect_err(|error| self.meter.cancelled(&tables, error))?;
         asked.settle_all(&self.meter, Direction::Write, &mut answer.consumed_capacity);
         Ok(answer)
     }
@@ -123,6 +127,18 @@ impl Metered {
         asked.settle_all(&self.meter, Direction::Write, &mut answer.consumed_capacity);
         Ok(answer)
     }
+}
+
+/// The table of each item of a transaction.
+fn tables(request: &TransactWriteItemsRequest) -> Vec<String> {
+    let table = |item: &TransactWriteItem| {
+        let put = item.put.as_ref().map(|put| &put.table_name);
+        let update = item.update.as_ref().map(|update| &update.table_name);
+        let delete = item.delete.as_ref().map(|delete| &delete.table_name);
+        let check = item.condition_check.as_ref().map(|check| &check.table_name);
+        put.or(update).or(delete).or(check).cloned()
+    };
+    request.transact_items.iter().filter_map(table).collect()
 }
 
 /// Writes a batch. dynoxide commits every item of a batch on its own, and the commits are most of

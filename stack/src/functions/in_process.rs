@@ -29,6 +29,8 @@ pub(super) enum Program {
     Deliver(deliver::Deps),
     Requeue(requeue::Deps),
     Tail(Arc<tail::Deps>),
+    #[cfg(test)]
+    Scripted(String),
 }
 
 impl Program {
@@ -48,6 +50,8 @@ impl Program {
             "deliver" => deliver::Deps::new(aws, lookup).map(Program::Deliver),
             "requeue" => requeue::Deps::new(aws, lookup).map(Program::Requeue),
             "tail" => tail::Deps::new(aws, lookup).map(|deps| Program::Tail(Arc::new(deps))),
+            #[cfg(test)]
+            "scripted" => Ok(Program::Scripted(lookup("SCRIPT").unwrap_or_default())),
             _ => return None,
         })
     }
@@ -80,6 +84,14 @@ impl Program {
                 let (ran, answer) = tokio::join!(run, pieces.collect());
                 ran.and(answer)
             }
+            #[cfg(test)]
+            Program::Scripted(name) => {
+                let script = super::scripted::find(name);
+                let script = script.ok_or_else(|| InvokeError::failed("Script", name.as_str()))?;
+                let answer = script(serde_json::from_str(payload).unwrap_or_default()).await;
+                let answer = answer.map_err(|message| InvokeError::failed("Scripted", message))?;
+                Ok(answer.to_string())
+            }
         }
     }
 
@@ -104,6 +116,11 @@ impl Program {
             | Program::Dispatch(_)
             | Program::Deliver(_)
             | Program::Requeue(_) => {
+                outlet.put_whole(self.run(payload, context).await?).await;
+                Ok(())
+            }
+            #[cfg(test)]
+            Program::Scripted(_) => {
                 outlet.put_whole(self.run(payload, context).await?).await;
                 Ok(())
             }

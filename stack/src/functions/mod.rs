@@ -6,6 +6,8 @@ mod in_process;
 mod logs;
 mod processes;
 mod runtime_api;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod streaming;
 
 use std::collections::BTreeMap;

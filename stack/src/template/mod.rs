@@ -266,6 +266,15 @@ impl Template {
                     .map(|redrive| redrive.dead_letter_arn.as_str()),
                 &path,
             )?;
+            let dead_letters = queue.redrive.as_ref();
+            let dead_letters =
+                dead_letters.and_then(|redrive| self.queue(&redrive.dead_letter_arn));
+            if dead_letters.is_some_and(|queue| queue.redrive.is_some()) {
+                return Err(TemplateError::invalid(
+                    &path,
+                    "leads to a queue that has a dead-letter queue of its own, which does not run here",
+                ));
+            }
         }
         for (index, route) in self.http_routes.iter().enumerate() {
             if let Some(first) = self.http_routes[..index]

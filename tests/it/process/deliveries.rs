@@ -19,7 +19,7 @@ async fn make_endpoint(stack: &Running, url: &str) -> String {
     let http = Http::new(stack.text("http"));
     let token = format!("Bearer {}", stack.text("token"));
     let headers = [("authorization", token.as_str())];
-    let body = json!({ "url": url, "retry_schedule": [60; 20] }).to_string();
+    let body = json!({ "url": url, "retry_schedule": vec![60; 20] }).to_string();
     let answer = http
         .request(Method::POST, "/v1/endpoints", &headers, body)
         .await;

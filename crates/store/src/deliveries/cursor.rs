@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use domain::{DeliveryId, EndpointId, EventId, Millis};
+use domain::delivery::Attempt;
+use domain::{Delivery, DeliveryId, EndpointId, EventId, Millis};
 
 use super::index::Entry;
 use crate::keys::{self, DeliveryKey, Listed};
@@ -36,6 +37,34 @@ impl DeliveryCursor {
             attempt,
             endpoint: id.endpoint,
         }
+    }
+
+    /// Where a delivery stands in a list: at when it was settled or is due.
+    #[must_use]
+    pub fn of_delivery(delivery: &Delivery) -> DeliveryCursor {
+        DeliveryCursor {
+            at: delivery.settled_at.or(delivery.due_at).unwrap_or(Millis(0)),
+            event: delivery.id.event,
+            attempt: 0,
+            endpoint: delivery.id.endpoint,
+        }
+    }
+
+    /// Where an attempt stands in a list.
+    #[must_use]
+    pub fn of_attempt(attempt: &Attempt) -> DeliveryCursor {
+        DeliveryCursor {
+            at: attempt.exchange.at,
+            event: attempt.delivery.event,
+            attempt: attempt.number,
+            endpoint: attempt.delivery.endpoint,
+        }
+    }
+
+    /// The time of it.
+    #[must_use]
+    pub fn at(&self) -> Millis {
+        self.at
     }
 
     /// The delivery, or that of the attempt, that stands there.

@@ -1,20 +1,12 @@
 //! One list made of several.
 
-use domain::{Delivery, Millis};
+use domain::Delivery;
 use store::DeliveryCursor;
 use store::deliveries::DeliveryPage;
 
-/// Where a delivery stands in a list.
-pub(super) fn place(delivery: &Delivery) -> DeliveryCursor {
-    DeliveryCursor {
-        at: delivery.settled_at.or(delivery.due_at).unwrap_or(Millis(0)),
-        delivery: delivery.id,
-        attempt: 0,
-    }
-}
-
 /// The page of all these pages together, newest first, with at most `limit` deliveries.
 pub(super) fn merge(pages: Vec<DeliveryPage>, limit: usize) -> DeliveryPage {
+    let place = DeliveryCursor::of_delivery;
     // What lies behind the end of any page is not known of all lists, and is left to the next.
     let end = pages.iter().filter_map(|page| page.next).max();
     let mut deliveries: Vec<Delivery> = pages
@@ -35,7 +27,7 @@ pub(super) fn merge(pages: Vec<DeliveryPage>, limit: usize) -> DeliveryPage {
 #[cfg(test)]
 mod tests {
     use domain::delivery::Owed;
-    use domain::{DeliveryId, DeliveryStatus, EndpointId, EventId, Source, TimeScale};
+    use domain::{DeliveryId, DeliveryStatus, EndpointId, EventId, Millis, Source, TimeScale};
 
     use super::*;
 
@@ -47,6 +39,7 @@ mod tests {
             event_type: "a".to_owned(),
             source: Source::Api,
             keep_ms: 0,
+            due_at: None,
         };
         Delivery {
             status: DeliveryStatus::Failed,
@@ -59,13 +52,17 @@ mod tests {
     fn page(times: &[u64], next: Option<u64>) -> DeliveryPage {
         DeliveryPage {
             deliveries: times.iter().copied().map(delivery).collect(),
-            next: next.map(|at| place(&delivery(at))),
+            next: next.map(|at| DeliveryCursor::of_delivery(&delivery(at))),
         }
     }
 
+    fn at(delivery: &Delivery) -> u64 {
+        DeliveryCursor::of_delivery(delivery).at().0
+    }
+
     fn times(page: &DeliveryPage) -> (Vec<u64>, Option<u64>) {
-        let times = page.deliveries.iter().map(|it| place(it).at.0);
-        (times.collect(), page.next.map(|next| next.at.0))
+        let times = page.deliveries.iter().map(at);
+        (times.collect(), page.next.map(|next| next.at().0))
     }
 
     #[test]

@@ -62,10 +62,12 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
         pages.map_err(|error: StoreError| call.failed(&error))?,
         limit,
     );
-    let shown = page
-        .deliveries
-        .iter()
-        .map(|delivery| (view::delivery(delivery), merge::place(delivery).to_string()));
+    let shown = page.deliveries.iter().map(|delivery| {
+        (
+            view::delivery(delivery),
+            DeliveryCursor::of_delivery(delivery).to_string(),
+        )
+    });
     let rest = page.next.map(|place| place.to_string());
     Ok(Listing::page("deliveries", shown, rest))
 }

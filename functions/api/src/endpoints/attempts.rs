@@ -43,11 +43,7 @@ pub(crate) async fn list(
     let page = state.deliveries.attempts(id, before, limit, now).await;
     let page = page.map_err(|error| call.failed(&error))?;
     let shown = page.attempts.iter().map(|attempt| {
-        let place = DeliveryCursor {
-            at: attempt.exchange.at,
-            delivery: attempt.delivery,
-            attempt: attempt.number,
-        };
+        let place = DeliveryCursor::of_attempt(attempt);
         (view::attempt(attempt), place.to_string())
     });
     let rest = page.next.map(|place| place.to_string());

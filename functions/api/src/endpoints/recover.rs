@@ -110,7 +110,7 @@ async fn piece(
         .failed_since(endpoint.id, since, place, PIECE, now);
     let mut page = page.await.map_err(|error| call.failed(&error))?;
     let is_before = |delivery: &Delivery| delivery.settled_at.is_none_or(|at| at <= until);
-    let is_over = page.next.is_none_or(|next| next.at > until);
+    let is_over = page.next.is_none_or(|next| next.at() > until);
     page.deliveries.retain(is_before);
     let count = retry(state, call, endpoint, page.deliveries, now).await?;
     let next = page.next.filter(|_| !is_over);

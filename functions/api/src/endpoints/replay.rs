@@ -118,6 +118,7 @@ impl Wanted {
                 event_type: event.content.kind.to_string(),
                 source: event.content.source,
                 keep_ms,
+                due_at: None,
             })
             .collect();
         if owed.is_empty() {

@@ -1,6 +1,7 @@
 //! What calls use is counted, and callers see no more of it than they asked for.
 
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnConsumedCapacity, TransactWriteItem};
 
 use super::super::Consumed;
 use super::*;
@@ -95,4 +96,44 @@ async fn a_caller_is_told_of_its_use_as_it_asked() {
     assert!(total.global_secondary_indexes.is_none());
     let all = put(ReturnConsumedCapacity::Indexes).await.unwrap();
     assert!(all.table.is_some());
+}
+
+#[tokio::test]
+async fn a_transaction_costs_twice_and_makes_records_and_is_throttled() {
+    let database = Database::new().await;
+    let transact = || {
+        let put = |key| {
+            let put = Put::builder().table_name("events");
+            let put = put.set_item(Some(item(key, 500))).build().unwrap();
+            TransactWriteItem::builder().put(put).build()
+        };
+        let transaction = database.client.transact_write_items();
+        transaction
+            .transact_items(put("a"))
+            .transact_items(put("b"))
+            .send()
+    };
+    database.db.faults().throttle_next(1);
+    let throttled = transact().await.unwrap_err();
+    let code = throttled.as_service_error().unwrap().code();
+    assert_eq!(code, Some("ProvisionedThroughputExceededException"));
+    assert!(database.records().await.is_empty());
+    transact().await.unwrap();
+    assert_eq!(consumed(&database, "events").write_units, 2.0 * 2.0);
+    assert_eq!(database.records().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_transaction_whose_condition_does_not_hold_is_billed() {
+    let database = Database::new().await;
+    let put = Put::builder().table_name("events");
+    let put = put
+        .set_item(Some(item("a", 10)))
+        .condition_expression("attribute_exists(pk)");
+    let put = TransactWriteItem::builder()
+        .put(put.build().unwrap())
+        .build();
+    let transaction = database.client.transact_write_items().transact_items(put);
+    transaction.send().await.unwrap_err();
+    assert_eq!(consumed(&database, "events").write_units, 2.0);
 }

@@ -1,5 +1,6 @@
 //! Rules of the whole, on small templates.
 
+mod events;
 mod real;
 
 use serde_json::json;
