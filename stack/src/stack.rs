@@ -283,7 +283,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
         let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
-        let (socket_limit, time_scale) = (options.socket_limit, options.time_scale.max(1));
+        let (socket_limit, time_scale) = (options.socket_limit, options.time_scale.clamp(1, 3_600));
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
         create_private(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;

@@ -320,9 +320,12 @@ mod tests {
             bill.message(bytes);
         }
         bill.http_request(512 * 1024 + 1);
+        bill.queue_request(0);
+        bill.queue_request(64 * 1024 + 1);
         let usage = bill.usage(&readings());
         assert_eq!(usage[&Item::Message], 5.0);
         assert_eq!(usage[&Item::HttpRequest], 2.0);
+        assert_eq!(usage[&Item::QueueRequest], 3.0);
     }
 
     #[test]

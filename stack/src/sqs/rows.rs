@@ -12,8 +12,9 @@ pub(super) struct Rows {
     connection: Connection,
 }
 
-const CONTENT: &str = "message_id, body, attributes, trace_header, sender, dead_letter_source, group_id, \
-     sent_at, first_received_at, receives, visible_at";
+const MESSAGE: &str =
+    "SELECT message_id, body, attributes, trace_header, sender, dead_letter_source,
+     group_id, sent_at, first_received_at, receives, visible_at FROM messages WHERE id = ?1";
 
 impl Rows {
     pub(super) fn open(file: &Path) -> rusqlite::Result<Rows> {
@@ -150,7 +151,7 @@ impl Rows {
 
     pub(super) fn message(&self, id: Id) -> rusqlite::Result<Message> {
         self.connection
-            .prepare_cached(&format!("SELECT {CONTENT} FROM messages WHERE id = ?1"))?
+            .prepare_cached(MESSAGE)?
             .query_row([id], message)
     }
 

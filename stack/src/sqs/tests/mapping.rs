@@ -10,8 +10,8 @@ use super::{Desk, TEMPLATE, client_of, eventually};
 use crate::faults::CallFault;
 use crate::functions::scripted::leave;
 
-/// The template with a function that runs a script at an event, with more properties.
-fn with_function(script: &str, properties: &str, event: &str) -> String {
+/// The template with a function that runs a script at an event.
+fn with_function(script: &str, event: &str) -> String {
     format!(
         "{TEMPLATE}  Reader:
     Type: AWS::Serverless::Function
@@ -23,7 +23,7 @@ fn with_function(script: &str, properties: &str, event: &str) -> String {
       Environment: {{Variables: {{SCRIPT: {script}}}}}
       Policies:
         - Statement: [{{Effect: Allow, Action: 'sqs:SendMessage', Resource: '*'}}]
-{properties}      Events:
+      Events:
         Event:
 {event}"
     )
@@ -37,7 +37,7 @@ fn of_work(script: &str, more: &str) -> String {
             FunctionResponseTypes: [ReportBatchItemFailures]
 {more}"
     );
-    with_function(script, "", &event)
+    with_function(script, &event)
 }
 
 type Seen = Arc<Mutex<Vec<Value>>>;
@@ -208,7 +208,7 @@ async fn a_schedule_fires_once_however_much_time_has_passed_and_repeats_what_fai
     });
     let event = "          Type: ScheduleV2
           Properties: {ScheduleExpression: rate(1 hour)}\n";
-    let desk = Desk::with(&with_function("schedule", "", event)).await;
+    let desk = Desk::with(&with_function("schedule", event)).await;
     let count = |expected: usize| {
         let calls = calls.clone();
         async move { until("invoked", async || calls.lock().unwrap().len() == expected).await }
@@ -226,4 +226,40 @@ async fn a_schedule_fires_once_however_much_time_has_passed_and_repeats_what_fai
     assert_eq!(calls[0]["source"], "aws.scheduler");
     assert_eq!(calls[0], calls[2]);
     assert_ne!(calls[0]["id"], calls[3]["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_scale_shortens_schedules_and_is_a_parameter_of_the_template() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    leave("scaled", move |_| {
+        counted.fetch_add(1, SeqCst);
+        std::future::ready(Ok(Value::Null))
+    });
+    let event = "          Type: Schedule
+          Properties: {Schedule: rate(1 hour)}\n";
+    let template = with_function("scaled", event)
+        + "Parameters: {TimeScale: {Type: Number, Default: 1}}\nOutputs: {Scale: {Value: !Ref TimeScale}}\n";
+    let desk = Desk::with_options(|options| {
+        options.template = template;
+        options.time_scale = 60;
+    })
+    .await;
+    assert_eq!(desk.stack.template().outputs["Scale"], "60");
+    desk.pass(61).await;
+    until("invoked", async || calls.load(SeqCst) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_may_come_twice_though_it_was_deleted() {
+    let seen = keep("twice", |_| Ok(Value::Null));
+    let desk = Desk::with(&of_work("twice", "")).await;
+    desk.stack.faults().sqs().duplicate_next(1);
+    desk.send("Work", "x").await;
+    until("delivered twice", async || {
+        seen.lock().unwrap().len() == 2 && desk.counts("Work").await == (0, 0, 0)
+    })
+    .await;
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0]["messageId"], seen[1]["messageId"]);
 }

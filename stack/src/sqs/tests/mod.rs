@@ -70,10 +70,14 @@ impl Desk {
 
     /// With another template, whose function `Caller` calls.
     async fn with(template: &str) -> Desk {
+        Desk::with_options(|options| template.clone_into(&mut options.template)).await
+    }
+
+    async fn with_options(configure: impl FnOnce(&mut Options)) -> Desk {
         let turn = TURN.lock().await;
         let directory = tempfile::tempdir().unwrap();
         let mut options = Options::new(directory.path());
-        template.clone_into(&mut options.template);
+        configure(&mut options);
         let stack = Stack::start(options).await.unwrap();
         Desk {
             client: client_of(&stack, "Caller"),

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::TEMPLATE;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, SendMessageBatchRequestEntry};
+
 use super::fairness::{NOW, WORK, drafts, engine};
+use super::{Desk, TEMPLATE};
 use crate::sqs::message::Handle;
 use crate::template::{Settings, Template};
 
@@ -49,4 +51,55 @@ fn a_queue_with_150_000_messages_of_one_group_is_as_quick_as_an_empty_one() {
     let (first, last) = (median(first), median(last));
     println!("ten messages are received and deleted in {first:?} at first, {last:?} at last");
     assert!(last < first * 3);
+}
+
+/// Through HTTP and the SDK, from eight tasks at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_in_batches_is_received_and_deleted_in_batches() {
+    const TASKS: usize = 8;
+    const BATCHES: usize = 50;
+    let desk = Desk::new().await;
+    let url = desk.url("Work");
+    let rate = |began: Instant| (TASKS * BATCHES * 10) as f64 / began.elapsed().as_secs_f64();
+
+    let began = Instant::now();
+    let entry = |id: usize| {
+        let entry = SendMessageBatchRequestEntry::builder().id(id.to_string());
+        let entry = entry.message_body("x".repeat(100)).message_group_id("ep_1");
+        entry.build().unwrap()
+    };
+    at_once(TASKS, async || {
+        for _ in 0..BATCHES {
+            let send = desk.client.send_message_batch().queue_url(&url);
+            let entries = (0..10).map(entry).collect();
+            let sent = send.set_entries(Some(entries)).send().await.unwrap();
+            assert_eq!(sent.successful.len(), 10);
+        }
+    })
+    .await;
+    println!("{:.0} messages/s are sent", rate(began));
+
+    let began = Instant::now();
+    at_once(TASKS, async || {
+        for _ in 0..BATCHES {
+            let messages = desk.receive("Work").await;
+            let entry = |(id, message): (usize, &Message)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(id.to_string());
+                let handle = message.receipt_handle().unwrap();
+                entry.receipt_handle(handle).build().unwrap()
+            };
+            let entries = messages.iter().enumerate().map(entry).collect();
+            let delete = desk.client.delete_message_batch().queue_url(&url);
+            let deleted = delete.set_entries(Some(entries)).send().await.unwrap();
+            assert_eq!(deleted.successful.len(), 10);
+        }
+    })
+    .await;
+    println!("{:.0} messages/s are received and deleted", rate(began));
+    assert_eq!(desk.counts("Work").await, (0, 0, 0));
+}
+
+async fn at_once(tasks: usize, task: impl AsyncFn()) {
+    let tasks: Vec<_> = (0..tasks).map(|_| task()).collect();
+    futures::future::join_all(tasks).await;
 }
