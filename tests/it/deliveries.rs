@@ -20,7 +20,8 @@ async fn publish(stack: &TestStack, kind: &str) -> String {
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// An endpoint at a path of the receiver, which is tried once.
+/// An endpoint at a path of the receiver, which is tried once. One that fails and wants every event
+/// is sent what is told of that as well.
 async fn tried_once(stack: &TestStack, receiver: &Receiver, at: &str, filter: &str) -> Value {
     let body = json!({ "url": receiver.url(at), "filter": filter, "retry_schedule": [] });
     created(stack, &body).await
@@ -89,7 +90,7 @@ async fn an_event_reaches_who_wants_it_and_every_attempt_is_on_record() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_failed_gets_one_more_attempt_when_asked_for() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
-    let endpoint = tried_once(&stack, &receiver, "/a", "").await;
+    let endpoint = tried_once(&stack, &receiver, "/a", "type:a").await;
     receiver.reply("/a", Reply::status(500).body("no"));
     let event = publish(&stack, "a").await;
     let failed = delivery(&stack, &event, "failed", 1).await;
@@ -140,7 +141,8 @@ async fn a_delivery_that_failed_gets_one_more_attempt_when_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_waits_is_brought_forward_and_keeps_its_schedule() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
-    let body = json!({ "url": receiver.url("/a"), "retry_schedule": [3_600, 3_600] });
+    let body =
+        json!({ "url": receiver.url("/a"), "filter": "type:a", "retry_schedule": [3_600, 3_600] });
     created(&stack, &body).await;
     receiver.reply("/a", Reply::status(500));
     let event = publish(&stack, "a").await;
@@ -177,7 +179,7 @@ async fn while_an_attempt_is_under_way_there_is_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn recovering_tries_each_failed_delivery_once_more() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
-    let endpoint = tried_once(&stack, &receiver, "/a", "").await;
+    let endpoint = tried_once(&stack, &receiver, "/a", "type:a").await;
     receiver.reply("/a", Reply::status(500));
     let mut events = BTreeSet::new();
     for _ in 0..4 {

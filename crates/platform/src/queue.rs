@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{self, ConfigError, Lookup};
 
-/// The most messages that a call takes. ("SendMessageBatch", Amazon SQS.)
+/// The most messages that a call takes. (`SendMessageBatch`, Amazon SQS.)
 const BATCH: usize = 10;
 /// The longest that SQS itself keeps a message back.
 pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
