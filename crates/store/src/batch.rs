@@ -152,15 +152,12 @@ pub(crate) async fn put(
         .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
-    results
-        .into_iter()
-        .fold(Ok(()), |all, result| match (all, result) {
-            (Err(mut one), Err(other)) => {
-                one.items.extend(other.items);
-                Err(one)
-            }
-            (all, result) => all.and(result),
-        })
+    let mut failed = results.into_iter().filter_map(Result::err);
+    let Some(mut all) = failed.next() else {
+        return Ok(());
+    };
+    all.items.extend(failed.flat_map(|left| left.items));
+    Err(all)
 }
 
 async fn put_chunk(

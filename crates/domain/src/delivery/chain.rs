@@ -201,6 +201,7 @@ mod tests {
             event_type: "open".to_owned(),
             source: Source::Mandrill,
             keep_ms: HOUR,
+            due_at: None,
         };
         Pending::claimed(Delivery {
             attempts: attempt,

@@ -149,7 +149,7 @@ fn is_local(name: &str) -> bool {
         let rest = name.strip_suffix(*local);
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    !name.contains('.') || LOCAL.iter().any(|local| ends_with(&local))
+    !name.contains('.') || LOCAL.iter().any(ends_with)
 }
 
 #[cfg(test)]

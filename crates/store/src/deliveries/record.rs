@@ -63,13 +63,13 @@ impl DeliveryRecord {
     }
 
     /// Writes attempts and the deliveries as they are after them. Only for who has claimed them,
-    /// and within that minute.
+    /// and within that minute. Who dies in between leaves some unwritten: an attempt whose delivery
+    /// does not know of it is made, and recorded, once more.
     ///
     /// # Errors
     /// When not all of them could be written; some may be.
     pub async fn record(&self, settled: &[Settled]) -> Result<(), StoreError> {
         let mut compressor = Compressor::new()?;
-        // All attempts before all deliveries: who sees that one is settled finds what was tried.
         let attempts = settled
             .iter()
             .map(|settled| item::of_attempt(&settled.attempt, self.retention_ms, &mut compressor));

@@ -64,6 +64,7 @@ fn owed(event: u32, endpoint: u8) -> Owed {
         event_type: "order.created".to_owned(),
         source: Source::Api,
         keep_ms: 24 * HOUR,
+        due_at: None,
     }
 }
 
