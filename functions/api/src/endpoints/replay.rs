@@ -5,9 +5,10 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::delivery::Owed;
 use domain::endpoint::Endpoint;
-use domain::{Delivery, DeliveryId, DeliveryStatus, Event, Filter, Millis, Position};
+use domain::{Delivery, DeliveryId, DeliveryStatus, Filter, Millis, Position};
 use platform::http::HttpError;
 use platform::parameters::{self, bad};
+use store::Events;
 use tokio::time::Instant;
 
 use super::actions::BODY_BYTES;
@@ -91,7 +92,7 @@ impl Wanted {
             let Some((events, end)) = events.map_err(|error| call.failed(&error))? else {
                 return Ok(schema::Piece { count, next: None });
             };
-            count += self.deliver(state, call, &events, now).await?;
+            count += self.deliver(state, call, events, now).await?;
             looked_at += CHUNK;
             if count >= PIECE || looked_at >= SCAN_EVENTS || Instant::now() >= deadline {
                 let next = Some(state.feed.cursor_at(end));
@@ -105,10 +106,10 @@ impl Wanted {
         &self,
         state: &crate::State,
         call: &Call,
-        events: &[Event<'_>],
+        events: Events,
         now: Millis,
     ) -> Result<usize, HttpError> {
-        let wanted = events.iter().filter(|event| {
+        let wanted = events.filter(|event| {
             self.endpoint.wants(&event.content) && self.filter.matches(&event.content)
         });
         let keep_ms = state.keep_ms(&self.endpoint);
