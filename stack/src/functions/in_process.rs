@@ -26,7 +26,7 @@ pub(super) enum Program {
     Message(message::Deps),
     Push(push::Deps),
     Dispatch(dispatch::Deps),
-    Deliver(deliver::Deps),
+    Deliver(Box<deliver::Deps>),
     Requeue(requeue::Deps),
     Tail(Arc<tail::Deps>),
     #[cfg(test)]
@@ -47,7 +47,9 @@ impl Program {
             "message" => message::Deps::new(aws, lookup).map(Program::Message),
             "push" => push::Deps::new(aws, lookup).map(Program::Push),
             "dispatch" => dispatch::Deps::new(aws, lookup).map(Program::Dispatch),
-            "deliver" => deliver::Deps::new(aws, lookup).map(Program::Deliver),
+            "deliver" => deliver::Deps::new(aws, lookup)
+                .map(Box::new)
+                .map(Program::Deliver),
             "requeue" => requeue::Deps::new(aws, lookup).map(Program::Requeue),
             "tail" => tail::Deps::new(aws, lookup).map(|deps| Program::Tail(Arc::new(deps))),
             #[cfg(test)]
