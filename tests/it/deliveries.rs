@@ -266,7 +266,7 @@ async fn what_an_endpoint_has_missed_is_replayed_once() {
         (json!({ "since": LONG_AGO }), "on record"),
         (
             json!({ "since": hour_ago, "filter": "colour:red" }),
-            "colour",
+            "unknown field",
         ),
         (json!({ "since": hour_ago, "after": "x" }), "after"),
         (json!({ "since": hour_ago, "until": hour_ago }), "until"),

@@ -139,7 +139,7 @@ pub(crate) async fn one(
     operation_id = "change_endpoint",
     tag = "endpoints",
     params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
-    request_body = schema::ChangedEndpoint,
+    request_body = Option<schema::ChangedEndpoint>,
     responses(
         (status = 200, description = "The endpoint as it is now", body = schema::Endpoint),
         NotFound,

@@ -49,8 +49,8 @@ fn shown(endpoint: &Endpoint, health: &Health, now: Millis) -> schema::Endpoint 
     }
 }
 
-fn fares(health: &Health, now: Millis) -> schema::Health {
-    schema::Health {
+fn fares(health: &Health, now: Millis) -> schema::EndpointHealth {
+    schema::EndpointHealth {
         state: health.state(now).as_str(),
         consecutive_failures: health.consecutive_failures(),
         failing_since: health.failing_since().map(|at| at.to_string()),

@@ -43,7 +43,7 @@ pub(crate) struct Endpoint {
     /// The secrets that sign, newest first. Their texts are never shown again.
     pub(crate) secrets: Vec<Secret>,
     /// How it has answered lately.
-    pub(crate) health: Health,
+    pub(crate) health: EndpointHealth,
 }
 
 /// Whether an endpoint gets events.
@@ -69,7 +69,7 @@ pub(crate) struct Secret {
 
 /// How an endpoint has answered lately.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Health {
+pub(crate) struct EndpointHealth {
     /// `ok`; `failing`; `open`: nothing is sent for a while, since attempts keep failing;
     /// `half_open`: one attempt is to tell; `strained`: it is slow and gets a few attempts at once.
     #[schema(pattern = "^[a-z_]+$")]
