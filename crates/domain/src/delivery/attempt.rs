@@ -47,7 +47,8 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    const ALL: [ErrorClass; 9] = [
+    /// All of them.
+    pub const ALL: [ErrorClass; 9] = [
         ErrorClass::Dns,
         ErrorClass::Refused,
         ErrorClass::Tls,

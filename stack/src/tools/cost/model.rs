@@ -4,6 +4,7 @@
 //! What only AWS could tell (how long functions run there, above all) is an assumption, and
 //! `docs/COST.md` lists it.
 
+use domain::delivery::ErrorClass;
 use platform::metrics;
 use serde::Serialize;
 
@@ -74,21 +75,33 @@ const EVENT_TYPES: usize = mandrill::KINDS.len() + 2;
 /// The codes with which `webhook` refuses a request, which `RequestsRefused` tells apart.
 const REFUSAL_CODES: usize = 8;
 /// Metrics of our own, and each again for each value of its dimension.
-const METRICS: f64 = (metrics::ALL.len() + EVENT_TYPES + REFUSAL_CODES) as f64;
+const METRICS: f64 =
+    (metrics::ALL.len() + EVENT_TYPES + REFUSAL_CODES + ErrorClass::ALL.len()) as f64;
 /// Metrics that the template's alarms watch by default. An alarm with metric math is billed for each
 /// metric in it. ("Amazon CloudWatch pricing".)
-const ALARM_METRICS: f64 = 38.0;
+const ALARM_METRICS: f64 = 64.0;
 
 /// X-Ray records one invocation a second of each function, and a twentieth of the others.
 /// ("Visualize Lambda function invocations using AWS X-Ray".)
 const TRACED_PER_SECOND: f64 = 1.0;
 const TRACED_SHARE: f64 = 0.05;
 
-/// Outbound webhooks do not exist yet. From their design: an event for an endpoint is a message that
-/// is sent, received and deleted, an invocation that waits for the endpoint, and two writes.
+/// A delivery that is taken at once: `docs/DATA-MODEL.md` counts its writes. It is looked for before
+/// it is created, and its event and the version of the endpoints are read.
+const DELIVERY_WRITES: f64 = 8.0;
+const DELIVERY_READS: f64 = 3.0;
+/// It is sent, received and deleted by itself, unless many come together.
 const DELIVERY_QUEUE_REQUESTS: f64 = 3.0;
-const DELIVERY_WRITES: f64 = 2.0;
+/// Half of it waits for the endpoint.
 const DELIVERY_MS: f64 = 150.0;
+const DISPATCH_MS: f64 = 10.0;
+const REQUEUE_MS: f64 = 20.0;
+const REQUEUES_PER_DAY: f64 = 24.0 * 60.0;
+/// A read of the due deliveries of an endpoint, in this many partitions.
+const DELIVERY_SHARDS: f64 = 4.0;
+/// Lambda has five readers of a queue that wait up to 20 s for a message. ("Using Lambda with Amazon
+/// SQS".)
+const EMPTY_RECEIVES_PER_DAY: f64 = 5.0 * DAY_SECONDS / 20.0;
 
 /// What is to be done in a day.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +148,7 @@ pub enum Part {
     Tracing,
     /// What stands there.
     Standing,
-    /// Outbound webhooks, which do not exist yet.
+    /// Outbound webhooks: finding out who wants an event, and telling them.
     Deliveries,
 }
 
@@ -176,10 +189,8 @@ impl Workload {
             (Part::Push, self.push(pushes, pushed)),
             (Part::Viewers, self.viewing()),
             (Part::Transfer, self.transfer()),
+            (Part::Deliveries, self.deliveries(pushes)),
         ];
-        if self.endpoints > 0.0 {
-            parts.push((Part::Deliveries, self.deliveries()));
-        }
         if self.is_traced {
             parts.push((Part::Tracing, traces(&parts)));
         }
@@ -327,12 +338,28 @@ impl Workload {
         self.events_per_day / DAY_SECONDS * LOOK_BACK_SECONDS
     }
 
-    fn deliveries(&self) -> Usage {
+    /// `dispatch` is invoked as often as `push`, and something waits for deliveries though there are
+    /// none.
+    fn deliveries(&self, pushes: f64) -> Usage {
         let deliveries = self.events_per_day * self.endpoints;
         let mut usage = self.invocations("deliver", deliveries, DELIVERY_MS);
+        let dispatches = self.invocations("dispatch", pushes, DISPATCH_MS);
+        let requeues = self.invocations("requeue", REQUEUES_PER_DAY, REQUEUE_MS);
+        for (item, quantity) in dispatches.into_iter().chain(requeues) {
+            *usage.entry(item).or_default() += quantity;
+        }
+        let due = REQUEUES_PER_DAY * self.endpoints * DELIVERY_SHARDS / 2.0;
         usage.extend([
-            (Item::QueueRequest, deliveries * DELIVERY_QUEUE_REQUESTS),
+            (
+                Item::QueueRequest,
+                deliveries * DELIVERY_QUEUE_REQUESTS + EMPTY_RECEIVES_PER_DAY,
+            ),
+            (Item::ScheduledInvocation, REQUEUES_PER_DAY),
             (Item::WriteUnit, deliveries * DELIVERY_WRITES),
+            (
+                Item::ReadUnit,
+                deliveries * DELIVERY_READS + pushes + REQUEUES_PER_DAY + due,
+            ),
         ]);
         usage
     }

@@ -62,16 +62,14 @@ fn what_is_free_is_taken_off_once() {
 }
 
 #[test]
-fn endpoints_are_marked_as_a_forecast() {
-    let forecast = forecast("--events-per-day 5000 --endpoints 2");
-    assert!(forecast.to_text().contains("do not exist yet"));
-    let json = forecast.to_json();
-    let parts = json["parts"].as_array().unwrap();
-    let deliveries = parts.iter().find(|part| part["part"] == "deliveries");
-    assert_eq!(
-        deliveries.unwrap()["is_forecast_of_a_missing_feature"],
-        true
-    );
+fn a_million_deliveries_cost_eight_dollars_and_a_half_whatever_else_there_is() {
+    for events in ["5000", "1e6"] {
+        let with = forecast(&format!("--events-per-day {events} --endpoints 2"));
+        let without = forecast(&format!("--events-per-day {events}"));
+        let deliveries = 2.0 * with.month.events;
+        let usd = (with.of(Part::Deliveries) - without.of(Part::Deliveries)) / deliveries * 1e6;
+        assert!((8.0..=9.0).contains(&usd), "{events}: {usd}");
+    }
 }
 
 #[test]
