@@ -115,7 +115,7 @@ fn every_function_of_the_real_template_has_its_variables_and_rights() {
     );
     assert_eq!(
         variables("ApiFunction"),
-        "CONNECTIONS_TABLE CORS_ORIGINS EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID TAIL_URL WEBSOCKET_URL"
+        "ALLOW_PRIVATE_ENDPOINTS ATTEMPT_RETENTION_HOURS CONNECTIONS_TABLE CORS_ORIGINS DELIVERIES_QUEUE DELIVERIES_TABLE ENDPOINTS_TABLE EVENTS_TABLE FEED_ID FEED_SHARDS METRICS_STACK OVERSIZED_BUCKET RETENTION_DAYS SECRET_ID TAIL_URL TIME_SCALE WEBSOCKET_URL"
     );
     assert_eq!(
         variables("TailFunction"),
@@ -256,7 +256,7 @@ fn the_real_templates_mappings_are_bounded_and_see_inserts_only() {
         .map(|it| it.function.as_str())
         .collect();
     // A stream has two readers at most.
-    assert_eq!(readers, ["PushFunction", "DispatchFunction"]);
+    assert_eq!(readers, ["DispatchFunction", "PushFunction"]);
     for mapping in &template.mappings {
         check_mapping(&template, mapping);
     }
