@@ -25,7 +25,7 @@ pub struct Args {
     /// Part of the events that each of them wants, from 0 to 1: what their filter lets pass
     #[arg(long, value_name = "FRACTION", default_value = "1", value_parser = fraction)]
     wanted: f64,
-    /// Endpoints that get every event (a forecast: outbound webhooks do not exist yet)
+    /// Endpoints that get every event, at the first attempt
     #[arg(long, value_name = "N", default_value = "0", value_parser = quantity)]
     endpoints: f64,
     /// Events in one POST, on average
@@ -183,7 +183,6 @@ impl Forecast {
             json!({
                 "part": part,
                 "usd": total(lines),
-                "is_forecast_of_a_missing_feature": *part == Part::Deliveries,
                 "lines": lines,
             })
         };
@@ -209,7 +208,7 @@ fn title(part: Part) -> &'static str {
         Part::Push => "pushing them to viewers",
         Part::Viewers => "viewers: connections, pings, resumes",
         Part::Transfer => "data transfer",
-        Part::Deliveries => "FORECAST: outbound webhooks, which do not exist yet",
+        Part::Deliveries => "deliveries to endpoints",
         Part::Tracing => "traces",
         Part::Standing => "what stands there",
     }

@@ -62,16 +62,17 @@ fn what_is_free_is_taken_off_once() {
 }
 
 #[test]
-fn endpoints_are_marked_as_a_forecast() {
-    let forecast = forecast("--events-per-day 5000 --endpoints 2");
-    assert!(forecast.to_text().contains("do not exist yet"));
-    let json = forecast.to_json();
-    let parts = json["parts"].as_array().unwrap();
-    let deliveries = parts.iter().find(|part| part["part"] == "deliveries");
-    assert_eq!(
-        deliveries.unwrap()["is_forecast_of_a_missing_feature"],
-        true
-    );
+fn endpoints_cost_by_what_is_delivered_to_them() {
+    let one = forecast("--events-per-day 5000 --endpoints 1");
+    let two = forecast("--events-per-day 5000 --endpoints 2");
+    let deliveries = |forecast: &Forecast| {
+        let parts = forecast.to_json()["parts"].clone();
+        let mut parts = parts.as_array().unwrap().iter();
+        let part = parts.find(|part| part["part"] == "deliveries");
+        part.unwrap()["usd"].as_f64().unwrap()
+    };
+    assert!(deliveries(&one) > 0.0);
+    assert!((deliveries(&two) - 2.0 * deliveries(&one)).abs() < 1e-6);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn one_dashboard_and_one_secret_stand_there() {
 #[test]
 fn no_metric_has_another_dimension_than_those_that_are_counted() {
     let dimensions: Vec<_> = metrics::ALL.iter().filter_map(|metric| metric.by).collect();
-    assert_eq!(dimensions, ["type", "code"]);
+    assert_eq!(dimensions, ["type", "code", "class"]);
 }
 
 #[test]
