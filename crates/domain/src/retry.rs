@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::delivery::ErrorClass;
+use crate::health::DISABLED_AFTER_MS;
 use crate::time::Millis;
 
 /// The most steps of a schedule.
@@ -83,11 +84,12 @@ impl RetrySchedule {
 
     /// How long a delivery's row is kept from its last change on, in milliseconds: as long as its
     /// attempts are (`retention_ms`), and as long as it may take by the schedule, with each step
-    /// twice as long and a day to spare.
+    /// twice as long, while its endpoint fails until it is disabled, and two days in which what
+    /// has waited for one that is back gets its turn.
     #[must_use]
     pub fn keep_ms(&self, retention_ms: u64) -> u64 {
         let seconds: u64 = self.0.iter().copied().map(u64::from).sum();
-        retention_ms.max(2 * seconds * 1_000 + DAY_MS)
+        retention_ms.max(2 * seconds * 1_000 + DISABLED_AFTER_MS + 2 * DAY_MS)
     }
 }
 

@@ -31,7 +31,7 @@ pub use connections::{
 };
 pub use deliveries::{
     Claimed, DeliveriesCreated, DeliveryClaim, DeliveryCreator, DeliveryCursor, DeliveryReader,
-    DeliveryRecord, DeliveryRetry, DueDeliveries, ParkedRecords, PutOff, Retried,
+    DeliveryRecord, DeliveryRetry, Due, DueDeliveries, ParkedRecords, PutOff, Retried,
 };
 pub use endpoints::{
     Created, Edited, EndpointCache, EndpointEditor, EndpointReader, Endpoints, KnownEndpoint,

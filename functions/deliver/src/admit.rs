@@ -12,6 +12,9 @@ use crate::inbox::Asked;
 
 /// How long a function waits for a time under a rate limit. What is later waits in the queue.
 const SLOT_WAIT_MS: u64 = 1_000;
+/// A time under a rate limit that has passed by more than this is lost: what was held up together
+/// must not go out together.
+const SLOT_LATE_MS: u64 = 2_000;
 
 /// What may be attempted, and what may not yet.
 #[derive(Debug, Default)]
@@ -89,9 +92,10 @@ async fn in_turn(
         return Ok(asked.into_iter().map(|asked| at(asked, None)).collect());
     };
     let now = clock::now();
+    let holds = |slot: Millis| slot.plus(SLOT_LATE_MS) >= now;
     let (mut timed, new): (Vec<_>, Vec<_>) = asked
         .into_iter()
-        .partition(|asked| asked.message.slot.is_some());
+        .partition(|asked| asked.message.slot.is_some_and(holds));
     let count = new.len();
     if count > 0 {
         let id = known.endpoint.id;

@@ -66,6 +66,7 @@ fn when(deps: &Deps, asked: &Asked, later: Later, now: Millis) -> When {
         Later::Soon if next.waits < MAX_WAITS => {
             let wait_ms = (SOON_MS + fastrand::u64(..2 * SOON_MS)) << next.waits;
             next.waits += 1;
+            next.slot = None;
             (wait_ms, now.plus(wait_ms))
         }
         Later::Soon => return When::Row(now.plus(PUT_OFF_MS + fastrand::u64(..SPREAD_MS))),

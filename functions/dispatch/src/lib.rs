@@ -182,12 +182,12 @@ async fn dispatch(deps: &Deps, batch: &Batch, now: Millis) -> Dispatched {
     match queue(deps, &owed, &endpoints, now, &mut done).await {
         Ok(()) => {}
         // One delivery spoils it for all: each event for itself.
-        Err(StoreError::Refused { .. }) => {
+        Err(StoreError::Refused { .. } | StoreError::Corrupt(_)) => {
             for event in batch.events().collect::<Vec<_>>() {
                 let owed = owed::owed(std::iter::once(event), &endpoints, deps.retention_ms, now);
                 match queue(deps, &owed, &endpoints, now, &mut done).await {
                     Ok(()) => {}
-                    Err(StoreError::Refused { .. }) => {
+                    Err(StoreError::Refused { .. } | StoreError::Corrupt(_)) => {
                         park(deps, event.id, now, &mut done).await;
                     }
                     Err(error) => {

@@ -15,7 +15,7 @@ use platform::{
     Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
 };
 use serde_json::{Value, json};
-use store::{DueDeliveries, EndpointCache, KnownEndpoint, StoreError};
+use store::{Due, DueDeliveries, EndpointCache, KnownEndpoint, StoreError};
 use tokio::time::Instant;
 
 /// Until when deliveries are taken, and then until when their messages are sent: less than the
@@ -117,12 +117,14 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<Value>) -> Result<Value, Err
 /// failure is none of the others' business.
 async fn endpoint(deps: &Deps, known: &KnownEndpoint, end: Instant) -> usize {
     let room = room(known, clock::now());
-    let mut queued = 0;
+    let (mut queued, mut last) = (0, None);
     while queued < room && Instant::now() < end {
-        match piece(deps, known, (room - queued).min(PIECE)).await {
-            // Nothing is due, or others are at it.
-            Ok(0) => break,
-            Ok(count) => queued += count,
+        match piece(deps, known, last, (room - queued).min(PIECE)).await {
+            Ok((_, None)) => break,
+            Ok((count, looked_at)) => {
+                queued += count;
+                last = looked_at;
+            }
             Err(error) => {
                 tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "Deliveries that are due could not be queued.");
                 break;
@@ -148,10 +150,17 @@ fn room(known: &KnownEndpoint, now: Millis) -> usize {
     by_rate.min(by_health).min(MOST)
 }
 
-/// Takes some of what is due and sends it; how much was sent.
-async fn piece(deps: &Deps, known: &KnownEndpoint, limit: usize) -> Result<usize, StoreError> {
+/// Takes some of what is due behind `after` and sends it; how much was sent, and what was looked at
+/// last, which others may have taken: the next piece begins behind it.
+async fn piece(
+    deps: &Deps,
+    known: &KnownEndpoint,
+    after: Option<Due>,
+    limit: usize,
+) -> Result<(usize, Option<Due>), StoreError> {
     let now = clock::now();
-    let due = deps.due.due(known.endpoint.id, now, limit).await?;
+    let due = deps.due.due(known.endpoint.id, after, now, limit).await?;
+    let last = due.last().copied();
     let again_at = heals_queued_at(now, deps.scale);
     let takes: Vec<_> = due
         .into_iter()
@@ -173,7 +182,7 @@ async fn piece(deps: &Deps, known: &KnownEndpoint, limit: usize) -> Result<usize
     }
     match taken.into_iter().find_map(Result::err) {
         Some(error) if sent == 0 => Err(error),
-        Some(_) | None => Ok(sent),
+        Some(_) | None => Ok((sent, last)),
     }
 }
 

@@ -120,7 +120,7 @@ async fn list(api: &Api) -> Result<Vec<There>, ToolError> {
         let page: Page = api.get(&path).await?;
         all.extend(page.endpoints);
         match page.next {
-            Some(next) => path = format!("/v1/endpoints?limit={PAGE}&before={next}"),
+            Some(next) => path = format!("/v1/endpoints?limit={PAGE}&after={next}"),
             None => return Ok(all),
         }
     }

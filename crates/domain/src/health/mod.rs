@@ -23,7 +23,7 @@ pub const OPENS_AFTER: u32 = 10;
 const OPEN_MS: u64 = 30_000;
 const MAX_OPEN_MS: u64 = 5 * 60 * 1_000;
 /// After how long of nothing but failure an endpoint is disabled: 5 days.
-const DISABLED_AFTER_MS: u64 = 5 * 24 * 60 * 60 * 1_000;
+pub(crate) const DISABLED_AFTER_MS: u64 = 5 * 24 * 60 * 60 * 1_000;
 /// How long an endpoint that was seen to be slow is held to a few attempts at once.
 const STRAINED_MS: u64 = 60_000;
 /// How many attempts at once a strained endpoint gets, over all environments.

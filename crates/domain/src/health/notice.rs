@@ -88,7 +88,7 @@ impl Told {
 /// The `data` of a notice's event.
 #[derive(Serialize)]
 struct Data<'a> {
-    endpoint: EndpointId,
+    endpoint_id: EndpointId,
     count: u32,
     consecutive_failures: u32,
     failing_since: Option<Millis>,
@@ -120,7 +120,7 @@ impl Notice {
             ..Content::new(self.kind.event_type(), Source::Posthorn)
         };
         let data = Data {
-            endpoint: endpoint.id,
+            endpoint_id: endpoint.id,
             count: self.count,
             consecutive_failures: health.consecutive_failures(),
             failing_since: health.failing_since(),

@@ -90,21 +90,29 @@ impl DeliveryCreator {
         let absent = absent
             .iter()
             .map(|owed| Delivery::new(owed, now, self.scale));
-        let mut created = self.put(absent.collect(), deadline).await;
+        let mut created = self.put(absent.collect(), deadline).await?;
         created.to_send.extend::<Vec<_>>(untried);
         created.existing = existing;
         Ok(created)
     }
 
-    async fn put(&self, absent: Vec<Delivery>, deadline: Instant) -> DeliveriesCreated {
+    async fn put(
+        &self,
+        absent: Vec<Delivery>,
+        deadline: Instant,
+    ) -> Result<DeliveriesCreated, StoreError> {
         let rows = absent.iter().map(item::of_delivery).collect();
         let mut created = DeliveriesCreated {
             to_send: absent,
             ..DeliveriesCreated::default()
         };
         let Err(left) = batch::put(&self.client, &self.table, rows, deadline).await else {
-            return created;
+            return Ok(created);
         };
+        // No later try will do: the caller finds out which it is. The others are found to be there.
+        if let StoreError::Refused { .. } = left.error {
+            return Err(left.error);
+        }
         tracing::error!(error = %left.error, deliveries = left.items.len(), "Deliveries are not stored.");
         let failed = left.items.iter().filter_map(item::key_of);
         let failed = failed.filter_map(|key| match key {
@@ -114,6 +122,6 @@ impl DeliveryCreator {
         created.failed = failed.collect();
         let is_stored = |delivery: &Delivery| !created.failed.contains(&delivery.id);
         created.to_send.retain(is_stored);
-        created
+        Ok(created)
     }
 }

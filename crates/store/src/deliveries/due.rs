@@ -28,6 +28,12 @@ pub struct Due {
     pub due_at: Millis,
 }
 
+impl Due {
+    fn state_at(&self) -> String {
+        keys::delivery_at(DeliveryStatus::Pending, self.due_at, self.id.event)
+    }
+}
+
 /// Finds deliveries whose time has come: for `requeue`.
 #[derive(Debug, Clone)]
 pub struct DueDeliveries {
@@ -47,13 +53,15 @@ impl DueDeliveries {
         DueDeliveries { client, table }
     }
 
-    /// At most `limit` of an endpoint's deliveries whose time has come, the earliest first.
+    /// At most `limit` of an endpoint's deliveries whose time has come, the earliest first, behind
+    /// `after`: the index may still show for a while what was just taken.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
     pub async fn due(
         &self,
         endpoint: EndpointId,
+        after: Option<Due>,
         now: Millis,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
@@ -62,7 +70,10 @@ impl DueDeliveries {
         }
         let listed = Listed::Deliveries(DeliveryStatus::Pending);
         let span = Span {
-            from: keys::listed_from(listed, Millis(0)),
+            from: match after {
+                Some(due) => keys::just_behind(&due.state_at()),
+                None => keys::listed_from(listed, Millis(0)),
+            },
             to: keys::listed_to(listed, now),
             newest_first: false,
             limit,
@@ -78,7 +89,8 @@ impl DueDeliveries {
             DeliveryKey::Attempt(..) => None,
         });
         let mut due: Vec<_> = due.collect();
-        due.sort_unstable_by_key(|due| (due.due_at, due.id));
+        // As the index has them.
+        due.sort_by_cached_key(Due::state_at);
         due.truncate(limit);
         Ok(due)
     }

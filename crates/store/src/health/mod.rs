@@ -191,7 +191,16 @@ impl HealthKeeper {
     ) -> Result<Slots, StoreError> {
         let deadline = Instant::now() + TIME_LIMIT;
         let rate = (per_second, count);
-        slots::reserve(&self.client, &self.table, endpoint, rate, now, deadline).await
+        slots::reserve(
+            &self.client,
+            &self.table,
+            endpoint,
+            rate,
+            self.scale,
+            now,
+            deadline,
+        )
+        .await
     }
 
     /// Replaces an endpoint's state by what `make` makes of it, as often as somebody else was

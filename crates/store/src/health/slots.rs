@@ -7,8 +7,7 @@ use std::num::NonZeroU32;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use domain::delivery::MAX_QUEUE_DELAY_MS;
-use domain::{EndpointId, Millis};
+use domain::{EndpointId, Millis, TimeScale};
 use tokio::time::Instant;
 
 use crate::attributes::{get_number, number};
@@ -17,12 +16,16 @@ use crate::conditional::{Conditional, conditional};
 use crate::endpoints::item::{self, attribute};
 use crate::error::StoreError;
 
+/// How far ahead times are given. What is further away waits by its row: a message that waits for
+/// longer than ten minutes is taken for lost, and sent again.
+const HORIZON_MS: u64 = 5 * 60 * 1_000;
+
 /// What there was under a rate limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slots {
     /// One time for each attempt, in order; the first may be now.
     Taken(Vec<Millis>),
-    /// Others have taken all for longer than a message can wait in the queue: ask again then.
+    /// Others have taken all of the next five minutes: ask again then.
     Full {
         /// When there may be some.
         until: Millis,
@@ -35,6 +38,7 @@ pub(super) async fn reserve(
     table: &str,
     endpoint: EndpointId,
     rate: (NonZeroU32, usize),
+    scale: TimeScale,
     now: Millis,
     deadline: Instant,
 ) -> Result<Slots, StoreError> {
@@ -43,7 +47,7 @@ pub(super) async fn reserve(
     let now_us = now.0.saturating_mul(1_000);
     let step_us = 1_000_000u64.div_ceil(u64::from(per_second.get()));
     let span_us = step_us.saturating_mul(count as u64);
-    let last_us = now_us + MAX_QUEUE_DELAY_MS * 1_000;
+    let last_us = now_us + scale.shorten(HORIZON_MS) * 1_000;
     let mut backoff = Backoff::until(deadline);
     let mut is_busy = true;
     loop {

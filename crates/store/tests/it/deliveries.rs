@@ -215,13 +215,15 @@ async fn a_delivery_that_is_put_off_burns_no_attempt_and_is_due_then() {
         keep_ms: HOUR,
     };
     records.put_off(off(2), NOW).await.unwrap();
-    assert_eq!(due.due(endpoint_id(1), until, 10).await.unwrap(), []);
+    assert_eq!(due.due(endpoint_id(1), None, until, 10).await.unwrap(), []);
     records.put_off(off(1), NOW).await.unwrap();
     assert_eq!(
-        due.due(endpoint_id(1), until.minus(1), 10).await.unwrap(),
+        due.due(endpoint_id(1), None, until.minus(1), 10)
+            .await
+            .unwrap(),
         []
     );
-    let found = due.due(endpoint_id(1), until, 10).await.unwrap();
+    let found = due.due(endpoint_id(1), None, until, 10).await.unwrap();
     assert_eq!(found.len(), 1);
 
     let again = until.plus(600_000);
@@ -229,7 +231,7 @@ async fn a_delivery_that_is_put_off_burns_no_attempt_and_is_due_then() {
     assert_eq!((taken.next_attempt(), taken.due_at), (1, Some(again)));
     // Nobody else takes it.
     assert_eq!(due.take(found[0], again, until).await.unwrap(), None);
-    assert_eq!(due.due(endpoint_id(1), until, 10).await.unwrap(), []);
+    assert_eq!(due.due(endpoint_id(1), None, until, 10).await.unwrap(), []);
     ours(&database, 1, until).await;
     records.put_off(off(1), until).await.unwrap();
     assert_eq!(row(&database).await.due_at, Some(again));
@@ -241,7 +243,7 @@ async fn a_delivery_whose_attempt_is_under_way_is_let_alone() {
     let (records, due) = (database.records(), database.due());
     create(&database, 1, 1).await;
     let later = NOW.plus(HOUR);
-    let found = due.due(endpoint_id(1), later, 10).await.unwrap();
+    let found = due.due(endpoint_id(1), None, later, 10).await.unwrap();
     let pending = ours(&database, 1, later).await;
     let claimed = pending.delivery().clone();
     assert_eq!(
@@ -280,7 +282,11 @@ async fn a_cancelled_delivery_is_not_tried() {
     assert_eq!(claim(&database, 1, NOW).await, Claimed::NotOurs);
     let later = NOW.plus(2 * HOUR);
     assert_eq!(
-        database.due().due(endpoint_id(1), later, 10).await.unwrap(),
+        database
+            .due()
+            .due(endpoint_id(1), None, later, 10)
+            .await
+            .unwrap(),
         []
     );
 }

@@ -62,13 +62,13 @@ fn what_is_free_is_taken_off_once() {
 }
 
 #[test]
-fn a_million_deliveries_cost_eight_dollars_and_a_half_whatever_else_there_is() {
+fn a_million_deliveries_cost_eight_dollars_whatever_else_there_is() {
     for events in ["5000", "1e6"] {
         let with = forecast(&format!("--events-per-day {events} --endpoints 2"));
         let without = forecast(&format!("--events-per-day {events}"));
         let deliveries = 2.0 * with.month.events;
         let usd = (with.of(Part::Deliveries) - without.of(Part::Deliveries)) / deliveries * 1e6;
-        assert!((8.0..=9.0).contains(&usd), "{events}: {usd}");
+        assert!((7.5..=8.5).contains(&usd), "{events}: {usd}");
     }
 }
 
