@@ -1,6 +1,6 @@
 """Three endpoints: bounces, inbound mail, and changes of the allow and deny lists.
 
-    pip install -r requirements.txt
+    python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
     BOUNCES_SECRET=whsec_… INBOUND_SECRET=… LISTS_SECRET=… python endpoints.py
 """
 

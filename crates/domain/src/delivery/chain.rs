@@ -240,7 +240,7 @@ mod tests {
             (None, Some(NOW.plus(500)))
         );
         // The steps twice, five days of failing, and two to spare.
-        let kept = 2 * 1_300_000 + 7 * 24 * HOUR;
+        let kept = 2 * 3_610_000 + 7 * 24 * HOUR;
         assert_eq!(delivery.expires_at, NOW.plus(500 + kept));
         assert_eq!(
             (settled.next, settled.delay_seconds()),
