@@ -167,6 +167,11 @@ async fn put_chunk(
     deadline: Instant,
 ) -> Result<(), Leftover> {
     let mut backoff = Backoff::until(deadline);
+    // Those before it may have taken all of the time.
+    if Instant::now() >= deadline {
+        let error = StoreError::too_slow("BatchWriteItem");
+        return Err(Leftover { items, error });
+    }
     loop {
         let requests = items.iter().cloned().map(put_request).collect();
         let call = client

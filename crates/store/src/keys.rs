@@ -121,6 +121,15 @@ pub(crate) enum DeliveryKey {
     Attempt(DeliveryId, u16),
 }
 
+impl DeliveryKey {
+    /// The delivery that it is of.
+    pub(crate) fn delivery(self) -> DeliveryId {
+        match self {
+            DeliveryKey::Delivery(id) | DeliveryKey::Attempt(id, _) => id,
+        }
+    }
+}
+
 /// Reads the keys that [`deliveries`] and [`delivery`] or [`attempt`] wrote.
 pub(crate) fn parse_delivery(pk: &str, sk: &str) -> Option<DeliveryKey> {
     let event = pk.parse().ok()?;

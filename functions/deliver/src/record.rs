@@ -1,9 +1,10 @@
 //! Putting attempts on record as they end, those that end together with one call, and asking for
 //! the attempts that follow.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::delivery::{DeliveryMessage, Settled};
+use domain::delivery::{DeliveryId, DeliveryMessage, Settled};
 use platform::queue::Message;
 use platform::telemetry::Chain;
 use tokio::sync::{mpsc, oneshot};
@@ -49,27 +50,32 @@ async fn run(deps: &Deps, mut entries: mpsc::UnboundedReceiver<Entry>) {
             settled.push(entry.settled);
             waiting.push(entry.is_recorded);
         }
-        let is_recorded = record(deps, &settled).await;
-        for one in waiting {
+        let recorded = record(deps, &settled).await;
+        for (one, settled) in waiting.into_iter().zip(&settled) {
             // Nobody waits any more when the function's time is up.
-            let _ = one.send(is_recorded);
+            let _ = one.send(recorded.contains(&settled.delivery.id));
         }
     }
 }
 
 /// The rows first: a message for an attempt whose predecessor is not on record would be dropped. If
-/// it is not sent then, the row says when it is made up for.
-async fn record(deps: &Deps, settled: &[Settled]) -> bool {
-    if let Err(error) = deps.records.record(settled).await {
-        tracing::error!(error = %Chain(&error), "Attempts could not be recorded.");
-        return false;
-    }
-    let next: Vec<_> = settled.iter().filter_map(next).collect();
+/// it is not sent then, the row says when it is made up for. Answers those that are on record.
+async fn record(deps: &Deps, settled: &[Settled]) -> HashSet<DeliveryId> {
+    let unrecorded = match deps.records.record(settled).await {
+        Ok(unrecorded) => unrecorded,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "Attempts could not be recorded.");
+            return HashSet::new();
+        }
+    };
+    let recorded = |settled: &&Settled| !unrecorded.contains(&settled.delivery.id);
+    let recorded: Vec<_> = settled.iter().filter(recorded).collect();
+    let next: Vec<_> = recorded.iter().copied().filter_map(next).collect();
     let sent = deps.queue.send(&next, Instant::now() + SEND_LIMIT).await;
     if let Err(error) = sent {
         tracing::warn!(error = %Chain(&error), "Retries could not be queued, and will be late.");
     }
-    true
+    recorded.iter().map(|settled| settled.delivery.id).collect()
 }
 
 fn next(settled: &Settled) -> Option<Message> {

@@ -92,8 +92,11 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<Value>) -> Result<Value, Err
     let end = Instant::now() + TAKE_LIMIT;
     let known = deps.endpoints.current(clock::now()).await?;
     // Collected first: a stream over the closure itself cannot be sent between threads.
-    let endpoints: Vec<_> = known
-        .all()
+    let mut all: Vec<_> = known.all().collect();
+    // Not always the same first: with much to do, the last get no turn.
+    fastrand::shuffle(&mut all);
+    let endpoints: Vec<_> = all
+        .into_iter()
         .map(|known| endpoint(deps, known, end))
         .collect();
     let requeued: Vec<usize> = stream::iter(endpoints)

@@ -96,7 +96,7 @@ impl Pending {
             class,
             status: answer.map(|answer| answer.status),
             retry_after_ms: asked.and_then(|text| retry::retry_after_ms(text, ended)),
-            once: delivery.once,
+            once: delivery.is_last_asked(),
         });
         let attempt = Attempt {
             delivery: delivery.id,
@@ -140,6 +140,7 @@ impl Completed {
         let delivery = Delivery {
             status,
             recorded: attempt.number,
+            once: delivery.is_last_asked(),
             claimed_until: Millis(0),
             due_at,
             settled_at: due_at.is_none().then_some(now),

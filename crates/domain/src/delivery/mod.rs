@@ -119,6 +119,12 @@ impl Delivery {
         self.recorded.saturating_add(1)
     }
 
+    /// Whether the attempt under way is one that was asked for, and the last: what was not tried
+    /// before it was asked for has its schedule still before it.
+    pub(super) fn is_last_asked(&self) -> bool {
+        self.once && self.attempts > 1
+    }
+
     /// Whether an attempt may be under way.
     #[must_use]
     pub fn is_claimed(&self, now: Millis) -> bool {

@@ -1,5 +1,6 @@
 //! Recording attempts, and putting off or cancelling deliveries.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -15,7 +16,7 @@ use crate::batch;
 use crate::compression::Compressor;
 use crate::conditional::conditional;
 use crate::error::StoreError;
-use crate::keys;
+use crate::keys::{self, DeliveryKey};
 
 /// How long writing may take: with the attempt before it, less than a claim holds.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -66,9 +67,11 @@ impl DeliveryRecord {
     /// and within that minute. Who dies in between leaves some unwritten: an attempt whose delivery
     /// does not know of it is made, and recorded, once more.
     ///
+    /// Answers those that are not on record.
+    ///
     /// # Errors
-    /// When not all of them could be written; some may be.
-    pub async fn record(&self, settled: &[Settled]) -> Result<(), StoreError> {
+    /// When there is no memory to compress answers with.
+    pub async fn record(&self, settled: &[Settled]) -> Result<HashSet<DeliveryId>, StoreError> {
         let mut compressor = Compressor::new()?;
         let attempts = settled
             .iter()
@@ -76,8 +79,12 @@ impl DeliveryRecord {
         let mut items = attempts.collect::<Result<Vec<_>, _>>()?;
         items.extend(settled.iter().map(|s| item::of_delivery(&s.delivery)));
         let deadline = Instant::now() + TIME_LIMIT;
-        let written = batch::put(&self.client, &self.table, items, deadline).await;
-        written.map_err(|left| left.error)
+        let Err(left) = batch::put(&self.client, &self.table, items, deadline).await else {
+            return Ok(HashSet::new());
+        };
+        tracing::error!(error = %left.error, items = left.items.len(), "Attempts are not on record.");
+        let unrecorded = left.items.iter().filter_map(item::key_of);
+        Ok(unrecorded.map(DeliveryKey::delivery).collect())
     }
 
     /// Puts an attempt off, unless it was claimed or made: then nothing is done.
