@@ -211,7 +211,8 @@ impl HealthKeeper {
         mut seen: Seen,
         make: impl Fn(&Seen) -> (Option<Health>, T),
     ) -> Result<T, StoreError> {
-        let mut backoff = Backoff::until(Instant::now() + TIME_LIMIT);
+        let deadline = Instant::now() + TIME_LIMIT;
+        let mut backoff = Backoff::until(deadline);
         loop {
             let (health, answer) = make(&seen);
             let Some(health) = health else {
@@ -227,7 +228,8 @@ impl HealthKeeper {
                 Ok(Conditional::Refused(there)) => {
                     (seen.health, seen.version) = item::to_health(Some(&there));
                     self.keep(id, seen.clone());
-                    backoff.pause("UpdateItem").await?;
+                    // Shortly, and no longer each time: that somebody was faster is no throttling.
+                    Backoff::until(deadline).pause("UpdateItem").await?;
                 }
                 Err(StoreError::Throttled { operation }) => backoff.pause(operation).await?,
                 Err(error) => return Err(error),
