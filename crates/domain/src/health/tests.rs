@@ -128,7 +128,10 @@ fn five_days_of_nothing_but_failure_disable_it() {
 fn two_failures_with_a_quiet_week_between_them_do_not_disable_it() {
     let (health, _) = after(&Health::default(), &[failure()], NOW);
     let week = NOW.plus(7 * 24 * HOUR);
-    assert_eq!(health.after(&[failure()], week, SCALE()).unwrap().disable, None);
+    assert_eq!(
+        health.after(&[failure()], week, SCALE()).unwrap().disable,
+        None
+    );
 }
 
 #[test]

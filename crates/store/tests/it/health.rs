@@ -192,7 +192,7 @@ async fn an_endpoint_that_is_gone_or_only_fails_is_disabled_and_everybody_knows(
         let (database, cache) = database().await;
         let keeper = database.keeper();
         keeper
-            .after(&*known(&cache, NOW).await, &failures(1), NOW)
+            .after(&*known(&cache, NOW).await, &failures(9), NOW)
             .await
             .unwrap();
         let before = known(&cache, at).await;
