@@ -116,7 +116,7 @@ fn five_days_of_nothing_but_failure_disable_it() {
     assert_eq!(turn.disable, None);
     let turn = health.after(&[failure()], days(5), SCALE()).unwrap();
     assert_eq!(turn.disable, Some(DisabledReason::Failing));
-    assert_eq!(turn.notices[0].kind, NoticeKind::Disabled);
+    assert_eq!(turn.notices.last().unwrap().kind, NoticeKind::Disabled);
     let faster = health.after(&[failure()], NOW.plus(2 * HOUR), TimeScale::new(60));
     assert_eq!(faster.unwrap().disable, Some(DisabledReason::Failing));
     health = after(&health, &[report(Outcome::Success)], days(4)).0;

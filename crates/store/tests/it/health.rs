@@ -198,7 +198,7 @@ async fn an_endpoint_that_is_gone_or_only_fails_is_disabled_and_everybody_knows(
         let before = known(&cache, at).await;
         let aftermath = keeper.after(&before, &reports, at).await.unwrap();
         assert_eq!(aftermath.disabled, Some(reason.clone()));
-        assert_eq!(aftermath.notices[0].kind, NoticeKind::Disabled);
+        assert_eq!(aftermath.notices.last().unwrap().kind, NoticeKind::Disabled);
         let disabled = known(&cache, at).await;
         let since = at;
         assert_eq!(
