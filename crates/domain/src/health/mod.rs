@@ -349,9 +349,7 @@ impl Transition {
             }
         }
         let since = self.health.failing_since.unwrap_or(now.0);
-        let has_failed_long = now.0.saturating_sub(since) >= scale.shorten(DISABLED_AFTER_MS);
-        // Two failures with a quiet week between them are no week of failing.
-        if has_failed_long && self.health.failures >= OPENS_AFTER {
+        if now.0.saturating_sub(since) >= scale.shorten(DISABLED_AFTER_MS) {
             self.disable(DisabledReason::Failing, now);
         }
     }
