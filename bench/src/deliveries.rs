@@ -322,7 +322,10 @@ fn memory(setup: &Setup) -> Result<f64> {
 async fn sdk_call(setup: &Setup) -> Result<()> {
     let lookup = |name: &str| setup.stack.variable(name);
     let aws = Aws::new(&lookup, clients::http_client(&lookup))?;
-    let (client, table) = (aws.dynamodb(), config::required(&lookup, "EVENTS_TABLE")?);
+    let (client, table) = (
+        aws.dynamodb(),
+        config::required(&lookup, "ENDPOINTS_TABLE")?,
+    );
     let (own, stack) = (cpu::of_process(), setup.stack.cpu()?);
     for _ in 0..CALLS {
         let key = || AttributeValue::S("nobody".to_owned());
