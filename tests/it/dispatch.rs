@@ -71,12 +71,17 @@ async fn a_batch_that_comes_twice_is_delivered_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_sent_what_is_stored_after_it_was_made_and_nothing_before() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
-    // So that the cache knows of none.
-    publish(&stack, "before", "1").await;
-    stack.wait_until_pushed().await;
+    // So that the cache knows of one, and the event before has been dispatched.
+    let other = endpoint(&stack, &receiver, "/other", &[]).await;
+    let before = publish(&stack, "before", "1").await;
+    settled(&stack, &before, &other, "delivered").await;
     let endpoint = endpoint(&stack, &receiver, "/a", &[]).await;
-    let event = publish(&stack, "after", "1").await;
-    settled(&stack, &event, &endpoint, "delivered").await;
+    let after = publish(&stack, "after", "1").await;
+    settled(&stack, &after, &endpoint, "delivered").await;
+    wait_until_idle(&stack).await;
+    let received = receiver.received_at("/a");
+    let ids: Vec<_> = received.iter().map(flows::Received::webhook_id).collect();
+    assert_eq!(ids, [after]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
