@@ -182,6 +182,15 @@ class OurRules(Mistakes):
             "ConnectFunction: no alarm watches its Errors",
         )
 
+    def test_an_alarm_has_no_more_metrics_than_cloudwatch_takes(self):
+        metric = (
+            "        - Id: {}\n          ReturnData: false\n          MetricStat: {{ Stat: Sum, Period: 300, Metric: "
+            "{{ Namespace: AWS/Lambda, MetricName: Errors, "
+            "Dimensions: [{{ Name: FunctionName, Value: !Ref WebhookFunction }}] }} }}\n"
+        )
+        right = metric.format("webhook")
+        self.finds(right, right + metric.format("again"), "FunctionErrorsAlarm: has 11 metrics, and CloudWatch takes 10")
+
     def test_an_alarm_tells_somebody(self):
         self.finds("AlarmActions: [!Ref AlarmTopic]", "AlarmActions: []", "FunctionErrorsAlarm: tells nobody")
 

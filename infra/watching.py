@@ -88,6 +88,11 @@ WATCHED = {
 }
 
 
+# "CloudWatch alarm limits": a hard one for metrics; and "MetricDataQuery": ten expressions.
+METRICS_OF_AN_ALARM = 10
+EXPRESSIONS_OF_AN_ALARM = 10
+
+
 def findings(translated):
     return check_alarms(translated) + check_everything_is_watched(translated) + check_dashboards(translated)
 
@@ -109,7 +114,20 @@ def check_alarms(translated):
                 found.append(f"{name}: tells {action}, which is no topic of this template")
         for metric in metrics_of(properties):
             found += check_metric(translated, name, *metric)
+        found += check_size(name, properties.get("Metrics", []))
     return found
+
+
+def check_size(name, queries):
+    counts = (
+        ("MetricStat", "metrics", METRICS_OF_AN_ALARM),
+        ("Expression", "expressions", EXPRESSIONS_OF_AN_ALARM),
+    )
+    return [
+        f"{name}: has {count} {what}, and CloudWatch takes {most}"
+        for field, what, most in counts
+        if (count := sum(field in query for query in queries)) > most
+    ]
 
 
 def check_everything_is_watched(translated):
