@@ -23,8 +23,19 @@ const STARTS: usize = 15;
 /// Invocations of each process, the first one not counted.
 const INVOCATIONS: usize = 100;
 const LIMIT: Duration = Duration::from_secs(30);
-/// In the order in which a connection lives.
-const FUNCTIONS: [&str; 6] = ["webhook", "connect", "message", "push", "api", "disconnect"];
+/// In the order in which a connection lives, then those of outbound webhooks. All but `tail`, whose
+/// answers are streams.
+const FUNCTIONS: [&str; 9] = [
+    "webhook",
+    "connect",
+    "message",
+    "push",
+    "api",
+    "disconnect",
+    "dispatch",
+    "deliver",
+    "requeue",
+];
 
 /// One process's figures.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +156,8 @@ fn check(function: &str, answer: &str) -> Result<()> {
     let is_done = value["statusCode"] == 200
         || value["batchItemFailures"]
             .as_array()
-            .is_some_and(Vec::is_empty);
+            .is_some_and(Vec::is_empty)
+        || value["requeued"].is_u64();
     is_done
         .then_some(())
         .ok_or_else(|| format!("{function} answered {answer}").into())
@@ -191,10 +203,12 @@ fn payloads(server: &Server, function: &str, seed: u64) -> Result<Vec<String>> {
         }
         "connect" => sample("connect/ticket.json")?.replace("canary-token", server.token()),
         "message" => sample("message/ping.json")?,
-        "push" => {
+        "push" | "dispatch" => {
             let now = platform::clock::now().0.to_string();
-            sample("push/insert.json")?.replace("1790812800123", &now)
+            sample(&format!("{function}/insert.json"))?.replace("1790812800123", &now)
         }
+        "deliver" => sample("deliver/unknown-endpoint.json")?,
+        "requeue" => sample("requeue/schedule.json")?,
         "api" => sample("api/list.json")?.replace("canary-token", server.token()),
         _ => sample("disconnect/1006-lost.json")?,
     };
