@@ -178,6 +178,8 @@ fn announcement(stack: &Stack, args: &UpArgs) -> String {
          Try, in another terminal:\n\n  \
          cargo run -- simulate{data_dir}          # a Mandrill that sends five events a second\n  \
          cargo run -- listen{data_dir}            # the feed in a terminal\n  \
+         cargo run -- receive                     # an endpoint on port 8888 for outbound webhooks\n  \
+         cargo run -- seed events/seed.json{data_dir}  # endpoints at that port, and events\n  \
          curl -s -H 'Authorization: Bearer {token}' '{http}/v1/events?limit=3'\n  \
          curl -s {http}/_stack/bill   # what it would have cost on AWS\n\n\
          Ctrl-C stops it; {kept}.\n",

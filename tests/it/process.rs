@@ -232,7 +232,10 @@ async fn printed(stack: &Running, start: &str, more: &str) -> Output {
         .unwrap_or_else(|| panic!("{start} is not in {}", stack.announcement));
     let line = line.split('#').next().unwrap().trim();
     let binary = binary().await.display().to_string();
-    shell(&format!("{} {more}", line.replace("cargo run --", &binary))).await
+    // Paths are those of who types it at the top of the repository.
+    let top = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let line = line.replace("cargo run --", &binary);
+    shell(&format!("cd '{top}' && {line} {more}")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,6 +251,8 @@ async fn what_it_prints_to_try_works_as_printed() {
     let simulated = printed(&stack, "cargo run -- simulate", "--count 4 --rate 0").await;
     assert_code(&simulated, 0);
     let listened = printed(&stack, "cargo run -- listen", "--count 4 --json").await;
+    let seeded = printed(&stack, "cargo run -- seed", "").await;
+    assert_code(&seeded, 0);
     assert_code(&listened, 0);
     assert_eq!(stdout(&listened).lines().count(), 4);
     let line = stack
