@@ -163,9 +163,9 @@ async fn a_change_changes_what_it_names() {
             json!([5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]),
         ),
         (
-            json!({ "url": "https://other.example/" }),
+            json!({ "url": "https://hooks.example.com/other" }),
             "url",
-            json!("https://other.example/"),
+            json!("https://hooks.example.com/other"),
         ),
         // What is shown can be given back: a masked value stays.
         (

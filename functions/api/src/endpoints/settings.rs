@@ -57,9 +57,24 @@ pub(super) fn change(
 ) -> Result<(), HttpError> {
     if fields.has("url") {
         let what = "a URL: an endpoint cannot be without";
-        settings.url = url(fields, private)?.ok_or_else(|| bad_field("url", what))?;
+        let url = url(fields, private)?.ok_or_else(|| bad_field("url", what))?;
+        if url.authority() != settings.url.authority() {
+            leave_headers_behind(settings, fields)?;
+        }
+        settings.url = url;
     }
     change_rest(settings, fields)
+}
+
+/// The values of headers are shown to nobody, so they do not go along to another host, where they
+/// could be read: they are given anew, or nothing is changed.
+fn leave_headers_behind(settings: &mut Settings, fields: &Fields<'_>) -> Result<(), HttpError> {
+    if settings.headers.iter().next().is_some() && !fields.has("headers") {
+        let message = "headers: url has another host, so give headers with their values, or null";
+        return Err(bad("bad_header", message));
+    }
+    settings.headers = CustomHeaders::default();
+    Ok(())
 }
 
 fn change_rest(settings: &mut Settings, fields: &Fields<'_>) -> Result<(), HttpError> {
@@ -139,7 +154,8 @@ fn kept(name: &str, before: &CustomHeaders) -> Result<String, HttpError> {
     let kept = there.find(|(there, _)| there.eq_ignore_ascii_case(name));
     let kept = kept.map(|(_, value)| value.to_owned());
     kept.ok_or_else(|| {
-        let message = format!("headers: {MASKED} keeps a value, and {name:?} has none");
+        let message =
+            format!("headers: {MASKED} keeps a value on the same host, and {name:?} has none");
         bad("bad_header", message)
     })
 }
@@ -273,6 +289,32 @@ mod tests {
         let refused = changed(r#"{"headers":{"x-c":"***"}}"#).unwrap_err();
         assert_eq!(refused.code, "bad_header");
         assert_eq!(changed(r#"{"url":null}"#).unwrap_err().code, "bad_field");
+        let moved = changed(r#"{"url":"https://a.example/b"}"#).unwrap();
+        assert_eq!(moved.headers, before.headers);
         assert_eq!(changed(r#"{"rate_limit":null}"#).unwrap().rate_limit, None);
+    }
+
+    #[test]
+    fn what_nobody_may_read_does_not_go_to_another_host() {
+        let before = with(r#","headers":{"x-a":"1"}"#).unwrap();
+        let moved = |host: &str, rest: &str| {
+            let mut settings = before.clone();
+            let call = call(&format!(r#"{{"url":"https://{host}/"{rest}}}"#));
+            let fields = fields(&call).unwrap();
+            change(&mut settings, &fields, PrivateAddresses::Refused).map(|()| settings)
+        };
+        for host in ["b.example", "a.example:8443"] {
+            for rest in ["", r#","headers":{"x-a":"***"}"#] {
+                assert_eq!(
+                    moved(host, rest).unwrap_err().code,
+                    "bad_header",
+                    "{host} {rest}"
+                );
+            }
+            let given = moved(host, r#","headers":{"x-a":"2"}"#).unwrap();
+            assert_eq!(given.headers.iter().collect::<Vec<_>>(), [("x-a", "2")]);
+            let none = moved(host, r#","headers":null"#).unwrap();
+            assert_eq!(none.headers, CustomHeaders::default());
+        }
     }
 }
