@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flows::{DEADLINE, Receiver, Reply, TestStack, batch, eventually, of_message};
+use flows::{DEADLINE, Receiver, Reply, TestStack, batch, eventually, of_message, sends};
 use platform::clock;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -275,6 +275,35 @@ async fn what_an_endpoint_has_missed_is_replayed_once() {
         assert_eq!(answer.status, 400, "{body}");
         assert!(answer.body.contains(named), "{}", answer.body);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn much_that_was_missed_is_replayed_in_pieces() {
+    let hour_ago = clock::now().minus(3_600_000).to_string();
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    tried_once(&stack, &receiver, "/other", "").await;
+    for first in [0, 600] {
+        stack.mandrill().deliver(sends(first..first + 600)).await;
+    }
+    // So that nothing is dispatched any more to whom it had been missed.
+    receiver.wait_for("/other", 1_200).await;
+    let endpoint = tried_once(&stack, &receiver, "/a", "").await;
+    let (mut counts, mut body) = (Vec::new(), json!({ "since": hour_ago }));
+    loop {
+        let answer = post(&stack, &path(&endpoint, "/replay-missing"), &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let piece = answer.json();
+        counts.push(piece["count"].as_u64().unwrap());
+        if piece["next"].is_null() {
+            break;
+        }
+        body["after"] = piece["next"].clone();
+    }
+    assert!(counts.len() > 1, "{counts:?}");
+    assert_eq!(counts.iter().sum::<u64>(), 1_200, "{counts:?}");
+    let heard = receiver.wait_for("/a", 1_200).await;
+    let ids: BTreeSet<_> = heard.iter().map(|request| request.webhook_id()).collect();
+    assert_eq!(ids.len(), 1_200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

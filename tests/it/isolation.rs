@@ -122,6 +122,34 @@ async fn ten_dead_endpoints_subscribed_to_everything_do_not_feed_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_a_failure_could_not_be_told_is_not_told() {
+    let (stack, receiver) = (quick().await, Receiver::start().await);
+    receiver.reply("/dead", Reply::status(500));
+    receiver.reply("/listens", Reply::status(500));
+    let subscribed = async |at: &str, filter: &str| {
+        let url = receiver.url(at);
+        let body = json!({ "url": url, "filter": filter, "retry_schedule": [] });
+        created(&stack, &body).await
+    };
+    let dead = subscribed("/dead", "type:a").await;
+    let listens = subscribed("/listens", "source:posthorn").await;
+    publish(&stack, "a", "1").await;
+    eventually(DEADLINE, async || {
+        let health = health(&stack, &listens).await;
+        let has_failed = health["consecutive_failures"] != 0;
+        has_failed.then_some(()).ok_or(health.to_string())
+    })
+    .await;
+    wait_until_idle(&stack).await;
+    let page = stack.page("filter=source:posthorn").await;
+    let about: Vec<_> = page["events"].as_array().unwrap().iter().collect();
+    assert!(!about.is_empty());
+    for event in about {
+        assert_eq!(event["webhook"], dead["id"], "{event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attempts_that_end_are_on_record_while_another_hangs() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
     receiver.reply("/hangs", Reply::hang());

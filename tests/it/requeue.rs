@@ -2,9 +2,11 @@
 
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
 use posthorn::faults::CallFault;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::deliver::{attempts, endpoint, publish, quick, settled, wait_until_idle};
+use crate::endpoints::{ask, path};
 
 /// A stack in which everything that is waited for is over at once, but for a claim's minute.
 async fn hasty() -> TestStack {
@@ -80,6 +82,32 @@ async fn what_is_due_again_and_again_is_attempted_once() {
     assert_eq!(attempts(&delivery).len(), 1);
     wait_until_idle(&stack).await;
     assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_by_its_row_for_an_endpoint_that_is_deleted_is_cancelled() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    let endpoint = endpoint(&stack, &receiver, "/a", &[7_200]).await;
+    receiver.reply("/a", Reply::status(500));
+    let events = [
+        publish(&stack, "a", "1").await,
+        publish(&stack, "a", "2").await,
+    ];
+    receiver.wait_for("/a", 2).await;
+    wait_until_idle(&stack).await;
+    let deleted = ask(&stack, Method::DELETE, &path(&endpoint, ""), &Value::Null).await;
+    assert_eq!(deleted.status, 204);
+    for event in &events {
+        settled(&stack, event, &endpoint, "pending").await;
+    }
+    let payload = json!({ "source": "aws.scheduler" }).to_string();
+    let answer = stack.invoke("RequeueFunction", payload).await;
+    assert_eq!(answer.unwrap(), r#"{"requeued":0}"#);
+    for event in &events {
+        let delivery = settled(&stack, event, &endpoint, "cancelled").await;
+        assert_eq!(attempts(&delivery).len(), 1);
+    }
+    assert_eq!(receiver.received().len(), 2);
 }
 
 /// Waits until the only delivery's time has come.

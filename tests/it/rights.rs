@@ -136,7 +136,7 @@ async fn use_deliveries(stack: &TestStack) {
         crate::endpoints::created(stack, &body).await
     };
     let all = endpoint("/a", "type:a", &[1]).await;
-    endpoint("/failing", "type:a", &[]).await;
+    let failing = endpoint("/failing", "type:a", &[]).await;
     let due = endpoint("/due", "type:due", &[600]).await;
     let event = crate::deliver::publish(stack, "a", "1").await;
     crate::deliver::settled(stack, &event, &all, "delivered").await;
@@ -144,6 +144,13 @@ async fn use_deliveries(stack: &TestStack) {
         let page = stack.page("filter=type:delivery.exhausted").await;
         let is_told = !page["events"].as_array().unwrap().is_empty();
         is_told.then_some(()).ok_or("nothing is told".to_owned())
+    })
+    .await;
+    let path = crate::endpoints::path(&failing, "");
+    eventually(DEADLINE, async || {
+        let health = crate::endpoints::get(stack, &path).await["health"].take();
+        let is_noted = health["state"] == "failing";
+        is_noted.then_some(()).ok_or(health.to_string())
     })
     .await;
 
@@ -168,10 +175,24 @@ async fn use_deliveries(stack: &TestStack) {
     let event = crate::deliver::publish(stack, "due", "1").await;
     receiver.wait_for("/due", 1).await;
     make_due(stack, &event).await;
+    let deleted = note_deleted_long_ago(stack).await;
     let schedule = crate::fixtures::fixture("requeue/schedule.json");
     let answer = stack.invoke("RequeueFunction", schedule).await;
     assert_eq!(answer.unwrap(), r#"{"requeued":1}"#);
     crate::deliver::settled(stack, &event, &due, "delivered").await;
+    let left = stack.items("EndpointsTable").await;
+    assert!(left.iter().all(|item| item["sk"]["S"] != deleted));
+}
+
+/// Leaves the note that an endpoint was deleted, to which nothing is owed any more.
+async fn note_deleted_long_ago(stack: &TestStack) -> String {
+    let id = domain::EndpointId::new([9; 16]).to_string();
+    let request = json!({
+        "TableName": stack.table("EndpointsTable"),
+        "Item": { "pk": { "S": "deleted" }, "sk": { "S": &id }, "deleted_at": { "N": "1" } },
+    });
+    stack.dynamo("PutItem", request).await;
+    id
 }
 
 /// Lets the only delivery of an event be due since long ago, once its attempt is on record.

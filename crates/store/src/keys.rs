@@ -47,6 +47,10 @@ pub(crate) fn claim(id: EventId) -> String {
     format!("key#{}", id.key())
 }
 
+/// Before every place of a partition, and after: all are of letters, digits, `#` and `_`.
+pub(crate) const START: &str = "#";
+pub(crate) const END: &str = "~";
+
 /// The partition of a connection.
 pub(crate) fn connection_shard(connection_id: &str) -> String {
     let digest = Sha256::digest(connection_id.as_bytes());
@@ -68,8 +72,10 @@ pub(crate) const ENDPOINTS: &str = "endpoint";
 pub(crate) const ENDPOINTS_VERSION: &str = "#version";
 /// The partition of how endpoints fare.
 pub(crate) const HEALTH: &str = "health";
+/// The partition of the endpoints that were deleted a short time ago.
+pub(crate) const DELETED: &str = "deleted";
 
-/// The place of an endpoint in either partition.
+/// The place of an endpoint in each of these partitions.
 pub(crate) fn endpoint(id: EndpointId) -> String {
     id.to_string()
 }
@@ -85,8 +91,6 @@ pub(crate) fn deliveries(event: EventId) -> String {
 
 const DELIVERY: &str = "d#";
 const ATTEMPT: &str = "a#";
-/// After every endpoint's id and every number of an attempt.
-const BEHIND: char = '~';
 
 /// The place of a delivery among those of its event.
 pub(crate) fn delivery(endpoint: EndpointId) -> String {
@@ -95,10 +99,8 @@ pub(crate) fn delivery(endpoint: EndpointId) -> String {
 
 /// The places of the deliveries to the endpoints after this one, from and to.
 pub(crate) fn deliveries_after(after: Option<EndpointId>) -> (String, String) {
-    let from = after.map_or(DELIVERY.to_owned(), |id| {
-        format!("{}{BEHIND}", delivery(id))
-    });
-    (from, format!("{DELIVERY}{BEHIND}"))
+    let from = after.map_or(DELIVERY.to_owned(), |id| format!("{}{END}", delivery(id)));
+    (from, format!("{DELIVERY}{END}"))
 }
 
 /// The place of an attempt among the items of its event.
@@ -108,10 +110,7 @@ pub(crate) fn attempt(endpoint: EndpointId, number: u16) -> String {
 
 /// The places of the attempts at all endpoints from the one to the other, from and to.
 pub(crate) fn attempts_between(first: EndpointId, last: EndpointId) -> (String, String) {
-    (
-        format!("{ATTEMPT}{first}"),
-        format!("{ATTEMPT}{last}{BEHIND}"),
-    )
+    (format!("{ATTEMPT}{first}"), format!("{ATTEMPT}{last}{END}"))
 }
 
 /// What an item of the deliveries table is, by its key.
@@ -191,12 +190,12 @@ pub(crate) fn listed_from(listed: Listed, at: Millis) -> String {
 
 /// Behind everything that is listed up to a time, this included.
 pub(crate) fn listed_to(listed: Listed, at: Millis) -> String {
-    format!("{}#{}{BEHIND}", listed.letter(), ms(at))
+    format!("{}#{}{END}", listed.letter(), ms(at))
 }
 
 /// Behind everything that is listed.
 pub(crate) fn listed_end(listed: Listed) -> String {
-    format!("{}{BEHIND}", listed.letter())
+    format!("{}{END}", listed.letter())
 }
 
 /// Before a place in the index, and behind all others that are before it. All places of a list have
@@ -205,13 +204,13 @@ pub(crate) fn just_before(place: &str) -> String {
     let mut before = place.to_owned();
     let last = before.pop().map(|last| (last as u8).saturating_sub(1));
     before.extend(last.map(char::from));
-    before.push(BEHIND);
+    before.push_str(END);
     before
 }
 
 /// Behind a place in the index, and before all others that are behind it.
 pub(crate) fn just_behind(place: &str) -> String {
-    format!("{place}{BEHIND}")
+    format!("{place}{END}")
 }
 
 /// The time in what [`delivery_at`] or [`attempt_at`] wrote.

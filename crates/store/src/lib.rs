@@ -21,6 +21,7 @@ mod keys;
 mod late;
 mod messages;
 mod oversized;
+mod partition;
 pub mod poll;
 mod publish;
 mod reader;
@@ -34,7 +35,8 @@ pub use deliveries::{
     DeliveryRecord, DeliveryRetry, Due, DueDeliveries, ParkedRecords, PutOff, Retried,
 };
 pub use endpoints::{
-    Created, Edited, EndpointCache, EndpointEditor, EndpointReader, Endpoints, KnownEndpoint,
+    Created, DeletedEndpoint, DeletedEndpoints, Edited, EndpointCache, EndpointEditor,
+    EndpointReader, Endpoints, KnownEndpoint,
 };
 pub use error::StoreError;
 pub use events::{Appended, EventWriter, NewEvent};

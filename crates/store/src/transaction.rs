@@ -24,14 +24,18 @@ pub(crate) enum Transacted {
     Refused(Vec<bool>),
 }
 
-/// Writes all of it or nothing. Waits for others that write the same items.
+/// Writes all of it or nothing. Waits for others that write the same items. Each call has the same
+/// token, so that what was written by one whose answer was lost is not written again.
+/// (`TransactWriteItems`, `ClientRequestToken`.)
 pub(crate) async fn write(
     client: &Client,
     items: Vec<TransactWriteItem>,
 ) -> Result<Transacted, StoreError> {
+    let token = format!("{:032x}", fastrand::u128(..));
     retrying(Instant::now() + TIME_LIMIT, || async {
         let call = client
             .transact_write_items()
+            .client_request_token(&token)
             .set_transact_items(Some(items.clone()));
         match call.send().await {
             Ok(_) => Ok(Transacted::Done),

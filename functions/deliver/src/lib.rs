@@ -44,7 +44,6 @@ pub struct Deps {
     claims: DeliveryClaim,
     records: DeliveryRecord,
     events: Events,
-    publisher: EventPublisher,
     queue: Queue,
     client: post::Client,
     scale: TimeScale,
@@ -67,10 +66,17 @@ impl Deps {
         let scale = TimeScale::new(config::required_parsed(lookup, "TIME_SCALE")?);
         let feed = Feed::new(config::required(lookup, "FEED_ID")?);
         let oversized = OversizedReader::new(aws.s3(), bucket.clone());
-        let reader = EventReader::new(aws.dynamodb(), events.clone(), days, oversized);
+        let publisher = EventPublisher::new(
+            aws.dynamodb(),
+            events.clone(),
+            config::required_parsed(lookup, "FEED_SHARDS")?,
+            days,
+            OversizedWriter::new(aws.s3(), bucket),
+        );
+        let reader = EventReader::new(aws.dynamodb(), events, days, oversized);
         Ok(Deps {
             endpoints: EndpointCache::new(aws.dynamodb(), endpoints.clone()),
-            health: HealthKeeper::new(aws.dynamodb(), endpoints, scale),
+            health: HealthKeeper::new(aws.dynamodb(), endpoints, publisher, clock::now, scale),
             claims: DeliveryClaim::new(aws.dynamodb(), deliveries.clone()),
             records: DeliveryRecord::new(
                 aws.dynamodb(),
@@ -78,13 +84,6 @@ impl Deps {
                 config::required_parsed(lookup, "ATTEMPT_RETENTION_HOURS")?,
             ),
             events: Events::new(reader, feed),
-            publisher: EventPublisher::new(
-                aws.dynamodb(),
-                events,
-                config::required_parsed(lookup, "FEED_SHARDS")?,
-                days,
-                OversizedWriter::new(aws.s3(), bucket),
-            ),
             queue: Queue::new(aws.sqs(), lookup, "DELIVERIES_QUEUE")?,
             client: post::Client::new(config::required_parsed(lookup, "ALLOW_PRIVATE_ENDPOINTS")?)?,
             scale,

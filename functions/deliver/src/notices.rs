@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::health::{NoticeKind, Report};
+use domain::health::{Notice, NoticeKind, Report};
 use platform::telemetry::Chain;
 use platform::{clock, metrics};
-use store::{Aftermath, KnownEndpoint, NewEvent};
+use store::KnownEndpoint;
 
 use crate::Deps;
 
@@ -23,8 +23,8 @@ pub(crate) async fn report(deps: &Deps, known: &Arc<KnownEndpoint>, reports: &[R
     if let Some(reason) = &aftermath.disabled {
         tracing::warn!(endpoint.id = %id, reason = reason.as_str(), "An endpoint was disabled.");
     }
-    let failing = |notice: &&domain::health::Notice| notice.kind == NoticeKind::Failing;
-    let failing = aftermath.notices.iter().filter(failing).count();
+    let is_failing = |notice: &&Notice| notice.kind == NoticeKind::Failing;
+    let failing = aftermath.notices.iter().filter(is_failing).count();
     let disabled = usize::from(aftermath.disabled.is_some());
     deps.metrics.record(
         clock::now(),
@@ -33,21 +33,4 @@ pub(crate) async fn report(deps: &Deps, known: &Arc<KnownEndpoint>, reports: &[R
             (metrics::ENDPOINTS_DISABLED, disabled as u64),
         ],
     );
-    publish(deps, known, &aftermath).await;
-}
-
-async fn publish(deps: &Deps, known: &KnownEndpoint, aftermath: &Aftermath) {
-    let endpoint = &known.endpoint;
-    for notice in &aftermath.notices {
-        let (content, data) =
-            notice.event(endpoint, &aftermath.health, aftermath.disabled.as_ref());
-        let event = NewEvent {
-            id: notice.event_id(endpoint.id),
-            content,
-            data: data.into(),
-        };
-        if let Err(error) = deps.publisher.publish(event, None, clock::now).await {
-            tracing::error!(endpoint.id = %endpoint.id, error = %Chain(&error), "An event about an endpoint could not be stored.");
-        }
-    }
 }

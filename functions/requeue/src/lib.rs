@@ -1,10 +1,11 @@
 //! Woken each minute. Decides which deliveries are due: retries that are too far away for the queue,
 //! what was put off, and what was lost. What it writes: when each of them is due again, and a
-//! message for it.
+//! message for it; and that what is owed to deleted endpoints is cancelled.
+
+mod deleted;
 
 use std::time::Duration;
 
-use domain::delivery::heals_queued_at;
 use domain::health::HealthState;
 use domain::{Delivery, Millis, TimeScale};
 use futures::{StreamExt, stream};
@@ -15,7 +16,7 @@ use platform::{
     Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
 };
 use serde_json::{Value, json};
-use store::{Due, DueDeliveries, EndpointCache, KnownEndpoint, StoreError};
+use store::{DeletedEndpoints, Due, DueDeliveries, EndpointCache, KnownEndpoint, StoreError};
 use tokio::time::Instant;
 
 /// Until when deliveries are taken, and then until when their messages are sent: less than the
@@ -38,9 +39,9 @@ const SECONDS: usize = 60;
 #[derive(Debug)]
 pub struct Deps {
     endpoints: EndpointCache,
+    deleted: DeletedEndpoints,
     due: DueDeliveries,
     queue: Queue,
-    scale: TimeScale,
     metrics: Metrics,
 }
 
@@ -55,11 +56,12 @@ impl Deps {
             config::required(lookup, "ENDPOINTS_TABLE")?,
             config::required(lookup, "DELIVERIES_TABLE")?,
         );
+        let scale = TimeScale::new(config::required_parsed(lookup, "TIME_SCALE")?);
         Ok(Deps {
-            endpoints: EndpointCache::new(aws.dynamodb(), endpoints),
-            due: DueDeliveries::new(aws.dynamodb(), deliveries),
+            endpoints: EndpointCache::new(aws.dynamodb(), endpoints.clone()),
+            deleted: DeletedEndpoints::new(aws.dynamodb(), endpoints),
+            due: DueDeliveries::new(aws.dynamodb(), deliveries, scale),
             queue: Queue::new(aws.sqs(), lookup, "DELIVERIES_QUEUE")?,
-            scale: TimeScale::new(config::required_parsed(lookup, "TIME_SCALE")?),
             metrics: Metrics::new(lookup)?,
         })
     }
@@ -78,6 +80,7 @@ impl Deps {
 pub fn permissions() -> Vec<Permission> {
     vec![
         Permission::new(Resource::EndpointsTable, EndpointCache::ACTIONS),
+        Permission::new(Resource::EndpointsTable, DeletedEndpoints::ACTIONS),
         Permission::new(Resource::DeliveriesTable, DueDeliveries::ACTIONS),
         Permission::new(Resource::DeliveriesIndex, DueDeliveries::INDEX_ACTIONS),
         Permission::new(Resource::DeliveriesQueue, Queue::ACTIONS),
@@ -99,17 +102,24 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<Value>) -> Result<Value, Err
         .into_iter()
         .map(|known| endpoint(deps, known, end))
         .collect();
-    let requeued: Vec<usize> = stream::iter(endpoints)
-        .buffer_unordered(ENDPOINTS)
-        .collect()
-        .await;
+    let requeueing = stream::iter(endpoints).buffer_unordered(ENDPOINTS);
+    let (requeued, cancelled) = tokio::join!(
+        requeueing.collect::<Vec<usize>>(),
+        deleted::cancel_all(deps, end)
+    );
     let count: usize = requeued.iter().sum();
     let endpoints = requeued.iter().filter(|count| **count > 0).count();
-    let metric = (metrics::DELIVERIES_REQUEUED, count as u64);
-    deps.metrics.record(clock::now(), &[metric]);
+    deps.metrics.record(
+        clock::now(),
+        &[
+            (metrics::DELIVERIES_REQUEUED, count as u64),
+            (metrics::DELIVERIES_CANCELLED, cancelled as u64),
+        ],
+    );
     tracing::info!(
         request.id = event.context.request_id,
         deliveries.requeued = count,
+        deliveries.cancelled = cancelled,
         endpoints,
         "Deliveries that are due were queued."
     );
@@ -162,13 +172,10 @@ async fn piece(
     limit: usize,
 ) -> Result<(usize, Option<Due>), StoreError> {
     let now = clock::now();
-    let due = deps.due.due(known.endpoint.id, after, now, limit).await?;
+    let due = deps.due.due(known.endpoint.id, after, Some(now), limit);
+    let due = due.await?;
     let last = due.last().copied();
-    let again_at = heals_queued_at(now, deps.scale);
-    let takes: Vec<_> = due
-        .into_iter()
-        .map(|due| deps.due.take(due, again_at, now))
-        .collect();
+    let takes: Vec<_> = due.into_iter().map(|due| deps.due.take(due, now)).collect();
     let taken = stream::iter(takes).buffer_unordered(TAKES);
     let taken: Vec<_> = taken.collect().await;
     let deliveries = taken.iter().flatten().flatten();

@@ -11,6 +11,7 @@ pub const MAX_QUEUE_DELAY_MS: u64 = 15 * 60 * 1_000;
 const HEAL_NEW_MS: u64 = 60 * 60 * 1_000;
 /// The same for one whose message waits in the queue, after the time for which it waits.
 const HEAL_QUEUED_MS: u64 = 10 * 60 * 1_000;
+const MAX_HEAL_MS: u64 = 4 * 60 * 60 * 1_000;
 
 /// An attempt whose number is claimed, and that is still to be made.
 #[derive(Debug, PartialEq, Eq)]
@@ -176,11 +177,12 @@ pub fn heals_new_at(now: Millis, scale: TimeScale) -> Millis {
     now.plus(scale.shorten(HEAL_NEW_MS))
 }
 
-/// When a delivery whose message is in the queue until `at` is sent again unless something has
-/// happened to it.
+/// When a delivery is sent again whose message was sent at `at`, for the `taken`th time (from 1)
+/// since something has happened to it: each time after twice as long, up to 4 hours.
 #[must_use]
-pub fn heals_queued_at(at: Millis, scale: TimeScale) -> Millis {
-    at.plus(scale.shorten(HEAL_QUEUED_MS))
+pub fn heals_queued_at(at: Millis, taken: u32, scale: TimeScale) -> Millis {
+    let longer = HEAL_QUEUED_MS << taken.saturating_sub(1).min(10);
+    at.plus(scale.shorten(longer.min(MAX_HEAL_MS)))
 }
 
 #[cfg(test)]
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(short.delivery.due_at, Some(heals));
         assert_eq!(
             heals,
-            heals_queued_at(NOW.plus(10_500), TimeScale::default())
+            heals_queued_at(NOW.plus(10_500), 1, TimeScale::default())
         );
         assert_eq!(short.delivery.settled_at, None);
         assert_eq!(short.delivery.message().attempt, 2);

@@ -22,8 +22,13 @@ pub const OPENS_AFTER: u32 = 10;
 /// For how long it opens first; each time that a probe fails, for twice as long.
 const OPEN_MS: u64 = 30_000;
 const MAX_OPEN_MS: u64 = 5 * 60 * 1_000;
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// After how long of nothing but failure an endpoint is disabled: 5 days.
-pub(crate) const DISABLED_AFTER_MS: u64 = 5 * 24 * 60 * 60 * 1_000;
+pub(crate) const DISABLED_AFTER_MS: u64 = 5 * DAY_MS;
+/// After how long without an attempt a failure begins such a time anew: two failures of which
+/// nobody knows what was between them do not say that it has failed all the time. Twice the
+/// longest step of the schedule `standard`, which `Retry-After` can ask for.
+const FORGOTTEN_AFTER_MS: u64 = 2 * DAY_MS + DAY_MS / 4;
 /// How long an endpoint that was seen to be slow is held to a few attempts at once.
 const STRAINED_MS: u64 = 60_000;
 /// How many attempts at once a strained endpoint gets, over all environments.
@@ -39,7 +44,7 @@ pub const PERMIT_MS: u64 = 30_000;
 pub struct Health {
     /// Failures since the last success.
     failures: u32,
-    /// The first of them.
+    /// The first of them behind the last long pause.
     failing_since: Option<u64>,
     /// The last of them.
     failed_at: Option<u64>,
@@ -179,7 +184,7 @@ impl Health {
         self.failures
     }
 
-    /// The first of them.
+    /// The first of them, behind the last pause of two days in which nothing was tried.
     #[must_use]
     pub fn failing_since(&self) -> Option<Millis> {
         self.failing_since.map(Millis)
@@ -303,7 +308,7 @@ impl Transition {
                 }
             }
             Outcome::Gone => {
-                self.count_failure(now);
+                self.count_failure(now, scale);
                 self.disable(DisabledReason::Gone, now);
             }
         }
@@ -322,15 +327,20 @@ impl Transition {
         health.opened = 0;
     }
 
-    fn count_failure(&mut self, now: Millis) {
+    fn count_failure(&mut self, now: Millis, scale: TimeScale) {
         let health = &mut self.health;
+        let forgotten_after = scale.shorten(FORGOTTEN_AFTER_MS);
+        let is_forgotten = |at: u64| now.0.saturating_sub(at) > forgotten_after;
+        if health.failed_at.is_some_and(is_forgotten) {
+            health.failing_since = None;
+        }
         health.failures = health.failures.saturating_add(1);
         health.failing_since.get_or_insert(now.0);
         health.failed_at = health.failed_at.max(Some(now.0));
     }
 
     fn failure(&mut self, is_own: bool, now: Millis, scale: TimeScale) {
-        self.count_failure(now);
+        self.count_failure(now, scale);
         let opens = match self.health.open_until {
             // Of an attempt that began before it opened.
             Some(until) if now.0 < until => false,
@@ -361,9 +371,13 @@ impl Transition {
         }
     }
 
-    /// Tells it, unless it was told within this hour: then it is counted.
+    /// Tells it, unless it was told within this hour: then it is counted. That an endpoint was
+    /// disabled is told each time.
     fn tell(&mut self, kind: NoticeKind, now: Millis) {
-        let count = Told::count(&mut self.health.told, kind, now);
+        let count = match kind {
+            NoticeKind::Disabled => Some(1),
+            _ => Told::count(&mut self.health.told, kind, now),
+        };
         self.notices.extend(count.map(|count| Notice {
             kind,
             count,

@@ -1,4 +1,5 @@
-//! What is told of an endpoint, as an event: once an hour at most, with how often it happened.
+//! What is told of an endpoint, as an event: once an hour at most, with how often it happened; that it
+//! was disabled, each time.
 
 use serde::{Deserialize, Serialize};
 
@@ -97,13 +98,24 @@ struct Data<'a> {
 }
 
 impl Notice {
-    /// The id of its event: the same for everybody who tells it of this endpoint in this hour.
+    /// The id of its event: the same for everybody who tells it of this endpoint in this hour, or
+    /// who disables the endpoint as it is now.
     #[must_use]
-    pub fn event_id(&self, endpoint: EndpointId) -> EventId {
-        let hour = self.at.0 / HOUR_MS;
-        let seconds = u32::try_from(hour * HOUR_MS / 1_000).unwrap_or(u32::MAX);
-        let message: [&[u8]; 2] = [b"posthorn", endpoint.bytes()];
-        EventId::of_content(&message, seconds, &[self.kind.event_type().as_bytes()], 0)
+    pub fn event_id(&self, endpoint: &Endpoint) -> EventId {
+        let message: [&[u8]; 2] = [b"posthorn", endpoint.id.bytes()];
+        let event_type = self.kind.event_type().as_bytes();
+        let id = |at: Millis, what: &[&[u8]]| {
+            let seconds = u32::try_from(at.as_secs()).unwrap_or(u32::MAX);
+            EventId::of_content(&message, seconds, what, 0)
+        };
+        match self.kind {
+            // Each change of an endpoint has a number of its own.
+            NoticeKind::Disabled => {
+                let version = endpoint.version.to_be_bytes();
+                id(endpoint.updated_at, &[event_type, &version])
+            }
+            _ => id(Millis(self.at.0 / HOUR_MS * HOUR_MS), &[event_type]),
+        }
     }
 
     /// What its event says, and its `data`. The reason is why the endpoint was disabled.

@@ -5,7 +5,12 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoint::EndpointId;
+use crate::endpoint::{
+    CustomHeaders, Endpoint, EndpointId, EndpointStatus, Secrets, Settings, Subscription, TargetUrl,
+};
+use crate::redacted::Redacted;
+use crate::retry::RetrySchedule;
+use crate::signing::SigningSecret;
 
 const NOW: Millis = Millis(1_795_300_000_000);
 const HOUR: u64 = 3_600_000;
@@ -109,7 +114,10 @@ fn a_failure_of_before_it_opened_does_not_prolong_it() {
 #[test]
 fn five_days_of_nothing_but_failure_disable_it() {
     let days = |days: u64| NOW.plus(days * 24 * HOUR);
-    let (mut health, _) = after(&Health::default(), &[failure()], NOW);
+    let mut health = Health::default();
+    for day in [0, 2, 4] {
+        health = after(&health, &[failure()], days(day)).0;
+    }
     let turn = health
         .after(&[failure()], days(5).minus(1), SCALE())
         .unwrap();
@@ -117,11 +125,50 @@ fn five_days_of_nothing_but_failure_disable_it() {
     let turn = health.after(&[failure()], days(5), SCALE()).unwrap();
     assert_eq!(turn.disable, Some(DisabledReason::Failing));
     assert_eq!(turn.notices[0].kind, NoticeKind::Disabled);
-    let faster = health.after(&[failure()], NOW.plus(2 * HOUR), TimeScale::new(60));
-    assert_eq!(faster.unwrap().disable, Some(DisabledReason::Failing));
     health = after(&health, &[report(Outcome::Success)], days(4)).0;
-    let turn = health.after(&[failure()], days(9), SCALE()).unwrap();
-    assert_eq!(turn.disable, None);
+    for day in 5..=9 {
+        let turn = health.after(&[failure()], days(day), SCALE()).unwrap();
+        assert_eq!(turn.disable, None);
+        health = turn.health;
+    }
+    assert!(
+        health
+            .after(&[failure()], days(10), SCALE())
+            .unwrap()
+            .disable
+            .is_some()
+    );
+}
+
+#[test]
+fn the_five_days_pass_faster_where_time_does() {
+    let scale = TimeScale::new(60);
+    let mut health = Health::default();
+    for minutes in [0, 40, 80, 119] {
+        let turn = health
+            .after(&[failure()], NOW.plus(minutes * 60_000), scale)
+            .unwrap();
+        assert_eq!(turn.disable, None);
+        health = turn.health;
+    }
+    let turn = health
+        .after(&[failure()], NOW.plus(2 * HOUR), scale)
+        .unwrap();
+    assert_eq!(turn.disable, Some(DisabledReason::Failing));
+}
+
+#[test]
+fn a_failure_a_week_disables_nothing() {
+    let mut health = Health::default();
+    for week in 0..10 {
+        let now = NOW.plus(week * 7 * 24 * HOUR);
+        let turn = health.after(&[failure()], now, SCALE()).unwrap();
+        assert_eq!(
+            (turn.disable, turn.health.failing_since()),
+            (None, Some(now))
+        );
+        health = turn.health;
+    }
 }
 
 #[test]
@@ -143,6 +190,10 @@ fn failures_of_our_own_events_tell_nothing_but_that_it_is_disabled() {
     let (health, told) = after(&Health::default(), &[last; 30], NOW);
     assert_eq!(told, []);
     assert_eq!(health.capacity(NOW), Some(0));
+    let (health, told) = after(&health, &[last], NOW.plus(2 * 24 * HOUR));
+    assert_eq!(told, []);
+    let (health, told) = after(&health, &[last], NOW.plus(4 * 24 * HOUR));
+    assert_eq!(told, []);
     let (_, told) = after(&health, &[last], NOW.plus(5 * 24 * HOUR));
     assert_eq!(told, [NoticeKind::Disabled]);
     let (_, told) = after(&health, &[own(Outcome::Gone)], NOW);
@@ -190,18 +241,56 @@ fn a_slow_endpoint_gets_four_at_once_for_a_minute() {
 #[test]
 fn a_notice_becomes_an_event_with_one_id_an_hour() {
     let notice = |kind, at| Notice { kind, count: 1, at };
-    let id = EndpointId::new([1; 16]);
+    let one = endpoint(1);
     let hour = Millis(NOW.0 / HOUR * HOUR);
     let ids: HashSet<_> = [0, 1, HOUR - 1]
-        .map(|ms| notice(NoticeKind::Failing, hour.plus(ms)).event_id(id))
+        .map(|ms| notice(NoticeKind::Failing, hour.plus(ms)).event_id(&one))
         .into();
     assert_eq!(ids.len(), 1);
     let mut all: HashSet<_> = NoticeKind::ALL
-        .map(|kind| notice(kind, hour).event_id(id))
+        .map(|kind| notice(kind, hour).event_id(&one))
         .into();
-    all.insert(notice(NoticeKind::Failing, hour.plus(HOUR)).event_id(id));
-    all.insert(notice(NoticeKind::Failing, hour).event_id(EndpointId::new([2; 16])));
+    all.insert(notice(NoticeKind::Failing, hour.plus(HOUR)).event_id(&one));
+    all.insert(notice(NoticeKind::Failing, hour).event_id(&endpoint(2)));
     assert_eq!(all.len(), 6);
+}
+
+#[test]
+fn that_it_was_disabled_is_told_each_time_and_once_by_all_who_disable_it() {
+    let gone = |health: &Health, now| {
+        let turn = health
+            .after(&[report(Outcome::Gone)], now, SCALE())
+            .unwrap();
+        (turn.health, turn.notices[0])
+    };
+    let (health, first) = gone(&Health::default(), NOW);
+    let (_, again) = gone(&health, NOW.plus(1));
+    let mut disabled = endpoint(1);
+    assert_eq!(first.event_id(&disabled), again.event_id(&disabled));
+    let of_before = first.event_id(&disabled);
+    // Enabled again in the same second.
+    disabled.version += 2;
+    assert_ne!(again.event_id(&disabled), of_before);
+}
+
+fn endpoint(id: u8) -> Endpoint {
+    Endpoint {
+        id: EndpointId::new([id; 16]),
+        settings: Settings {
+            url: TargetUrl::stored("https://a.example/".to_owned()),
+            description: String::new(),
+            subscription: Subscription::default(),
+            headers: CustomHeaders::default(),
+            schedule: RetrySchedule::default(),
+            rate_limit: None,
+        },
+        status: EndpointStatus::Enabled,
+        secrets: Secrets::new(SigningSecret::generate([1; 32]), NOW),
+        ingest_secret: Redacted(String::new()),
+        created_at: NOW,
+        updated_at: NOW,
+        version: 1,
+    }
 }
 
 #[test]
@@ -283,7 +372,8 @@ proptest! {
                     let notices = turn.as_ref().map(|turn| turn.notices.clone()).unwrap_or_default();
                     for notice in &notices {
                         let hour = notice.at.0 / HOUR;
-                        prop_assert!(told.insert((notice.kind, hour)), "told twice in an hour");
+                        let is_first = told.insert((notice.kind, hour));
+                        prop_assert!(is_first || notice.kind == NoticeKind::Disabled, "told twice in an hour");
                         prop_assert!(notice.count > 0);
                     }
                     let is_told = |kind| notices.iter().any(|notice| notice.kind == kind);

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::{Delivery, DeliveryId, DeliveryStatus, EndpointId, Millis};
+use domain::delivery::heals_queued_at;
+use domain::{Delivery, DeliveryId, DeliveryStatus, EndpointId, Millis, TimeScale};
 use tokio::time::Instant;
 
 use super::index::{self, Span};
 use super::item::{self, attribute};
-use super::record::{IDLE, pending};
-use crate::attributes::time;
+use super::record::{self, IDLE, pending};
+use crate::attributes::{get_number, number, time};
 use crate::backoff::retrying;
 use crate::conditional::{Conditional, conditional};
 use crate::error::StoreError;
+use crate::item::Item;
 use crate::keys::{self, DeliveryKey, Listed};
 
 /// How long a call may take.
@@ -34,11 +36,12 @@ impl Due {
     }
 }
 
-/// Finds deliveries whose time has come: for `requeue`.
+/// Finds deliveries whose time has come, or that nobody wants any more: for `requeue`.
 #[derive(Debug, Clone)]
 pub struct DueDeliveries {
     client: Client,
     table: String,
+    scale: TimeScale,
 }
 
 impl DueDeliveries {
@@ -49,12 +52,17 @@ impl DueDeliveries {
 
     /// On the deliveries table.
     #[must_use]
-    pub fn new(client: Client, table: String) -> DueDeliveries {
-        DueDeliveries { client, table }
+    pub fn new(client: Client, table: String, scale: TimeScale) -> DueDeliveries {
+        DueDeliveries {
+            client,
+            table,
+            scale,
+        }
     }
 
-    /// At most `limit` of an endpoint's deliveries whose time has come, the earliest first, behind
-    /// `after`: the index may still show for a while what was just taken.
+    /// At most `limit` of an endpoint's deliveries whose time has come by `until`, or all that are
+    /// pending, the earliest first, behind `after`: the index may still show for a while what was
+    /// just taken.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
@@ -62,7 +70,7 @@ impl DueDeliveries {
         &self,
         endpoint: EndpointId,
         after: Option<Due>,
-        now: Millis,
+        until: Option<Millis>,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         if limit == 0 {
@@ -74,7 +82,10 @@ impl DueDeliveries {
                 Some(due) => keys::just_behind(&due.state_at()),
                 None => keys::listed_from(listed, Millis(0)),
             },
-            to: keys::listed_to(listed, now),
+            to: match until {
+                Some(until) => keys::listed_to(listed, until),
+                None => keys::listed_end(listed),
+            },
             newest_first: false,
             limit,
         };
@@ -95,38 +106,76 @@ impl DueDeliveries {
         Ok(due)
     }
 
-    /// Takes one of them to send it: it is due again at `again_at` unless something has happened to
-    /// it by then. None when it is settled, was taken by somebody else, or an attempt may be under
-    /// way.
+    /// Takes one of them to send it: it is due again when its message has to be lost, unless
+    /// something has happened to it by then. Each time that nothing has, that is twice as late: the
+    /// queue may only be behind, and more messages would keep it there.
+    ///
+    /// None when it is settled, was taken by somebody else, or an attempt may be under way.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
-    pub async fn take(
+    pub async fn take(&self, due: Due, now: Millis) -> Result<Option<Delivery>, StoreError> {
+        let again = heals_queued_at(now, 1, self.scale);
+        let Some(row) = self.put_off(due, again, Count::One, now).await? else {
+            return Ok(None);
+        };
+        let taken: u32 = get_number(&row, attribute::TAKEN).unwrap_or(1);
+        if taken > 1 {
+            let later = heals_queued_at(now, taken, self.scale);
+            let due = Due {
+                due_at: again,
+                ..due
+            };
+            self.put_off(due, later, Count::None, now).await?;
+        }
+        item::to_delivery(&row).map(Some)
+    }
+
+    /// Makes a delivery due again at another time, if it is due when it was; the row as it is then.
+    async fn put_off(
         &self,
         due: Due,
-        again_at: Millis,
+        again: Millis,
+        count: Count,
         now: Millis,
-    ) -> Result<Option<Delivery>, StoreError> {
-        let taken = retrying(Instant::now() + TIME_LIMIT, || {
+    ) -> Result<Option<Item>, StoreError> {
+        let put = retrying(Instant::now() + TIME_LIMIT, || {
             let call = self
                 .client
                 .update_item()
                 .table_name(&self.table)
                 .set_key(Some(item::delivery_key(due.id)))
-                .update_expression("SET due_at = :again, state_at = :state_at")
+                .update_expression("SET due_at = :again, state_at = :state_at ADD #taken :more")
                 .condition_expression(format!("{IDLE} AND due_at = :due"))
                 .expression_attribute_names("#status", attribute::STATUS)
+                .expression_attribute_names("#taken", attribute::TAKEN)
+                .expression_attribute_values(":more", number(count as u8))
                 .expression_attribute_values(":pending", pending())
                 .expression_attribute_values(":now", time(now))
                 .expression_attribute_values(":due", time(due.due_at))
-                .expression_attribute_values(":again", time(again_at))
-                .expression_attribute_values(":state_at", item::pending_at(due.id, again_at))
+                .expression_attribute_values(":again", time(again))
+                .expression_attribute_values(":state_at", item::pending_at(due.id, again))
                 .return_values(ReturnValue::AllNew);
             conditional(call)
         });
-        match taken.await? {
-            Conditional::Done(row) => item::to_delivery(&row).map(Some),
-            Conditional::Refused(_) => Ok(None),
-        }
+        Ok(match put.await? {
+            Conditional::Done(row) => Some(row),
+            Conditional::Refused(_) => None,
+        })
     }
+
+    /// Cancels one of them, unless it is settled or an attempt may be under way; whether it did.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it.
+    pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<bool, StoreError> {
+        record::cancel(&self.client, &self.table, id, now).await
+    }
+}
+
+/// Whether it counts as taken.
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    None = 0,
+    One = 1,
 }

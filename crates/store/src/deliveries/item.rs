@@ -28,6 +28,8 @@ pub(super) mod attribute {
     pub(in crate::deliveries) const CLAIM: &str = "claim";
     pub(in crate::deliveries) const ONCE: &str = "once";
     pub(in crate::deliveries) const DUE_AT: &str = "due_at";
+    /// How often it was taken to be sent since something has happened to it.
+    pub(in crate::deliveries) const TAKEN: &str = "taken";
     pub(in crate::deliveries) const CREATED_AT: &str = "created_at";
     pub(in crate::deliveries) const SETTLED_AT: &str = "settled_at";
     pub(in crate::deliveries) const TYPE: &str = "type";

@@ -11,15 +11,17 @@ use tokio::time::Instant;
 use super::cursor::DeliveryCursor;
 use super::index::{self, Entry, Span};
 use super::item;
-use crate::attributes::{key, text};
-use crate::backoff::retrying;
+use crate::attributes::key;
 use crate::batch::{self, Read};
-use crate::error::{StoreError, classify};
+use crate::error::StoreError;
 use crate::item::Item;
 use crate::keys::{self, DeliveryKey, Listed};
+use crate::partition;
 
 /// How long reading a page may take. API Gateway waits 30 s at most.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
+/// How many endpoints' entries are in memory at once.
+const SPANS: usize = 32;
 
 /// A delivery and what was tried.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,23 +222,28 @@ impl DeliveryReader {
         Ok(DeliveryPage { deliveries, next })
     }
 
-    /// The first entries of all spans, in their order, and where the next page goes on.
+    /// The first entries of all spans, in their order, and where the next page goes on. With many
+    /// spans, some at a time: of what is read, only as much is kept as the page may have.
     async fn entries(
         &self,
         spans: Vec<(EndpointId, Span)>,
         deadline: Instant,
     ) -> Result<(Vec<Entry>, Option<DeliveryCursor>), StoreError> {
-        let Some((_, span)) = spans.first().cloned() else {
-            return Ok((Vec::new(), None));
-        };
-        let (mut entries, is_more) =
-            index::read(&self.client, &self.table, spans, deadline).await?;
-        entries.sort_unstable_by_key(DeliveryCursor::of);
-        if span.newest_first {
-            entries.reverse();
+        let (mut entries, mut is_more) = (Vec::new(), false);
+        for some in spans.chunks(SPANS) {
+            let (read, rest) =
+                index::read(&self.client, &self.table, some.to_vec(), deadline).await?;
+            entries.extend(read);
+            let Some((_, span)) = some.first() else {
+                continue;
+            };
+            entries.sort_unstable_by_key(DeliveryCursor::of);
+            if span.newest_first {
+                entries.reverse();
+            }
+            is_more = is_more || rest || entries.len() > span.limit;
+            entries.truncate(span.limit);
         }
-        let is_more = is_more || entries.len() > span.limit;
-        entries.truncate(span.limit);
         let last = entries.last().map(DeliveryCursor::of);
         Ok((entries, last.filter(|_| is_more)))
     }
@@ -286,32 +293,8 @@ impl DeliveryReader {
         limit: Option<usize>,
         deadline: Instant,
     ) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let left = limit.map(|limit| limit - items.len());
-            let answer = retrying(deadline, || async {
-                let call = self
-                    .client
-                    .query()
-                    .table_name(&self.table)
-                    .consistent_read(true)
-                    .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                    .expression_attribute_values(":pk", text(partition))
-                    .expression_attribute_values(":from", text(from))
-                    .expression_attribute_values(":to", text(to))
-                    .set_limit(left.map(|left| i32::try_from(left).unwrap_or(i32::MAX)))
-                    .set_exclusive_start_key(start.clone());
-                let answer = call.send().await;
-                answer.map_err(|error| classify("Query", error))
-            })
-            .await?;
-            items.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key;
-            if start.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
-                return Ok(items);
-            }
-        }
+        let (client, table) = (&self.client, &self.table);
+        partition::read(client, table, partition, (from, to), limit, deadline).await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::attributes::{number, text, time};
 use crate::backoff::retrying;
 use crate::batch;
 use crate::compression::Compressor;
-use crate::conditional::conditional;
+use crate::conditional::{Conditional, conditional};
 use crate::error::StoreError;
 use crate::keys::{self, DeliveryKey};
 
@@ -93,9 +93,10 @@ impl DeliveryRecord {
     /// When DynamoDB does not take it.
     pub async fn put_off(&self, off: PutOff, now: Millis) -> Result<(), StoreError> {
         let expires_at = off.until.plus(off.keep_ms).as_secs();
-        self.change(off.id, now, |call| {
+        change(&self.client, &self.table, off.id, now, |call| {
             call.update_expression(
-                "SET due_at = :until, state_at = :state_at, expires_at = :expires_at",
+                "SET due_at = :until, state_at = :state_at, expires_at = :expires_at \
+                 REMOVE taken",
             )
             .condition_expression(format!("{IDLE} AND recorded = :last"))
             .expression_attribute_values(":until", time(off.until))
@@ -104,6 +105,7 @@ impl DeliveryRecord {
             .expression_attribute_values(":last", number(off.attempt.saturating_sub(1)))
         })
         .await
+        .map(drop)
     }
 
     /// Cancels a delivery, unless it is settled or an attempt may be under way: then nothing is
@@ -112,39 +114,49 @@ impl DeliveryRecord {
     /// # Errors
     /// When DynamoDB does not take it.
     pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
-        let cancelled = DeliveryStatus::Cancelled;
-        let state_at = keys::delivery_at(cancelled, now, id.event);
-        self.change(id, now, |call| {
-            call.update_expression(
-                "SET #status = :cancelled, settled_at = :now, state_at = :state_at REMOVE due_at",
-            )
-            .condition_expression(IDLE)
-            .expression_attribute_values(":cancelled", text(cancelled.as_str()))
-            .expression_attribute_values(":state_at", text(state_at.clone()))
-        })
-        .await
+        cancel(&self.client, &self.table, id, now).await.map(drop)
     }
+}
 
-    /// Changes a row if its condition, which contains [`IDLE`], holds.
-    async fn change(
-        &self,
-        id: DeliveryId,
-        now: Millis,
-        change: impl Fn(UpdateItemFluentBuilder) -> UpdateItemFluentBuilder,
-    ) -> Result<(), StoreError> {
-        let changed = retrying(Instant::now() + TIME_LIMIT, || {
-            let call = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .set_key(Some(item::delivery_key(id)))
-                .expression_attribute_names("#status", attribute::STATUS)
-                .expression_attribute_values(":pending", pending())
-                .expression_attribute_values(":now", time(now));
-            conditional(change(call))
-        });
-        changed.await.map(drop)
-    }
+/// Cancels a delivery, unless it is settled or an attempt may be under way; whether it did.
+pub(super) async fn cancel(
+    client: &Client,
+    table: &str,
+    id: DeliveryId,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let cancelled = DeliveryStatus::Cancelled;
+    let state_at = keys::delivery_at(cancelled, now, id.event);
+    change(client, table, id, now, |call| {
+        call.update_expression(
+            "SET #status = :cancelled, settled_at = :now, state_at = :state_at REMOVE due_at",
+        )
+        .condition_expression(IDLE)
+        .expression_attribute_values(":cancelled", text(cancelled.as_str()))
+        .expression_attribute_values(":state_at", text(state_at.clone()))
+    })
+    .await
+}
+
+/// Changes a row if its condition, which contains [`IDLE`], holds; whether it did.
+async fn change(
+    client: &Client,
+    table: &str,
+    id: DeliveryId,
+    now: Millis,
+    change: impl Fn(UpdateItemFluentBuilder) -> UpdateItemFluentBuilder,
+) -> Result<bool, StoreError> {
+    let changed = retrying(Instant::now() + TIME_LIMIT, || {
+        let call = client
+            .update_item()
+            .table_name(table)
+            .set_key(Some(item::delivery_key(id)))
+            .expression_attribute_names("#status", attribute::STATUS)
+            .expression_attribute_values(":pending", pending())
+            .expression_attribute_values(":now", time(now));
+        conditional(change(call))
+    });
+    Ok(matches!(changed.await?, Conditional::Done(_)))
 }
 
 /// The condition that a delivery is pending and nobody is at it.

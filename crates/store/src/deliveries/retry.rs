@@ -93,7 +93,7 @@ impl DeliveryRetry {
             .set_key(Some(item::delivery_key(id)))
             .update_expression(
                 "SET #status = :pending, once = :once, due_at = :due, state_at = :state_at, \
-                 expires_at = :expires_at REMOVE settled_at",
+                 expires_at = :expires_at REMOVE settled_at, taken",
             )
             .condition_expression(
                 "attribute_exists(pk) AND #status <> :pending AND expires_at >= :seconds",

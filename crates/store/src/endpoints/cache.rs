@@ -13,12 +13,13 @@ use super::item::attribute;
 use super::{Endpoints, KnownEndpoint, read};
 use crate::attributes::{get_number, key};
 use crate::error::StoreError;
-use crate::keys;
+use crate::item::Item;
+use crate::{keys, partition};
 
 /// How long reading may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// After how long it is read anew how the endpoints fare, since not every failure counts as a
-/// change of the endpoints.
+/// change that everybody has to know at once.
 const HEALTH_AGE_MS: u64 = 60_000;
 
 /// Keeps all endpoints as long as their version says that none has changed: for `dispatch`,
@@ -33,8 +34,17 @@ pub struct EndpointCache {
 #[derive(Debug, Default)]
 struct Loaded {
     endpoints: Arc<Endpoints>,
-    /// When it was read how they fare; none before the first time.
+    /// Up to which change it was read how they fare.
+    health_version: u64,
+    /// When that was read; none before the first time.
     health_at: Option<Millis>,
+}
+
+/// How many changes there were.
+#[derive(Debug, Clone, Copy, Default)]
+struct Versions {
+    endpoints: u64,
+    health: u64,
 }
 
 impl EndpointCache {
@@ -52,47 +62,49 @@ impl EndpointCache {
     }
 
     /// All endpoints, with every change that was answered before the question. One consistent read
-    /// of one item; two queries more when something has changed, and one when what is known of how
-    /// they fare is a minute old.
+    /// of one item; two queries more when an endpoint has changed, and one when an endpoint fares
+    /// otherwise or what is known of that is a minute old.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
     pub async fn current(&self, now: Millis) -> Result<Arc<Endpoints>, StoreError> {
         let deadline = Instant::now() + TIME_LIMIT;
         // Before all else: what is read after it is as new as it, or newer.
-        let version = self.version(deadline).await?;
+        let versions = self.versions(deadline).await?;
         let mut loaded = self.loaded.lock().await;
         let is_old = |at: Millis| at.plus(HEALTH_AGE_MS) <= now;
-        if loaded.health_at.is_none() || loaded.endpoints.version < version {
-            loaded.endpoints = Arc::new(self.load(version, deadline).await?);
-            loaded.health_at = Some(now);
-        } else if loaded.health_at.is_some_and(is_old) {
+        let is_unread = loaded.health_at.is_none() || loaded.endpoints.version < versions.endpoints;
+        let fares_anew = loaded.health_version < versions.health;
+        if is_unread {
+            loaded.endpoints = Arc::new(self.load(versions.endpoints, deadline).await?);
+        } else if fares_anew || loaded.health_at.is_some_and(is_old) {
             let health = self.health(deadline).await?;
             loaded.endpoints = Arc::new(loaded.endpoints.with(health));
-            loaded.health_at = Some(now);
+        } else {
+            return Ok(loaded.endpoints.clone());
         }
+        loaded.health_version = loaded.health_version.max(versions.health);
+        loaded.health_at = Some(now);
         Ok(loaded.endpoints.clone())
     }
 
-    /// How many changes there were.
-    async fn version(&self, deadline: Instant) -> Result<u64, StoreError> {
+    async fn versions(&self, deadline: Instant) -> Result<Versions, StoreError> {
         let key = key(keys::ENDPOINTS, keys::ENDPOINTS_VERSION);
         let item = read::get(&self.client, &self.table, key, deadline).await?;
-        let version = item.and_then(|item| get_number(&item, attribute::VERSION));
-        Ok(version.unwrap_or(0))
+        let Some(item) = item else {
+            return Ok(Versions::default());
+        };
+        let count = |name| get_number(&item, name).unwrap_or(0);
+        Ok(Versions {
+            endpoints: count(attribute::VERSION),
+            health: count(attribute::HEALTH),
+        })
     }
 
     async fn load(&self, version: u64, deadline: Instant) -> Result<Endpoints, StoreError> {
         // Behind the item with the version.
-        let from = format!("{}~", keys::ENDPOINTS_VERSION);
-        let endpoints = read::query(
-            &self.client,
-            &self.table,
-            keys::ENDPOINTS,
-            &from,
-            None,
-            deadline,
-        );
+        let from = format!("{}{}", keys::ENDPOINTS_VERSION, keys::END);
+        let endpoints = self.items(keys::ENDPOINTS, &from, deadline);
         let (items, mut health) = futures::try_join!(endpoints, self.health(deadline))?;
         let known = items.iter().filter_map(read::readable).map(|endpoint| {
             let (health, health_version) = health.remove(&endpoint.id).unwrap_or_default();
@@ -113,8 +125,18 @@ impl EndpointCache {
         &self,
         deadline: Instant,
     ) -> Result<HashMap<EndpointId, (Health, u64)>, StoreError> {
-        let query = read::query(&self.client, &self.table, keys::HEALTH, "#", None, deadline);
-        Ok(read::healths(&query.await?).collect())
+        let items = self.items(keys::HEALTH, keys::START, deadline).await?;
+        Ok(read::healths(&items).collect())
+    }
+
+    async fn items(
+        &self,
+        partition: &str,
+        from: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Item>, StoreError> {
+        let places = (from, keys::END);
+        partition::read(&self.client, &self.table, partition, places, None, deadline).await
     }
 }
 

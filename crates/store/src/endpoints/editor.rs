@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{Delete, Put};
-use domain::endpoint::MAX_ENDPOINTS;
+use domain::endpoint::{EndpointStatus, MAX_ENDPOINTS};
 use domain::{Endpoint, EndpointId, Millis};
 use tokio::time::Instant;
 
@@ -38,6 +38,13 @@ pub enum Edited<E> {
     Missing,
     /// Others changed it all the time.
     Conflict,
+}
+
+/// What becomes of how an endpoint fares when it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Kept,
+    Forgotten,
 }
 
 /// Creates, changes and deletes endpoints: for `api`.
@@ -88,8 +95,7 @@ impl EndpointEditor {
     }
 
     /// Changes an endpoint as `change` does, which may be asked several times, each time with the
-    /// endpoint as it is then. `version` and `updated_at` are set here. Enabling one forgets how it
-    /// fared.
+    /// endpoint as it is then. `version` and `updated_at` are set here.
     ///
     /// # Errors
     /// When it could not be stored; it may be all the same.
@@ -97,6 +103,28 @@ impl EndpointEditor {
         &self,
         id: EndpointId,
         now: Millis,
+        change: impl FnMut(&mut Endpoint) -> Result<(), E>,
+    ) -> Result<Edited<E>, StoreError> {
+        self.change(id, now, Health::Kept, change).await
+    }
+
+    /// Enables an endpoint, and forgets how it fared: or the first failure would disable it again.
+    ///
+    /// # Errors
+    /// When it could not be stored; it may be all the same.
+    pub async fn enable<E>(&self, id: EndpointId, now: Millis) -> Result<Edited<E>, StoreError> {
+        let enable = |endpoint: &mut Endpoint| {
+            endpoint.status = EndpointStatus::Enabled;
+            Ok(())
+        };
+        self.change(id, now, Health::Forgotten, enable).await
+    }
+
+    async fn change<E>(
+        &self,
+        id: EndpointId,
+        now: Millis,
+        health: Health,
         mut change: impl FnMut(&mut Endpoint) -> Result<(), E>,
     ) -> Result<Edited<E>, StoreError> {
         let deadline = Instant::now() + TIME_LIMIT;
@@ -113,7 +141,7 @@ impl EndpointEditor {
             }
             endpoint.version = before.version + 1;
             endpoint.updated_at = now;
-            if self.replace(&before, &endpoint).await? {
+            if self.replace(&before, &endpoint, health).await? {
                 return Ok(Edited::Stored(Box::new(endpoint)));
             }
             if backoff.pause("TransactWriteItems").await.is_err() {
@@ -123,7 +151,12 @@ impl EndpointEditor {
     }
 
     /// Puts an endpoint over what it was; whether it still was that.
-    async fn replace(&self, before: &Endpoint, after: &Endpoint) -> Result<bool, StoreError> {
+    async fn replace(
+        &self,
+        before: &Endpoint,
+        after: &Endpoint,
+        health: Health,
+    ) -> Result<bool, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item::of_endpoint(after)?))
@@ -132,8 +165,7 @@ impl EndpointEditor {
             .expression_attribute_values(":seen", number(before.version));
         let bump = transaction::update(item::bump(&self.table));
         let mut writes = transaction::all([transaction::put(put), bump])?;
-        if after.is_enabled() && !before.is_enabled() {
-            // Or the first failure would disable it again.
+        if health == Health::Forgotten {
             let forget = item::forget_health(&self.table, after.id)?;
             writes.extend(transaction::update(forget));
         }
@@ -141,11 +173,12 @@ impl EndpointEditor {
         Ok(written == Transacted::Done)
     }
 
-    /// Deletes an endpoint; whether there was one.
+    /// Deletes an endpoint; whether there was one. It is noted, so that what is still owed to it is
+    /// cancelled: see [`DeletedEndpoints`](super::DeletedEndpoints).
     ///
     /// # Errors
     /// When it could not be deleted; it may be all the same.
-    pub async fn delete(&self, id: EndpointId) -> Result<bool, StoreError> {
+    pub async fn delete(&self, id: EndpointId, now: Millis) -> Result<bool, StoreError> {
         let delete = |key| Delete::builder().table_name(&self.table).set_key(Some(key));
         let endpoint = delete(item::endpoint_key(id)).condition_expression("attribute_exists(pk)");
         let one_less = item::bump(&self.table)
@@ -155,10 +188,14 @@ impl EndpointEditor {
                 ":less",
                 aws_sdk_dynamodb::types::AttributeValue::N("-1".to_owned()),
             );
+        let note = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item::of_deleted(id, now)));
         let writes = transaction::all([
             transaction::delete(endpoint),
             transaction::update(one_less),
             transaction::delete(delete(item::health_key(id))),
+            transaction::put(note),
         ])?;
         let written = transaction::write(&self.client, writes).await?;
         Ok(written == Transacted::Done)

@@ -33,6 +33,10 @@ pub(crate) mod attribute {
     pub(crate) const COUNT: &str = "count";
     pub(crate) const STATE: &str = "state";
     pub(crate) const SLOT: &str = "slot_us";
+    /// Counts the changes of how endpoints fare that everybody has to know at once.
+    pub(crate) const HEALTH: &str = "health";
+    /// Of a deleted endpoint.
+    pub(crate) const DELETED_AT: &str = "deleted_at";
 }
 
 pub(crate) const ENABLED: &str = "enabled";
@@ -182,13 +186,15 @@ pub(crate) fn of_health(health: &Health) -> Result<AttributeValue, StoreError> {
 }
 
 /// How an endpoint fares, and the number of changes that led there. One of which nothing is known,
-/// or what cannot be read, is as good as new.
+/// or what cannot be read, is as good as new; the number is that of what is there.
 pub(crate) fn to_health(item: Option<&Item>) -> (Health, u64) {
-    let read = |item: &Item| {
-        let health = serde_json::from_str(get_text(item, attribute::STATE)?).ok()?;
-        Some((health, get_number(item, attribute::VERSION)?))
+    let Some(item) = item else {
+        return <(Health, u64)>::default();
     };
-    item.and_then(read).unwrap_or_default()
+    let state = get_text(item, attribute::STATE);
+    let health = state.and_then(|json| serde_json::from_str(json).ok());
+    let version = get_number(item, attribute::VERSION);
+    (health.unwrap_or_default(), version.unwrap_or_default())
 }
 
 /// Counts one more change, so that every cache reads anew.
@@ -201,6 +207,24 @@ pub(crate) fn bump(table: &str) -> UpdateBuilder {
         .expression_attribute_names("#version", attribute::VERSION)
         .expression_attribute_values(":v", number(VERSION))
         .expression_attribute_values(":one", number(1u64))
+}
+
+/// Counts a change of how endpoints fare, so that every cache reads that anew.
+pub(crate) fn bump_health(table: &str) -> UpdateBuilder {
+    bump(table).expression_attribute_names("#version", attribute::HEALTH)
+}
+
+/// The key of the note that an endpoint was deleted.
+pub(crate) fn deleted_key(id: EndpointId) -> Item {
+    key(keys::DELETED, keys::endpoint(id))
+}
+
+/// The note that an endpoint was deleted.
+pub(crate) fn of_deleted(id: EndpointId, now: Millis) -> Item {
+    let mut item = deleted_key(id);
+    item.insert(attribute::V.to_owned(), number(VERSION));
+    item.insert(attribute::DELETED_AT.to_owned(), time(now));
+    item
 }
 
 /// Disables an endpoint that is enabled.
@@ -315,6 +339,14 @@ pub(crate) mod tests {
             attribute::STATE.to_owned(),
             of_health(&Health::default()).unwrap(),
         );
+        item.insert(attribute::VERSION.to_owned(), number(4u64));
+        assert_eq!(to_health(Some(&item)), (Health::default(), 4));
+    }
+
+    #[test]
+    fn how_an_endpoint_fares_can_be_written_anew_when_it_cannot_be_read() {
+        let mut item = health_key(EndpointId::new([1; 16]));
+        item.insert(attribute::STATE.to_owned(), text("{\"failures\":\"many\"}"));
         item.insert(attribute::VERSION.to_owned(), number(4u64));
         assert_eq!(to_health(Some(&item)), (Health::default(), 4));
     }

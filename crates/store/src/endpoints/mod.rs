@@ -1,6 +1,7 @@
 //! Endpoints, and what each function may do to them.
 
 mod cache;
+mod deleted;
 mod editor;
 pub(crate) mod item;
 pub(crate) mod read;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use cache::EndpointCache;
+pub use deleted::{DeletedEndpoint, DeletedEndpoints};
 pub use editor::{Created, Edited, EndpointEditor};
 pub use reader::{EndpointPage, EndpointReader};
 

@@ -5,7 +5,6 @@ use domain::{Endpoint, EndpointId, Health};
 use tokio::time::Instant;
 
 use super::item;
-use crate::attributes::text;
 use crate::backoff::retrying;
 use crate::error::{StoreError, classify};
 use crate::item::Item;
@@ -27,41 +26,6 @@ pub(crate) async fn get(
         Ok(answer.map_err(|error| classify("GetItem", error))?.item)
     })
     .await
-}
-
-/// The items of a partition from a place on, consistently; at most `limit`, or all.
-pub(super) async fn query(
-    client: &Client,
-    table: &str,
-    partition: &str,
-    from: &str,
-    limit: Option<usize>,
-    deadline: Instant,
-) -> Result<Vec<Item>, StoreError> {
-    let mut items = Vec::new();
-    let mut start = None;
-    loop {
-        let left = limit.map(|limit| limit - items.len());
-        let answer = retrying(deadline, || async {
-            let call = client
-                .query()
-                .table_name(table)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk AND sk >= :from")
-                .expression_attribute_values(":pk", text(partition))
-                .expression_attribute_values(":from", text(from))
-                .set_limit(left.map(|left| i32::try_from(left).unwrap_or(i32::MAX)))
-                .set_exclusive_start_key(start.clone());
-            let answer = call.send().await;
-            answer.map_err(|error| classify("Query", error))
-        })
-        .await?;
-        items.extend(answer.items.unwrap_or_default());
-        start = answer.last_evaluated_key;
-        if start.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
-            return Ok(items);
-        }
-    }
 }
 
 /// The endpoint in an item; one that cannot be read is logged and left out, for the others' sake.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{KnownEndpoint, item, read};
 use crate::error::StoreError;
 use crate::item::Item;
-use crate::keys;
+use crate::{keys, partition};
 
 /// How long reading may take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -111,12 +111,21 @@ impl EndpointReader {
         limit: Option<usize>,
         deadline: Instant,
     ) -> Result<Vec<Item>, StoreError> {
-        read::query(&self.client, &self.table, partition, from, limit, deadline).await
+        let places = (from, keys::END);
+        partition::read(
+            &self.client,
+            &self.table,
+            partition,
+            places,
+            limit,
+            deadline,
+        )
+        .await
     }
 }
 
 /// The place behind an endpoint, or behind the item with the version.
 fn behind(after: Option<EndpointId>) -> String {
     let last = after.map_or(keys::ENDPOINTS_VERSION.to_owned(), keys::endpoint);
-    format!("{last}~")
+    format!("{last}{}", keys::END)
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use domain::endpoint::DisabledReason;
-use domain::health::{Admission, Notice, NoticeKind, Outcome, Report, Transition};
-use domain::{EndpointId, Health, Millis, TimeScale};
+use domain::health::{Admission, Notice, Outcome, Report, Transition};
+use domain::{Endpoint, EndpointId, Health, Millis, TimeScale};
 use tokio::time::Instant;
 
 pub use slots::Slots;
@@ -26,27 +26,29 @@ use crate::endpoints::KnownEndpoint;
 use crate::endpoints::item::{self, attribute};
 use crate::endpoints::read;
 use crate::error::{StoreError, classify};
+use crate::events::NewEvent;
+use crate::publish::EventPublisher;
 use crate::transaction::{self, Transacted};
 
 /// How long a call may take, with trying it again on what others made of the state.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// What has to be told after attempts.
-#[derive(Debug, Clone, PartialEq)]
+/// What attempts led to.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Aftermath {
-    /// How the endpoint fares now.
-    pub health: Health,
-    /// What is to be published.
+    /// What was told of the endpoint.
     pub notices: Vec<Notice>,
     /// Why it was disabled just now.
     pub disabled: Option<DisabledReason>,
 }
 
-/// Asks how endpoints fare and notes how attempts went: for `deliver`.
+/// Asks how endpoints fare, notes how attempts went, and tells of it: for `deliver`.
 #[derive(Debug)]
 pub struct HealthKeeper {
     client: Client,
     table: String,
+    publisher: EventPublisher,
+    clock: fn() -> Millis,
     scale: TimeScale,
     seen: Mutex<HashMap<EndpointId, Seen>>,
 }
@@ -62,15 +64,24 @@ struct Seen {
 }
 
 impl HealthKeeper {
-    /// The IAM actions that it needs on the endpoints table.
+    /// The IAM actions that it needs on the endpoints table. What it publishes needs those of
+    /// [`EventPublisher`].
     pub const ACTIONS: &'static [&'static str] = &["dynamodb:GetItem", "dynamodb:UpdateItem"];
 
-    /// On the endpoints table.
+    /// On the endpoints table. `clock` says when an event is published.
     #[must_use]
-    pub fn new(client: Client, table: String, scale: TimeScale) -> HealthKeeper {
+    pub fn new(
+        client: Client,
+        table: String,
+        publisher: EventPublisher,
+        clock: fn() -> Millis,
+        scale: TimeScale,
+    ) -> HealthKeeper {
         HealthKeeper {
             client,
             table,
+            publisher,
+            clock,
             scale,
             seen: Mutex::default(),
         }
@@ -100,37 +111,72 @@ impl HealthKeeper {
     }
 
     /// Notes how attempts of one endpoint went, in their order, and gives their permits back.
-    /// Disables the endpoint when that follows. Writes nothing for successes of a healthy one.
+    /// Publishes what is to be told of it, and disables the endpoint when that follows. Writes
+    /// nothing for successes of a healthy one.
     ///
     /// # Errors
-    /// When DynamoDB does not take it, in which case what is lost is that these attempts count.
+    /// When DynamoDB does not take it, in which case what is lost is that these attempts count: what
+    /// would have followed follows from the next ones.
     pub async fn after(
         &self,
         known: &KnownEndpoint,
         reports: &[Report],
         now: Millis,
     ) -> Result<Aftermath, StoreError> {
-        let scale = self.scale;
         let mut seen = self.newest(known);
         let mut permits = reports.iter().filter_map(|report| report.permit);
         if permits.any(|permit| !seen.health.has_permit(permit)) {
             seen = self.read(known.endpoint.id).await?;
         }
-        let turn = self
-            .replace(known.endpoint.id, seen, |seen| {
-                let turn = seen.health.after(&with_unnoted(seen, reports), now, scale);
-                let turn = turn.unwrap_or_else(|| unchanged(&seen.health));
-                let changed = (turn.health != seen.health).then(|| turn.health.clone());
-                (changed, turn)
-            })
-            .await?;
-        if reports
-            .iter()
-            .any(|report| report.outcome == Outcome::Success)
-        {
+        let turn = self.turn(known, seen, reports, now).await?;
+        let is_success = |report: &Report| report.outcome == Outcome::Success;
+        if reports.iter().any(is_success) {
             self.note_success(known.endpoint.id, now);
         }
-        self.conclude(known.endpoint.id, turn, now).await
+        match turn {
+            Some(turn) => self.conclude(known.endpoint.id, turn, now).await,
+            None => Ok(Aftermath::default()),
+        }
+    }
+
+    /// Writes the state that follows from attempts, as often as somebody else was faster. None when
+    /// it is as it was.
+    async fn turn(
+        &self,
+        known: &KnownEndpoint,
+        mut seen: Seen,
+        reports: &[Report],
+        now: Millis,
+    ) -> Result<Option<Transition>, StoreError> {
+        let mut pace = Pace::new();
+        loop {
+            let reports = with_unnoted(&seen, reports);
+            let Some(turn) = seen.health.after(&reports, now, self.scale) else {
+                return Ok(None);
+            };
+            // Before it is written that it was told: who dies in between would have told nobody,
+            // and what is told twice has the same id.
+            self.tell(&known.endpoint, &turn).await?;
+            let is_same = turn.health == seen.health;
+            let health = turn.health.clone();
+            let id = known.endpoint.id;
+            if is_same || self.replaced(id, &mut seen, health, &mut pace).await? {
+                return Ok(Some(turn));
+            }
+        }
+    }
+
+    async fn tell(&self, endpoint: &Endpoint, turn: &Transition) -> Result<(), StoreError> {
+        for notice in &turn.notices {
+            let (content, data) = notice.event(endpoint, &turn.health, turn.disable.as_ref());
+            let event = NewEvent {
+                id: notice.event_id(endpoint),
+                content,
+                data: data.into(),
+            };
+            self.publisher.publish(event, None, self.clock).await?;
+        }
+        Ok(())
     }
 
     /// Does what follows from a new state.
@@ -144,15 +190,12 @@ impl HealthKeeper {
         if let Some(reason) = &disabled {
             if !self.disable(id, reason, now).await? {
                 // It is already, or is gone.
-                turn.notices
-                    .retain(|notice| notice.kind != NoticeKind::Disabled);
                 disabled = None;
             }
         } else if turn.is_urgent {
             self.bump().await;
         }
         Ok(Aftermath {
-            health: turn.health,
             notices: turn.notices,
             disabled,
         })
@@ -211,29 +254,48 @@ impl HealthKeeper {
         mut seen: Seen,
         make: impl Fn(&Seen) -> (Option<Health>, T),
     ) -> Result<T, StoreError> {
-        let deadline = Instant::now() + TIME_LIMIT;
-        let mut backoff = Backoff::until(deadline);
+        let mut pace = Pace::new();
         loop {
             let (health, answer) = make(&seen);
             let Some(health) = health else {
                 return Ok(answer);
             };
-            match self.put(id, &health, seen.version).await {
-                Ok(Conditional::Done(_)) => {
-                    seen.health = health;
-                    seen.version += 1;
-                    self.keep(id, seen);
-                    return Ok(answer);
-                }
-                Ok(Conditional::Refused(there)) => {
-                    (seen.health, seen.version) = item::to_health(Some(&there));
-                    self.keep(id, seen.clone());
-                    // Shortly, and no longer each time: that somebody was faster is no throttling.
-                    Backoff::until(deadline).pause("UpdateItem").await?;
-                }
-                Err(StoreError::Throttled { operation }) => backoff.pause(operation).await?,
-                Err(error) => return Err(error),
+            if self.replaced(id, &mut seen, health, &mut pace).await? {
+                return Ok(answer);
             }
+        }
+    }
+
+    /// Writes a state over the one that was seen; whether nobody was faster. If somebody was, theirs
+    /// is `seen` now.
+    async fn replaced(
+        &self,
+        id: EndpointId,
+        seen: &mut Seen,
+        health: Health,
+        pace: &mut Pace,
+    ) -> Result<bool, StoreError> {
+        match self.put(id, &health, seen.version).await {
+            Ok(Conditional::Done(_)) => {
+                seen.health = health;
+                seen.version += 1;
+                self.keep(id, seen.clone());
+                Ok(true)
+            }
+            // The endpoint was deleted: nobody wants to know any more.
+            Ok(Conditional::Refused(there)) if there.is_empty() => Ok(true),
+            Ok(Conditional::Refused(there)) => {
+                (seen.health, seen.version) = item::to_health(Some(&there));
+                self.keep(id, seen.clone());
+                // Shortly, and no longer each time: that somebody was faster is no throttling.
+                Backoff::until(pace.deadline).pause("UpdateItem").await?;
+                Ok(false)
+            }
+            Err(StoreError::Throttled { operation }) => {
+                pace.backoff.pause(operation).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -271,9 +333,10 @@ impl HealthKeeper {
         conditional(call).await
     }
 
-    /// Makes every cache read anew. If that fails, they do so within a minute anyway.
+    /// Makes every cache read anew how endpoints fare. If that fails, they do so within a minute
+    /// anyway.
     async fn bump(&self) {
-        let bump = item::bump(&self.table);
+        let bump = item::bump_health(&self.table);
         let bumped = retrying(Instant::now() + TIME_LIMIT, || async {
             let call = self
                 .client
@@ -350,6 +413,22 @@ impl HealthKeeper {
     }
 }
 
+/// How long, and at which intervals, a state is written.
+struct Pace {
+    deadline: Instant,
+    backoff: Backoff,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        let deadline = Instant::now() + TIME_LIMIT;
+        Pace {
+            deadline,
+            backoff: Backoff::until(deadline),
+        }
+    }
+}
+
 /// The reports, after a success that was not noted when it happened, since the endpoint was healthy
 /// as far as this environment knew: else failures between which there were successes would count
 /// as in a row.
@@ -363,13 +442,4 @@ fn with_unnoted(seen: &Seen, reports: &[Report]) -> Vec<Report> {
     };
     let unnoted = is_unnoted.then_some(success);
     unnoted.into_iter().chain(reports.iter().copied()).collect()
-}
-
-fn unchanged(health: &Health) -> Transition {
-    Transition {
-        health: health.clone(),
-        notices: Vec::new(),
-        disable: None,
-        is_urgent: false,
-    }
 }

@@ -1,7 +1,7 @@
 //! The embedded database and a client to it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
@@ -12,20 +12,22 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
-use domain::TimeScale;
+use domain::{EndpointId, TimeScale};
 use dynoxide::{Database as Engine, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use store::{
-    DeliveryClaim, DeliveryCreator, DeliveryReader, DeliveryRecord, DeliveryRetry, DueDeliveries,
-    EndpointCache, EndpointEditor, EndpointReader, HealthKeeper,
+    DeletedEndpoints, DeliveryClaim, DeliveryCreator, DeliveryReader, DeliveryRecord,
+    DeliveryRetry, DueDeliveries, EndpointCache, EndpointEditor, EndpointReader, EventPublisher,
+    HealthKeeper, OversizedWriter,
 };
 
-use crate::RETENTION_HOURS;
+use crate::{NOW, RETENTION_HOURS};
 
-const ENDPOINTS: &str = "endpoints";
+pub(crate) const ENDPOINTS: &str = "endpoints";
 const DELIVERIES: &str = "deliveries";
+pub(crate) const EVENTS: &str = "events";
 
 /// Both tables, and what is done to them.
 pub(crate) struct Database {
@@ -39,7 +41,7 @@ struct Faulty {
     calls: AtomicUsize,
     throttled: AtomicUsize,
     halved: AtomicUsize,
-    is_broken: AtomicBool,
+    broken: Mutex<Option<&'static str>>,
     write_units: AtomicUsize,
 }
 
@@ -50,10 +52,11 @@ impl Database {
             calls: AtomicUsize::new(0),
             throttled: AtomicUsize::new(0),
             halved: AtomicUsize::new(0),
-            is_broken: AtomicBool::new(false),
+            broken: Mutex::new(None),
             write_units: AtomicUsize::new(0),
         });
-        for table in [endpoints_table(), deliveries_table()] {
+        let events = table(EVENTS, &["pk", "sk"], None);
+        for table in [endpoints_table(), deliveries_table(), events] {
             engine.answer("CreateTable", &table.to_string()).unwrap();
         }
         let connector = SharedHttpConnector::new(Direct(engine.clone()));
@@ -81,9 +84,35 @@ impl Database {
         self.engine.halved.store(calls, Ordering::SeqCst);
     }
 
-    /// All batches that write fail, but those of which a part is left over.
-    pub(crate) fn break_batches(&self) {
-        self.engine.is_broken.store(true, Ordering::SeqCst);
+    /// All calls of this operation fail from now on, but batches of which a part is left over.
+    pub(crate) fn set_broken(&self, operation: Option<&'static str>) {
+        *self.engine.broken.lock().unwrap() = operation;
+    }
+
+    /// The items of a partition of a table.
+    pub(crate) fn partition(&self, table: &str, pk: &str) -> Vec<Value> {
+        let query = json!({
+            "TableName": table,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": { ":pk": { "S": pk } },
+        });
+        let answer = self.engine.answer("Query", &query.to_string()).unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        answer["Items"].as_array().unwrap().clone()
+    }
+
+    /// Puts another text in the place of how an endpoint fares.
+    pub(crate) fn damage_health(&self, endpoint: EndpointId) {
+        let update = json!({
+            "TableName": ENDPOINTS,
+            "Key": { "pk": { "S": "health" }, "sk": { "S": endpoint.to_string() } },
+            "UpdateExpression": "SET #state = :damaged",
+            "ExpressionAttributeNames": { "#state": "state" },
+            "ExpressionAttributeValues": { ":damaged": { "S": "{\"failures\":\"many\"}" } },
+        });
+        self.engine
+            .answer("UpdateItem", &update.to_string())
+            .unwrap();
     }
 
     /// As if there were so many endpoints.
@@ -112,13 +141,25 @@ impl Database {
         EndpointReader::new(self.client.clone(), ENDPOINTS.to_owned())
     }
 
+    pub(crate) fn deleted(&self) -> DeletedEndpoints {
+        DeletedEndpoints::new(self.client.clone(), ENDPOINTS.to_owned())
+    }
+
     pub(crate) fn cache(&self) -> EndpointCache {
         EndpointCache::new(self.client.clone(), ENDPOINTS.to_owned())
     }
 
     pub(crate) fn keeper(&self) -> HealthKeeper {
-        let scale = TimeScale::default();
-        HealthKeeper::new(self.client.clone(), ENDPOINTS.to_owned(), scale)
+        // Nothing that is told of an endpoint is too large for an item.
+        let s3 = aws_sdk_s3::Client::from_conf(
+            aws_sdk_s3::Config::builder()
+                .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+                .build(),
+        );
+        let oversized = OversizedWriter::new(s3, String::new());
+        let events = EventPublisher::new(self.client.clone(), EVENTS.to_owned(), 1, 30, oversized);
+        let (client, table) = (self.client.clone(), ENDPOINTS.to_owned());
+        HealthKeeper::new(client, table, events, || NOW, TimeScale::default())
     }
 
     pub(crate) fn creator(&self) -> DeliveryCreator {
@@ -135,7 +176,8 @@ impl Database {
     }
 
     pub(crate) fn due(&self) -> DueDeliveries {
-        DueDeliveries::new(self.client.clone(), DELIVERIES.to_owned())
+        let scale = TimeScale::default();
+        DueDeliveries::new(self.client.clone(), DELIVERIES.to_owned(), scale)
     }
 
     pub(crate) fn reader(&self) -> DeliveryReader {
@@ -197,8 +239,8 @@ impl Faulty {
         request["ReturnConsumedCapacity"] = json!("TOTAL");
         let left = (operation == "BatchWriteItem" && take(&self.halved))
             .then(|| leave_over(&mut request["RequestItems"]));
-        let is_broken = self.is_broken.load(Ordering::SeqCst);
-        if operation == "BatchWriteItem" && left.is_none() && is_broken {
+        let is_broken = *self.broken.lock().unwrap() == Some(operation);
+        if left.is_none() && is_broken {
             return Err((500, Vec::new()));
         }
         let answer = self.answer(operation, &request.to_string());
@@ -220,6 +262,7 @@ impl Faulty {
             "CreateTable" => typed(body, |request| engine.create_table(request)),
             "GetItem" => typed(body, |request| engine.get_item(request)),
             "PutItem" => typed(body, |request| engine.put_item(request)),
+            "DeleteItem" => typed(body, |request| engine.delete_item(request)),
             "UpdateItem" => typed(body, |request| engine.update_item(request)),
             "Query" => typed(body, |request| engine.query(request)),
             "BatchGetItem" => typed(body, |request| engine.batch_get_item(request)),

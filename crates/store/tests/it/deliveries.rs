@@ -85,7 +85,7 @@ async fn what_is_not_stored_is_told() {
     let database = Database::new();
     let many: Vec<_> = (0..3).map(|n| owed(n, 1)).collect();
     database.halve(1);
-    database.break_batches();
+    database.set_broken(Some("BatchWriteItem"));
     let created = database.creator().create(&many, NOW).await.unwrap();
     assert_eq!((created.to_send.len(), created.failed.len()), (1, 2));
     assert!(!created.failed.contains(&created.to_send[0].id));
@@ -215,26 +215,68 @@ async fn a_delivery_that_is_put_off_burns_no_attempt_and_is_due_then() {
         keep_ms: HOUR,
     };
     records.put_off(off(2), NOW).await.unwrap();
-    assert_eq!(due.due(endpoint_id(1), None, until, 10).await.unwrap(), []);
-    records.put_off(off(1), NOW).await.unwrap();
     assert_eq!(
-        due.due(endpoint_id(1), None, until.minus(1), 10)
+        due.due(endpoint_id(1), None, Some(until), 10)
             .await
             .unwrap(),
         []
     );
-    let found = due.due(endpoint_id(1), None, until, 10).await.unwrap();
+    records.put_off(off(1), NOW).await.unwrap();
+    assert_eq!(
+        due.due(endpoint_id(1), None, Some(until.minus(1)), 10)
+            .await
+            .unwrap(),
+        []
+    );
+    let found = due
+        .due(endpoint_id(1), None, Some(until), 10)
+        .await
+        .unwrap();
     assert_eq!(found.len(), 1);
 
     let again = until.plus(600_000);
-    let taken = due.take(found[0], again, until).await.unwrap().unwrap();
+    let taken = due.take(found[0], until).await.unwrap().unwrap();
     assert_eq!((taken.next_attempt(), taken.due_at), (1, Some(again)));
     // Nobody else takes it.
-    assert_eq!(due.take(found[0], again, until).await.unwrap(), None);
-    assert_eq!(due.due(endpoint_id(1), None, until, 10).await.unwrap(), []);
+    assert_eq!(due.take(found[0], until).await.unwrap(), None);
+    assert_eq!(
+        due.due(endpoint_id(1), None, Some(until), 10)
+            .await
+            .unwrap(),
+        []
+    );
     ours(&database, 1, until).await;
     records.put_off(off(1), until).await.unwrap();
     assert_eq!(row(&database).await.due_at, Some(again));
+}
+
+#[tokio::test]
+async fn what_nothing_happens_to_is_taken_less_and_less_often() {
+    let database = Database::new();
+    let (records, due) = (database.records(), database.due());
+    create(&database, 1, 1).await;
+    let mut now = NOW.plus(HOUR);
+    let mut waits = Vec::new();
+    let mut take = async |now: Millis| {
+        let found = due.due(endpoint_id(1), None, Some(now), 10).await.unwrap();
+        due.take(found[0], now).await.unwrap().unwrap();
+        let again = row(&database).await.due_at.unwrap();
+        waits.push((again.0 - now.0) / 60_000);
+        again
+    };
+    for _ in 0..7 {
+        now = take(now).await;
+    }
+    // Its message has come after all, and it is put off.
+    let off = PutOff {
+        id: delivery_id(1, 1),
+        attempt: 1,
+        until: now,
+        keep_ms: HOUR,
+    };
+    records.put_off(off, now).await.unwrap();
+    take(now).await;
+    assert_eq!(waits, [10, 20, 40, 80, 160, 240, 240, 10]);
 }
 
 #[tokio::test]
@@ -243,13 +285,13 @@ async fn a_delivery_whose_attempt_is_under_way_is_let_alone() {
     let (records, due) = (database.records(), database.due());
     create(&database, 1, 1).await;
     let later = NOW.plus(HOUR);
-    let found = due.due(endpoint_id(1), None, later, 10).await.unwrap();
+    let found = due
+        .due(endpoint_id(1), None, Some(later), 10)
+        .await
+        .unwrap();
     let pending = ours(&database, 1, later).await;
     let claimed = pending.delivery().clone();
-    assert_eq!(
-        due.take(found[0], later.plus(9), later).await.unwrap(),
-        None
-    );
+    assert_eq!(due.take(found[0], later).await.unwrap(), None);
     records.cancel(delivery_id(1, 1), later).await.unwrap();
     let retried = database
         .retries()
@@ -259,12 +301,7 @@ async fn a_delivery_whose_attempt_is_under_way_is_let_alone() {
     assert_eq!(row(&database).await, claimed);
     // Its owner died.
     let dead = later.plus(CLAIM_MS + 1);
-    assert!(
-        due.take(found[0], dead.plus(9), dead)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(due.take(found[0], dead).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -284,7 +321,7 @@ async fn a_cancelled_delivery_is_not_tried() {
     assert_eq!(
         database
             .due()
-            .due(endpoint_id(1), None, later, 10)
+            .due(endpoint_id(1), None, Some(later), 10)
             .await
             .unwrap(),
         []

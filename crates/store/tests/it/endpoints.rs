@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use domain::endpoint::{DisabledReason, EndpointStatus, Subscription};
-use domain::health::{Outcome, Report};
+use domain::health::{HealthState, Outcome, Report};
 use domain::{Content, Endpoint, Health, Source};
 use futures::future::join_all;
-use store::{Created, Edited};
+use store::{Created, DeletedEndpoint, Edited};
 
-use crate::database::Database;
+use crate::database::{Database, ENDPOINTS};
 use crate::{NOW, endpoint, endpoint_id};
 
 fn describe(text: &str) -> impl FnMut(&mut Endpoint) -> Result<(), Infallible> {
@@ -43,8 +43,8 @@ async fn an_endpoint_is_created_read_changed_and_deleted() {
     let read = reader.get(created.id).await.unwrap().unwrap();
     assert_eq!(read.endpoint, *edited);
 
-    assert!(editor.delete(created.id).await.unwrap());
-    assert!(!editor.delete(created.id).await.unwrap());
+    assert!(editor.delete(created.id, NOW).await.unwrap());
+    assert!(!editor.delete(created.id, NOW).await.unwrap());
     assert!(reader.get(created.id).await.unwrap().is_none());
     let edited = editor
         .edit(created.id, later, describe("newer"))
@@ -99,12 +99,12 @@ async fn there_are_not_too_many_endpoints() {
     assert_eq!(editor.create(&one).await.unwrap(), Created::Stored);
     assert_eq!(editor.create(&other).await.unwrap(), Created::Stored);
     assert_eq!(editor.create(&more).await.unwrap(), Created::TooMany);
-    assert!(editor.delete(one.id).await.unwrap());
-    assert!(!editor.delete(one.id).await.unwrap());
+    assert!(editor.delete(one.id, NOW).await.unwrap());
+    assert!(!editor.delete(one.id, NOW).await.unwrap());
     assert_eq!(editor.create(&more).await.unwrap(), Created::Stored);
     // A repetition whose answer was lost, and one too many.
     assert_eq!(editor.create(&one).await.unwrap(), Created::TooMany);
-    assert!(editor.delete(other.id).await.unwrap());
+    assert!(editor.delete(other.id, NOW).await.unwrap());
     assert_eq!(editor.create(&more).await.unwrap(), Created::Stored);
     assert_eq!(editor.create(&one).await.unwrap(), Created::Stored);
 }
@@ -131,7 +131,7 @@ async fn the_cache_sees_each_change_and_reads_one_item_while_there_is_none() {
     assert_eq!(described.endpoint.settings.description, "new");
     assert!(after.version > before.version);
 
-    editor.delete(endpoint_id(1)).await.unwrap();
+    editor.delete(endpoint_id(1), NOW).await.unwrap();
     assert!(
         cache
             .current(NOW)
@@ -140,6 +140,63 @@ async fn the_cache_sees_each_change_and_reads_one_item_while_there_is_none() {
             .get(endpoint_id(1))
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_deleted_endpoint_is_known_as_such_until_it_is_forgotten() {
+    let database = Database::new();
+    let (editor, deleted) = (database.editor(), database.deleted());
+    editor.create(&endpoint(1)).await.unwrap();
+    let known = database.cache().current(NOW).await.unwrap();
+    let known = known.get(endpoint_id(1)).unwrap();
+    let keeper = database.keeper();
+    let failure = Report {
+        outcome: Outcome::Failure { is_last: false },
+        is_own: false,
+        permit: None,
+    };
+    keeper.after(known, &[failure], NOW).await.unwrap();
+    assert_eq!(deleted.all().await.unwrap(), []);
+    assert!(editor.delete(endpoint_id(1), NOW).await.unwrap());
+    let note = DeletedEndpoint {
+        id: endpoint_id(1),
+        at: NOW,
+    };
+    assert_eq!(deleted.all().await.unwrap(), [note]);
+
+    // Who knows how it fared notes nothing any more; who does not may, and that is forgotten too.
+    keeper.after(known, &[failure], NOW).await.unwrap();
+    assert_eq!(database.partition(ENDPOINTS, "health").len(), 0);
+    database
+        .keeper()
+        .after(known, &[failure], NOW)
+        .await
+        .unwrap();
+    assert_eq!(database.partition(ENDPOINTS, "health").len(), 1);
+    deleted.forget(endpoint_id(1)).await.unwrap();
+    assert_eq!(deleted.all().await.unwrap(), []);
+    assert_eq!(database.partition(ENDPOINTS, "health").len(), 0);
+}
+
+#[tokio::test]
+async fn how_an_endpoint_fares_is_read_anew_without_the_endpoints() {
+    let database = Database::new();
+    database.editor().create(&endpoint(1)).await.unwrap();
+    let cache = database.cache();
+    let before = cache.current(NOW).await.unwrap();
+    let known = before.get(endpoint_id(1)).unwrap();
+    database.keeper().strain(known, NOW).await.unwrap();
+    database.calls();
+    let after = cache.current(NOW).await.unwrap();
+    let state = after.get(endpoint_id(1)).unwrap().health.state(NOW);
+    assert_eq!(
+        (state, after.version),
+        (HealthState::Strained, before.version)
+    );
+    // The item with the numbers, and one query.
+    assert_eq!(database.calls(), 2);
+    cache.current(NOW).await.unwrap();
+    assert_eq!(database.calls(), 1);
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ use domain::health::{
     Admission, HealthState, NoticeKind, OPENS_AFTER, Outcome, PERMIT_MS, Report, STRAINED_ATTEMPTS,
     Wait,
 };
-use domain::{Endpoint, Millis};
+use domain::{EventId, Millis};
 use futures::future::join_all;
-use store::{EndpointCache, KnownEndpoint};
+use serde_json::Value;
+use store::{Edited, EndpointCache, KnownEndpoint};
 
-use crate::database::Database;
+use crate::database::{Database, EVENTS};
 use crate::{NOW, endpoint, endpoint_id};
 
 const DAY: u64 = 24 * 3_600_000;
@@ -32,6 +33,17 @@ fn failures(count: u32) -> Vec<Report> {
 async fn known(cache: &EndpointCache, now: Millis) -> Arc<KnownEndpoint> {
     let endpoints = cache.current(now).await.unwrap();
     endpoints.get(endpoint_id(1)).unwrap().clone()
+}
+
+/// The events that tell something of the endpoint.
+fn told(database: &Database) -> Vec<Value> {
+    let partition = EventId::partition_of(&[b"posthorn", &[1; 16]]);
+    database.partition(EVENTS, &partition)
+}
+
+async fn enable(database: &Database, now: Millis) {
+    let enabled = database.editor().enable::<()>(endpoint_id(1), now).await;
+    assert!(matches!(enabled, Ok(Edited::Stored(_))));
 }
 
 async fn database() -> (Database, Arc<EndpointCache>) {
@@ -191,10 +203,11 @@ async fn an_endpoint_that_is_gone_or_only_fails_is_disabled_and_everybody_knows(
     ] {
         let (database, cache) = database().await;
         let keeper = database.keeper();
-        keeper
-            .after(&*known(&cache, NOW).await, &failures(1), NOW)
-            .await
-            .unwrap();
+        for day in [0, 2, 4] {
+            let now = NOW.plus(day * DAY);
+            let before = known(&cache, now).await;
+            keeper.after(&before, &failures(1), now).await.unwrap();
+        }
         let before = known(&cache, at).await;
         let aftermath = keeper.after(&before, &reports, at).await.unwrap();
         assert_eq!(aftermath.disabled, Some(reason.clone()));
@@ -207,28 +220,96 @@ async fn an_endpoint_that_is_gone_or_only_fails_is_disabled_and_everybody_knows(
         );
         assert_eq!(disabled.endpoint.version, before.endpoint.version + 1);
 
-        // Who comes with the same a moment later disables nothing, and tells nothing.
-        let again = database
-            .keeper()
-            .after(&before, &reports, at)
-            .await
-            .unwrap();
-        assert_eq!((again.disabled, again.notices), (None, Vec::new()));
+        // Who comes with the same a moment later disables nothing, and tells nothing new.
+        let other = database.keeper();
+        let again = other.after(&before, &reports, at).await.unwrap();
+        assert_eq!(again.disabled, None);
+        assert_eq!(told(&database).len(), 1);
 
         // Enabled again, it is as good as new.
-        let enable = |endpoint: &mut Endpoint| {
-            endpoint.status = EndpointStatus::Enabled;
-            Ok::<_, std::convert::Infallible>(())
-        };
-        database
-            .editor()
-            .edit(endpoint_id(1), at, enable)
-            .await
-            .unwrap();
+        enable(&database, at).await;
         let enabled = known(&cache, at).await;
         assert_eq!(enabled.health.state(at), HealthState::Ok);
         let aftermath = keeper.after(&enabled, &failures(1), at).await.unwrap();
         assert_eq!(aftermath.disabled, None);
         assert!(known(&cache, at).await.endpoint.is_enabled());
     }
+}
+
+#[tokio::test]
+async fn what_is_told_is_told_once_whatever_fails_after_it_or_before() {
+    let gone = vec![report(Outcome::Gone)];
+    for (reports, operations) in [
+        (failures(OPENS_AFTER), ["PutItem", "UpdateItem"]),
+        (gone, ["PutItem", "TransactWriteItems"]),
+    ] {
+        for operation in operations {
+            let (database, cache) = database().await;
+            let before = known(&cache, NOW).await;
+            database.set_broken(Some(operation));
+            let keeper = database.keeper();
+            assert!(keeper.after(&before, &reports, NOW).await.is_err());
+            let now = NOW.plus(1);
+            assert!(known(&cache, now).await.endpoint.is_enabled());
+            assert_eq!(told(&database).len(), usize::from(operation != "PutItem"));
+
+            database.set_broken(None);
+            let before = known(&cache, now).await;
+            let aftermath = keeper.after(&before, &reports, now).await.unwrap();
+            assert_eq!(aftermath.notices.len(), 1, "{operation}");
+            assert_eq!(told(&database).len(), 1, "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_disabled_twice_in_an_hour_is_told_of_twice() {
+    let (database, cache) = database().await;
+    for times in 1..=2 {
+        let before = known(&cache, NOW).await;
+        let gone = [report(Outcome::Gone)];
+        let aftermath = database.keeper().after(&before, &gone, NOW).await.unwrap();
+        assert_eq!(aftermath.disabled, Some(DisabledReason::Gone));
+        assert_eq!(told(&database).len(), times);
+        enable(&database, NOW).await;
+    }
+}
+
+#[tokio::test]
+async fn enabling_closes_the_breaker_of_an_endpoint_that_is_enabled() {
+    let (database, cache) = database().await;
+    let before = known(&cache, NOW).await;
+    let keeper = database.keeper();
+    keeper
+        .after(&before, &failures(OPENS_AFTER), NOW)
+        .await
+        .unwrap();
+    enable(&database, NOW).await;
+    let enabled = known(&cache, NOW).await;
+    assert_eq!(enabled.health.state(NOW), HealthState::Ok);
+    assert_eq!(
+        keeper.admit(&enabled, 5, NOW).await.unwrap(),
+        Admission::All
+    );
+}
+
+#[tokio::test]
+async fn how_an_endpoint_fares_is_noted_anew_when_it_cannot_be_read() {
+    let (database, cache) = database().await;
+    let before = known(&cache, NOW).await;
+    database
+        .keeper()
+        .after(&before, &failures(3), NOW)
+        .await
+        .unwrap();
+    database.damage_health(endpoint_id(1));
+    let damaged = known(&database.cache(), NOW).await;
+    assert_eq!(damaged.health.consecutive_failures(), 0);
+    database
+        .keeper()
+        .after(&damaged, &failures(1), NOW)
+        .await
+        .unwrap();
+    let after = known(&database.cache(), NOW).await;
+    assert_eq!(after.health.consecutive_failures(), 1);
 }

@@ -183,6 +183,23 @@ async fn attempts_at_an_endpoint_are_listed_newest_first() {
 }
 
 #[tokio::test]
+async fn a_list_over_many_endpoints_is_as_one_over_few() {
+    let database = Database::new();
+    let mut expected = Vec::new();
+    for endpoint in 0..80u8 {
+        let at = NOW.plus(u64::from(endpoint.reverse_bits()));
+        settle(&database, 1, endpoint, 410, at).await;
+        expected.push((std::cmp::Reverse(at), delivery_id(1, endpoint)));
+    }
+    expected.sort_unstable();
+    let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
+    let endpoints: Vec<_> = (0..80).map(endpoint_id).collect();
+    for limit in [7, 80, 100] {
+        assert_eq!(pages(&database, FAILED, &endpoints, limit).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn the_earliest_of_what_is_due_comes_first_and_no_more_than_wanted() {
     let database = Database::new();
     let many: Vec<_> = (0..40).map(|n| owed(n, 1)).collect();
@@ -196,19 +213,31 @@ async fn the_earliest_of_what_is_due_comes_first_and_no_more_than_wanted() {
     }
     let due = database.due();
     let now = NOW.plus(3_600_000 + 30);
-    let found = due.due(endpoint_id(1), None, now, 10).await.unwrap();
+    let found = due.due(endpoint_id(1), None, Some(now), 10).await.unwrap();
     let expected: Vec<_> = many[..10].iter().map(|owed| owed.id).collect();
     assert_eq!(found.iter().map(|due| due.id).collect::<Vec<_>>(), expected);
-    let all = due.due(endpoint_id(1), None, now, 100).await.unwrap();
+    let all = due.due(endpoint_id(1), None, Some(now), 100).await.unwrap();
     assert_eq!(all.len(), 31);
     // The index may show them still though they were taken: the next are behind them.
     let last = found.last().copied();
-    let next = due.due(endpoint_id(1), last, now, 100).await.unwrap();
+    let next = due.due(endpoint_id(1), last, Some(now), 100).await.unwrap();
     assert_eq!(next, all[10..]);
     let last = all.last().copied();
-    assert_eq!(due.due(endpoint_id(1), last, now, 100).await.unwrap(), []);
+    assert_eq!(
+        due.due(endpoint_id(1), last, Some(now), 100).await.unwrap(),
+        []
+    );
     let distinct: BTreeSet<_> = all.iter().map(|due| due.id).collect();
     assert_eq!(distinct.len(), 31);
-    assert_eq!(due.due(endpoint_id(1), None, now, 0).await.unwrap(), []);
-    assert_eq!(due.due(endpoint_id(2), None, now, 10).await.unwrap(), []);
+    assert_eq!(
+        due.due(endpoint_id(1), None, Some(now), 0).await.unwrap(),
+        []
+    );
+    // All that are pending, whenever they are due.
+    let pending = due.due(endpoint_id(1), None, None, 100).await.unwrap();
+    assert_eq!(pending.len(), 40);
+    assert_eq!(
+        due.due(endpoint_id(2), None, Some(now), 10).await.unwrap(),
+        []
+    );
 }

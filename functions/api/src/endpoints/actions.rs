@@ -13,7 +13,7 @@ use platform::http::HttpError;
 use serde_json::json;
 use store::NewEvent;
 
-use super::{asked, edit, enabled, get, shown, view};
+use super::{asked, edit, edited, enabled, get, shown, view};
 use crate::body::{Fields, bad_field};
 use crate::caller::Call;
 use crate::publish;
@@ -83,7 +83,8 @@ fn overlap_hours(call: &Call) -> Result<u64, HttpError> {
     }
 }
 
-/// Sends nothing to an endpoint any more. What is owed to it is cancelled.
+/// Sends nothing to an endpoint any more. A delivery whose next attempt would come while it is
+/// disabled is cancelled.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/disable",
@@ -144,11 +145,7 @@ pub(crate) async fn enable(
 ) -> Result<Response, Refusal> {
     let (id, now) = asked(&state, id, &call).await?;
     Fields::read(&call, &[], BODY_BYTES)?;
-    let enable = |endpoint: &mut Endpoint| {
-        endpoint.status = EndpointStatus::Enabled;
-        Ok(())
-    };
-    edit(&state, &call, id, now, enable).await?;
+    edited(&call, state.editor.enable(id, now).await)?;
     tracing::info!(endpoint.id = %id, "An endpoint was enabled.");
     Ok(shown(&state, &call, id, now).await?)
 }

@@ -17,7 +17,7 @@ use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
 use platform::parameters::{Parameters, bad};
-use store::{Created, Edited, KnownEndpoint};
+use store::{Created, Edited, KnownEndpoint, StoreError};
 
 use crate::caller::{Call, holder};
 use crate::listing::Listing;
@@ -162,7 +162,7 @@ pub(crate) async fn change(
     Ok(shown(&state, &call, id, now).await?)
 }
 
-/// Deletes an endpoint. What is still owed to it is cancelled.
+/// Deletes an endpoint. What is still owed to it is cancelled, within minutes.
 #[utoipa::path(
     delete,
     path = "/v1/endpoints/{endpoint_id}",
@@ -177,8 +177,8 @@ pub(crate) async fn delete(
     id: Result<Path<String>, PathRejection>,
     call: Call,
 ) -> Result<Response, Refusal> {
-    let (id, _) = asked(&state, id, &call).await?;
-    let was_there = state.editor.delete(id).await;
+    let (id, now) = asked(&state, id, &call).await?;
+    let was_there = state.editor.delete(id, now).await;
     if !was_there.map_err(|error| call.failed(&error))? {
         return Err(unknown().into());
     }
@@ -242,7 +242,14 @@ async fn edit(
     now: Millis,
     change: impl FnMut(&mut Endpoint) -> Result<(), HttpError>,
 ) -> Result<Endpoint, HttpError> {
-    let edited = state.editor.edit(id, now, change).await;
+    edited(call, state.editor.edit(id, now, change).await)
+}
+
+/// The endpoint as it was changed.
+fn edited(
+    call: &Call,
+    edited: Result<Edited<HttpError>, StoreError>,
+) -> Result<Endpoint, HttpError> {
     match edited.map_err(|error| call.failed(&error))? {
         Edited::Stored(endpoint) => Ok(*endpoint),
         Edited::Refused(error) => Err(error),

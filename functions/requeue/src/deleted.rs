@@ -1,0 +1,59 @@
+//! Cancelling what is still owed to endpoints that were deleted. What has a message in the queue is
+//! cancelled by `deliver`; the rest waits by its row, and nobody else would look at it.
+
+use futures::{StreamExt, stream};
+use platform::clock;
+use platform::telemetry::Chain;
+use store::{DeletedEndpoint, StoreError};
+use tokio::time::Instant;
+
+use crate::{Deps, PIECE, TAKES};
+
+/// How long an endpoint is looked at: longer than anybody runs who knew it and stores deliveries to
+/// it, and than the index lags. Not shortened where time passes faster, as functions are not.
+const LOOKED_AT_MS: u64 = 60 * 60 * 1_000;
+
+/// Cancels what is owed to deleted endpoints; how much that was. What cannot be done is done in the
+/// next minute.
+pub(crate) async fn cancel_all(deps: &Deps, end: Instant) -> usize {
+    let deleted = match deps.deleted.all().await {
+        Ok(deleted) => deleted,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "Deleted endpoints could not be looked up.");
+            return 0;
+        }
+    };
+    let mut cancelled = 0;
+    for endpoint in deleted {
+        cancelled += cancel(deps, endpoint, end).await.unwrap_or_else(|error| {
+            tracing::error!(endpoint.id = %endpoint.id, error = %Chain(&error), "What is owed to a deleted endpoint could not be cancelled.");
+            0
+        });
+    }
+    cancelled
+}
+
+async fn cancel(deps: &Deps, endpoint: DeletedEndpoint, end: Instant) -> Result<usize, StoreError> {
+    let (mut cancelled, mut last) = (0, None);
+    while Instant::now() < end {
+        let owed = deps.due.due(endpoint.id, last, None, PIECE).await?;
+        let Some(next) = owed.last().copied() else {
+            break;
+        };
+        let now = clock::now();
+        let cancels: Vec<_> = owed
+            .into_iter()
+            .map(|due| deps.due.cancel(due.id, now))
+            .collect();
+        let mut cancels = stream::iter(cancels).buffer_unordered(TAKES);
+        while let Some(is_cancelled) = cancels.next().await {
+            cancelled += usize::from(is_cancelled?);
+        }
+        last = Some(next);
+    }
+    let is_old = endpoint.at.plus(LOOKED_AT_MS) <= clock::now();
+    if last.is_none() && is_old && Instant::now() < end {
+        deps.deleted.forget(endpoint.id).await?;
+    }
+    Ok(cancelled)
+}
