@@ -41,7 +41,8 @@ const CALLS: u32 = 5_000;
 /// # Errors
 /// When something cannot be measured.
 pub async fn run() -> Result<()> {
-    throughput(&UNBOUND).await?;
+    throughput(&Setup::start(&UNBOUND).await?, "in memory").await?;
+    throughput(&Setup::with_data(&UNBOUND).await?, "in files").await?;
     latency().await?;
     hanging().await?;
     dead().await
@@ -56,7 +57,8 @@ pub async fn run() -> Result<()> {
 pub async fn run_built() -> Result<()> {
     let built = start::built();
     let functions = built.to_str().ok_or("an odd directory")?;
-    throughput(&[&UNBOUND[..], &["--functions", functions]].concat()).await
+    let options = [&UNBOUND[..], &["--functions", functions]].concat();
+    throughput(&Setup::start(&options).await?, "in memory, built functions").await
 }
 
 /// A local stack, and a process that is all of its endpoints.
@@ -69,7 +71,15 @@ struct Setup {
 
 impl Setup {
     async fn start(options: &[&str]) -> Result<Setup> {
-        let stack = Server::posthorn(options).await?;
+        Setup::of(Server::posthorn(options).await?)
+    }
+
+    /// The same with the stack's data in files, as it is on a desk.
+    async fn with_data(options: &[&str]) -> Result<Setup> {
+        Setup::of(Server::with_data(options).await?)
+    }
+
+    fn of(stack: Server) -> Result<Setup> {
         let receiver = Server::endpoints()?;
         let client = reqwest::Client::builder().no_proxy().build()?;
         let asker = Asker::new(client.clone(), receiver.address());
@@ -200,15 +210,14 @@ impl Latencies {
     }
 }
 
-async fn throughput(options: &[&str]) -> Result<()> {
-    let setup = Setup::start(options).await?;
+async fn throughput(setup: &Setup, how: &str) -> Result<()> {
     setup.subscribe_many(ENDPOINTS, "").await?;
     setup.warm_up(&[Kind::Open], ENDPOINTS).await?;
-    let at_rest = memory(&setup)?;
+    let at_rest = memory(setup)?;
     let batches = batches::batches(21, BATCHES, BATCH)?;
     let poster = setup.stack.poster()?;
     let signed: Vec<_> = batches.iter().map(|one| poster.sign(&one.json)).collect();
-    let (bill, cpu) = (setup.bill().await?, Cpu::now(&setup)?);
+    let (bill, cpu) = (setup.bill().await?, Cpu::now(setup)?);
     let mut posted = HashMap::new();
     let started = cpu::monotonic_ns();
     for (batch, signed) in batches.iter().zip(&signed) {
@@ -221,19 +230,14 @@ async fn throughput(options: &[&str]) -> Result<()> {
     // What is written after the last answer belongs to it.
     sleep(Duration::from_secs(1)).await;
     let (cpu, bill) = (
-        Cpu::now(&setup)?.since(&cpu),
+        Cpu::now(setup)?.since(&cpu),
         difference(&setup.bill().await?, &bill),
     );
     let last = arrivals.iter().map(|arrival| arrival.at_ns).max();
     let took = Duration::from_nanos(last.unwrap_or(started).saturating_sub(started));
     out::line(format!(
-        "\ndeliveries: {ENDPOINTS} endpoints, {} events in {BATCHES} batches{}; load {}",
+        "\ndeliveries: {ENDPOINTS} endpoints, {} events in {BATCHES} batches, {how}; load {}",
         posted.len(),
-        if options.len() > UNBOUND.len() {
-            ", built functions"
-        } else {
-            ""
-        },
         out::load()
     ));
     out::line(format!(
@@ -248,10 +252,10 @@ async fn throughput(options: &[&str]) -> Result<()> {
         let each = quantity / arrivals.len() as f64;
         out::line(format!("    {each:>7.2} of {name}"));
     }
-    sdk_call(&setup).await?;
+    sdk_call(setup).await?;
     out::line(format!(
         "  memory, MB: {at_rest:.0} before, {:.0} after, the most {:.0}",
-        memory(&setup)?,
+        memory(setup)?,
         cpu::memory_mb(setup.stack.pid(), "VmHWM")?
     ));
     Ok(())

@@ -41,7 +41,8 @@ pub(crate) enum End {
         /// From when its event was received, if the endpoint took it at the first attempt.
         latency_ms: Option<u64>,
     },
-    /// There was nothing to do: the attempt was made already, or the delivery is not there.
+    /// There was nothing to do: the attempt was made already, or the delivery is cancelled or not
+    /// there.
     Dropped,
     /// It is made later.
     PutOff,
@@ -114,7 +115,8 @@ pub(crate) async fn serve(
 async fn cancel(deps: &Deps, asked: Asked) -> Served {
     let id = asked.message.id;
     match deps.records.cancel(id, clock::now()).await {
-        Ok(()) => Served::new(asked, End::Cancelled),
+        Ok(true) => Served::new(asked, End::Cancelled),
+        Ok(false) => Served::new(asked, End::Dropped),
         Err(error) => {
             tracing::error!(delivery.id = %id, error = %Chain(&error), "A delivery could not be cancelled.");
             Served::again(asked.message_id)

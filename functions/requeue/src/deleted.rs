@@ -1,5 +1,5 @@
-//! Cancelling what is still owed to endpoints that were deleted. What has a message in the queue is
-//! cancelled by `deliver`; the rest waits by its row, and nobody else would look at it.
+//! Cancelling what is still owed to endpoints that were deleted. `deliver` does so when a message of
+//! it comes up; what waits by its row, nobody else would look at.
 
 use futures::{StreamExt, stream};
 use platform::clock;
@@ -16,13 +16,15 @@ const LOOKED_AT_MS: u64 = 60 * 60 * 1_000;
 /// Cancels what is owed to deleted endpoints; how much that was. What cannot be done is done in the
 /// next minute.
 pub(crate) async fn cancel_all(deps: &Deps, end: Instant) -> usize {
-    let deleted = match deps.deleted.all().await {
+    let mut deleted = match deps.deleted.all().await {
         Ok(deleted) => deleted,
         Err(error) => {
             tracing::error!(error = %Chain(&error), "Deleted endpoints could not be looked up.");
             return 0;
         }
     };
+    // Not always the same first: with much to do, the last get no turn.
+    fastrand::shuffle(&mut deleted);
     let mut cancelled = 0;
     for endpoint in deleted {
         cancelled += cancel(deps, endpoint, end).await.unwrap_or_else(|error| {

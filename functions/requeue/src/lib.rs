@@ -178,8 +178,8 @@ async fn piece(
     let takes: Vec<_> = due.into_iter().map(|due| deps.due.take(due, now)).collect();
     let taken = stream::iter(takes).buffer_unordered(TAKES);
     let taken: Vec<_> = taken.collect().await;
-    let deliveries = taken.iter().flatten().flatten();
-    let messages: Vec<_> = deliveries.map(message).collect();
+    let deliveries: Vec<_> = taken.iter().flatten().flatten().collect();
+    let messages: Vec<_> = deliveries.iter().copied().map(message).collect();
     let mut sent = messages.len();
     // What was taken is sent, whatever became of the others.
     if let Err(error) = deps
@@ -188,11 +188,27 @@ async fn piece(
         .await
     {
         sent -= error.unsent.len();
+        let unsent = error.unsent.iter().filter_map(|at| deliveries.get(*at));
+        give_back(deps, unsent.copied()).await;
         tracing::warn!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "Deliveries that are due could not be sent, and are due again soon.");
     }
     match taken.into_iter().find_map(Result::err) {
         Some(error) if sent == 0 => Err(error),
         Some(_) | None => Ok((sent, last)),
+    }
+}
+
+/// What was not sent is due now; what cannot be given back is due again a little later.
+async fn give_back(deps: &Deps, unsent: impl Iterator<Item = &Delivery>) {
+    let now = clock::now();
+    let back: Vec<_> = unsent
+        .map(|delivery| deps.due.give_back(delivery, now))
+        .collect();
+    let mut back = stream::iter(back).buffer_unordered(TAKES);
+    while let Some(given) = back.next().await {
+        if let Err(error) = given {
+            tracing::warn!(error = %Chain(&error), "A delivery that could not be sent is due again later.");
+        }
     }
 }
 

@@ -89,8 +89,15 @@ impl TargetUrl {
     /// Its host, and its port when it has one.
     #[must_use]
     pub fn authority(&self) -> &str {
-        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
-        rest.split(['/', '?', '#']).next().unwrap_or_default()
+        self.origin().1
+    }
+
+    /// Its scheme, and its host with its port when it has one: who gets what is sent there.
+    #[must_use]
+    pub fn origin(&self) -> (&str, &str) {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        let authority = rest.split(['/', '?', '#']).next();
+        (scheme, authority.unwrap_or_default())
     }
 }
 

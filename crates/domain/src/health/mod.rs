@@ -25,10 +25,10 @@ const MAX_OPEN_MS: u64 = 5 * 60 * 1_000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// After how long of nothing but failure an endpoint is disabled: 5 days.
 pub(crate) const DISABLED_AFTER_MS: u64 = 5 * DAY_MS;
-/// After how long without an attempt a failure begins such a time anew: two failures of which
-/// nobody knows what was between them do not say that it has failed all the time. Twice the
-/// longest step of the schedule `standard`, which `Retry-After` can ask for.
-const FORGOTTEN_AFTER_MS: u64 = 2 * DAY_MS + DAY_MS / 4;
+/// After how long without an attempt a failure begins such a time anew: one failure a week does not
+/// say that it fails all the time. Longer than any weekend, and than twice the longest step of the
+/// schedule `standard`, which `Retry-After` can ask for.
+const FORGOTTEN_AFTER_MS: u64 = 4 * DAY_MS;
 /// How long an endpoint that was seen to be slow is held to a few attempts at once.
 const STRAINED_MS: u64 = 60_000;
 /// How many attempts at once a strained endpoint gets, over all environments.
@@ -164,6 +164,16 @@ pub struct Transition {
 }
 
 impl Health {
+    /// That of an endpoint whose past is forgotten at `now`: as good as new, but its permits have
+    /// other numbers than those that may be given back still.
+    #[must_use]
+    pub fn forgotten(now: Millis) -> Health {
+        Health {
+            last_permit: now.0,
+            ..Health::default()
+        }
+    }
+
     /// In one word.
     #[must_use]
     pub fn state(&self, now: Millis) -> HealthState {
@@ -184,7 +194,7 @@ impl Health {
         self.failures
     }
 
-    /// The first of them, behind the last pause of two days in which nothing was tried.
+    /// The first of them, behind the last pause of four days in which nothing was tried.
     #[must_use]
     pub fn failing_since(&self) -> Option<Millis> {
         self.failing_since.map(Millis)
@@ -293,6 +303,16 @@ impl Health {
 }
 
 impl Transition {
+    /// The same, if nothing of it could be told: that follows from the next attempts, and nothing is
+    /// disabled before it is told.
+    #[must_use]
+    pub fn untold(mut self, before: &Health) -> Transition {
+        self.health.told.clone_from(&before.told);
+        self.notices.clear();
+        self.disable = None;
+        self
+    }
+
     fn report(&mut self, report: &Report, now: Millis, scale: TimeScale) {
         let number = report.permit;
         self.health

@@ -99,9 +99,14 @@ struct Data<'a> {
 
 impl Notice {
     /// The id of its event: the same for everybody who tells it of this endpoint in this hour, or
-    /// who disables the endpoint as it is now.
+    /// who disables the endpoint as it is now and since it fails.
     #[must_use]
-    pub fn event_id(&self, endpoint: &Endpoint) -> EventId {
+    pub fn event_id(
+        &self,
+        endpoint: &Endpoint,
+        health: &Health,
+        reason: Option<&DisabledReason>,
+    ) -> EventId {
         let message: [&[u8]; 2] = [b"posthorn", endpoint.id.bytes()];
         let event_type = self.kind.event_type().as_bytes();
         let id = |at: Millis, what: &[&[u8]]| {
@@ -109,10 +114,16 @@ impl Notice {
             EventId::of_content(&message, seconds, what, 0)
         };
         match self.kind {
-            // Each change of an endpoint has a number of its own.
+            // Each change of an endpoint has a number of its own, and each time of nothing but
+            // failure its beginning.
             NoticeKind::Disabled => {
-                let version = endpoint.version.to_be_bytes();
-                id(endpoint.updated_at, &[event_type, &version])
+                let is_failing = reason == Some(&DisabledReason::Failing);
+                let since = health
+                    .failing_since()
+                    .filter(|_| is_failing)
+                    .unwrap_or_default();
+                let (version, since) = (endpoint.version.to_be_bytes(), since.0.to_be_bytes());
+                id(endpoint.updated_at, &[event_type, &version, &since])
             }
             _ => id(Millis(self.at.0 / HOUR_MS * HOUR_MS), &[event_type]),
         }

@@ -222,6 +222,32 @@ fn what_happens_often_is_told_once_an_hour_with_how_often() {
 }
 
 #[test]
+fn what_could_not_be_told_is_told_next_time_and_disables_nothing_before() {
+    let last = report(Outcome::Failure { is_last: true });
+    let before = Health::default();
+    let turn = before
+        .after(&[last, report(Outcome::Gone)], NOW, SCALE())
+        .unwrap();
+    let untold = turn.untold(&before);
+    assert_eq!((untold.notices.len(), untold.disable), (0, None));
+    assert_eq!(untold.health.consecutive_failures(), 2);
+    let (_, told) = after(&untold.health, &[last, report(Outcome::Gone)], NOW);
+    assert_eq!(told, [NoticeKind::Exhausted, NoticeKind::Disabled]);
+}
+
+#[test]
+fn a_permit_of_before_it_was_forgotten_is_none_of_those_after() {
+    let strained = |health: Health| health.strain(NOW).unwrap().health;
+    let permits = |health: &Health| match health.admit(3, NOW, SCALE()).1 {
+        Admission::Some { permits, .. } => permits,
+        Admission::All => panic!("it is strained"),
+    };
+    let before = permits(&strained(Health::default()));
+    let after = permits(&strained(Health::forgotten(NOW)));
+    assert!(before.iter().all(|number| !after.contains(number)));
+}
+
+#[test]
 fn a_slow_endpoint_gets_four_at_once_for_a_minute() {
     let turn = Health::default().strain(NOW).unwrap();
     assert!(turn.is_urgent);
@@ -241,36 +267,52 @@ fn a_slow_endpoint_gets_four_at_once_for_a_minute() {
 #[test]
 fn a_notice_becomes_an_event_with_one_id_an_hour() {
     let notice = |kind, at| Notice { kind, count: 1, at };
-    let one = endpoint(1);
+    let (one, health) = (endpoint(1), Health::default());
     let hour = Millis(NOW.0 / HOUR * HOUR);
     let ids: HashSet<_> = [0, 1, HOUR - 1]
-        .map(|ms| notice(NoticeKind::Failing, hour.plus(ms)).event_id(&one))
+        .map(|ms| notice(NoticeKind::Failing, hour.plus(ms)).event_id(&one, &health, None))
         .into();
     assert_eq!(ids.len(), 1);
     let mut all: HashSet<_> = NoticeKind::ALL
-        .map(|kind| notice(kind, hour).event_id(&one))
+        .map(|kind| notice(kind, hour).event_id(&one, &health, None))
         .into();
-    all.insert(notice(NoticeKind::Failing, hour.plus(HOUR)).event_id(&one));
-    all.insert(notice(NoticeKind::Failing, hour).event_id(&endpoint(2)));
+    all.insert(notice(NoticeKind::Failing, hour.plus(HOUR)).event_id(&one, &health, None));
+    all.insert(notice(NoticeKind::Failing, hour).event_id(&endpoint(2), &health, None));
     assert_eq!(all.len(), 6);
 }
 
 #[test]
 fn that_it_was_disabled_is_told_each_time_and_once_by_all_who_disable_it() {
-    let gone = |health: &Health, now| {
-        let turn = health
-            .after(&[report(Outcome::Gone)], now, SCALE())
-            .unwrap();
-        (turn.health, turn.notices[0])
+    let told = |health: &Health, endpoint: &Endpoint, outcome, now| {
+        let turn = health.after(&[report(outcome)], now, SCALE()).unwrap();
+        let disabled = |notice: &&Notice| notice.kind == NoticeKind::Disabled;
+        let notice = turn.notices.iter().find(disabled).unwrap();
+        let id = notice.event_id(endpoint, &turn.health, turn.disable.as_ref());
+        (turn.health, id)
     };
-    let (health, first) = gone(&Health::default(), NOW);
-    let (_, again) = gone(&health, NOW.plus(1));
-    let mut disabled = endpoint(1);
-    assert_eq!(first.event_id(&disabled), again.event_id(&disabled));
-    let of_before = first.event_id(&disabled);
+    let mut endpoint = endpoint(1);
+    let new = Health::default();
+    let (health, first) = told(&new, &endpoint, Outcome::Gone, NOW);
+    let (_, again) = told(&health, &endpoint, Outcome::Gone, NOW.plus(1));
+    let (_, other) = told(&new, &endpoint, Outcome::Gone, NOW.plus(2));
+    assert_eq!((again, other), (first, first));
+
+    let failing = |since: u64| {
+        let (first, next) = (NOW.plus(since), NOW.plus(since + 3 * 24 * HOUR));
+        let health = after(&new, &[failure()], first).0;
+        after(&health, &[failure()], next).0
+    };
+    let failure = Outcome::Failure { is_last: false };
+    let later = NOW.plus(6 * 24 * HOUR);
+    let (_, of_one) = told(&failing(0), &endpoint, failure, later);
+    let (_, of_other) = told(&failing(5), &endpoint, failure, later);
+    let (_, at_once) = told(&failing(0), &endpoint, failure, later.plus(9));
+    assert_eq!(of_one, at_once);
+    assert!(of_one != of_other && of_one != first);
+
     // Enabled again in the same second.
-    disabled.version += 2;
-    assert_ne!(again.event_id(&disabled), of_before);
+    endpoint.version += 2;
+    assert_ne!(told(&new, &endpoint, Outcome::Gone, NOW).1, first);
 }
 
 fn endpoint(id: u8) -> Endpoint {

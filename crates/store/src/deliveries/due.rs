@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::delivery::heals_queued_at;
 use domain::{Delivery, DeliveryId, DeliveryStatus, EndpointId, Millis, TimeScale};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::index::{self, Span};
 use super::item::{self, attribute};
 use super::record::{self, IDLE, pending};
-use crate::attributes::{get_number, number, time};
+use crate::attributes::{get_number, time};
 use crate::backoff::retrying;
 use crate::conditional::{Conditional, conditional};
 use crate::error::StoreError;
@@ -116,27 +116,47 @@ impl DueDeliveries {
     /// When DynamoDB does not answer.
     pub async fn take(&self, due: Due, now: Millis) -> Result<Option<Delivery>, StoreError> {
         let again = heals_queued_at(now, 1, self.scale);
-        let Some(row) = self.put_off(due, again, Count::One, now).await? else {
+        let Some(row) = self.put_off(due, again, 1, now).await? else {
             return Ok(None);
         };
+        let mut delivery = item::to_delivery(&row)?;
         let taken: u32 = get_number(&row, attribute::TAKEN).unwrap_or(1);
         if taken > 1 {
             let later = heals_queued_at(now, taken, self.scale);
-            let due = Due {
-                due_at: again,
-                ..due
-            };
-            self.put_off(due, later, Count::None, now).await?;
+            let id = due.id;
+            match self.put_off(Due { id, due_at: again }, later, 0, now).await {
+                Ok(Some(_)) => delivery.due_at = Some(later),
+                Ok(None) => {}
+                // It is taken all the same, and due again sooner.
+                Err(error) => {
+                    tracing::warn!(delivery.id = %id, %error, "A delivery that was taken before is due again soon.");
+                }
+            }
         }
-        item::to_delivery(&row).map(Some)
+        Ok(Some(delivery))
     }
 
-    /// Makes a delivery due again at another time, if it is due when it was; the row as it is then.
+    /// Gives one back that was taken and not sent: it is due now.
+    ///
+    /// # Errors
+    /// When DynamoDB does not take it: it is due again when it would have been.
+    pub async fn give_back(&self, delivery: &Delivery, now: Millis) -> Result<(), StoreError> {
+        let Some(due_at) = delivery.due_at else {
+            return Ok(());
+        };
+        let id = delivery.id;
+        self.put_off(Due { id, due_at }, now, -1, now)
+            .await
+            .map(drop)
+    }
+
+    /// Makes a delivery due again at another time, if it is due when it was; the row as it is then,
+    /// which counts that it was taken so many times `more`.
     async fn put_off(
         &self,
         due: Due,
         again: Millis,
-        count: Count,
+        more: i8,
         now: Millis,
     ) -> Result<Option<Item>, StoreError> {
         let put = retrying(Instant::now() + TIME_LIMIT, || {
@@ -149,7 +169,7 @@ impl DueDeliveries {
                 .condition_expression(format!("{IDLE} AND due_at = :due"))
                 .expression_attribute_names("#status", attribute::STATUS)
                 .expression_attribute_names("#taken", attribute::TAKEN)
-                .expression_attribute_values(":more", number(count as u8))
+                .expression_attribute_values(":more", AttributeValue::N(more.to_string()))
                 .expression_attribute_values(":pending", pending())
                 .expression_attribute_values(":now", time(now))
                 .expression_attribute_values(":due", time(due.due_at))
@@ -171,11 +191,4 @@ impl DueDeliveries {
     pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<bool, StoreError> {
         record::cancel(&self.client, &self.table, id, now).await
     }
-}
-
-/// Whether it counts as taken.
-#[derive(Debug, Clone, Copy)]
-enum Count {
-    None = 0,
-    One = 1,
 }

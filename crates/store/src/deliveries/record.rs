@@ -108,13 +108,12 @@ impl DeliveryRecord {
         .map(drop)
     }
 
-    /// Cancels a delivery, unless it is settled or an attempt may be under way: then nothing is
-    /// done.
+    /// Cancels a delivery, unless it is settled or an attempt may be under way; whether it did.
     ///
     /// # Errors
     /// When DynamoDB does not take it.
-    pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
-        cancel(&self.client, &self.table, id, now).await.map(drop)
+    pub async fn cancel(&self, id: DeliveryId, now: Millis) -> Result<bool, StoreError> {
+        cancel(&self.client, &self.table, id, now).await
     }
 }
 

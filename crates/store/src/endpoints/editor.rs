@@ -166,7 +166,7 @@ impl EndpointEditor {
         let bump = transaction::update(item::bump(&self.table));
         let mut writes = transaction::all([transaction::put(put), bump])?;
         if health == Health::Forgotten {
-            let forget = item::forget_health(&self.table, after.id)?;
+            let forget = item::forget_health(&self.table, after.id, after.updated_at)?;
             writes.extend(transaction::update(forget));
         }
         let written = transaction::write(&self.client, writes).await?;

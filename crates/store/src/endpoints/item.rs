@@ -252,7 +252,11 @@ pub(crate) fn disable(
 }
 
 /// Forgets how an endpoint fared. It counts as a change, so that nobody holds on to what was.
-pub(crate) fn forget_health(table: &str, id: EndpointId) -> Result<UpdateBuilder, StoreError> {
+pub(crate) fn forget_health(
+    table: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<UpdateBuilder, StoreError> {
     Ok(Update::builder()
         .table_name(table)
         .set_key(Some(health_key(id)))
@@ -260,7 +264,7 @@ pub(crate) fn forget_health(table: &str, id: EndpointId) -> Result<UpdateBuilder
         .expression_attribute_names("#state", attribute::STATE)
         .expression_attribute_names("#v", attribute::V)
         .expression_attribute_names("#version", attribute::VERSION)
-        .expression_attribute_values(":state", of_health(&Health::default())?)
+        .expression_attribute_values(":state", of_health(&Health::forgotten(now))?)
         .expression_attribute_values(":v", number(VERSION))
         .expression_attribute_values(":one", number(1u64)))
 }

@@ -148,29 +148,54 @@ impl HealthKeeper {
         reports: &[Report],
         now: Millis,
     ) -> Result<Option<Transition>, StoreError> {
-        let mut pace = Pace::new();
+        let id = known.endpoint.id;
+        let (mut is_newest, mut pace) = (false, None);
         loop {
             let reports = with_unnoted(&seen, reports);
-            let Some(turn) = seen.health.after(&reports, now, self.scale) else {
+            let Some(mut turn) = seen.health.after(&reports, now, self.scale) else {
                 return Ok(None);
             };
-            // Before it is written that it was told: who dies in between would have told nobody,
-            // and what is told twice has the same id.
-            self.tell(&known.endpoint, &turn).await?;
+            if !turn.notices.is_empty() {
+                // What was seen may be a minute old: nothing is told that does not follow any more.
+                if !is_newest {
+                    seen = self.read(id).await?;
+                    is_newest = true;
+                    continue;
+                }
+                // Before it is written that it was told: who dies in between would have told
+                // nobody, and what is told twice has the same id.
+                if let Err(error) = self.tell(id, &mut turn).await {
+                    tracing::error!(endpoint.id = %id, %error, "An event about an endpoint could not be stored.");
+                    turn = turn.untold(&seen.health);
+                }
+            }
             let is_same = turn.health == seen.health;
             let health = turn.health.clone();
-            let id = known.endpoint.id;
-            if is_same || self.replaced(id, &mut seen, health, &mut pace).await? {
+            let pace = pace.get_or_insert_with(Pace::new);
+            if is_same || self.replaced(id, &mut seen, health, pace).await? {
                 return Ok(Some(turn));
             }
+            is_newest = true;
         }
     }
 
-    async fn tell(&self, endpoint: &Endpoint, turn: &Transition) -> Result<(), StoreError> {
+    /// Publishes what follows. Of an endpoint that is gone or disabled by now, nothing: that it is,
+    /// is known.
+    async fn tell(&self, id: EndpointId, turn: &mut Transition) -> Result<(), StoreError> {
+        let deadline = Instant::now() + TIME_LIMIT;
+        let key = item::endpoint_key(id);
+        let found = read::get(&self.client, &self.table, key, deadline).await?;
+        let endpoint = found.as_ref().map(item::to_endpoint).transpose()?;
+        let Some(endpoint) = endpoint.filter(Endpoint::is_enabled) else {
+            turn.notices.clear();
+            turn.disable = None;
+            return Ok(());
+        };
+        let (health, reason) = (&turn.health, turn.disable.as_ref());
         for notice in &turn.notices {
-            let (content, data) = notice.event(endpoint, &turn.health, turn.disable.as_ref());
+            let (content, data) = notice.event(&endpoint, health, reason);
             let event = NewEvent {
-                id: notice.event_id(endpoint),
+                id: notice.event_id(&endpoint, health, reason),
                 content,
                 data: data.into(),
             };

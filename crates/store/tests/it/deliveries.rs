@@ -280,6 +280,21 @@ async fn what_nothing_happens_to_is_taken_less_and_less_often() {
 }
 
 #[tokio::test]
+async fn what_is_taken_and_given_back_is_due_at_once_and_does_not_count() {
+    let database = Database::new();
+    let due = database.due();
+    create(&database, 1, 1).await;
+    let now = NOW.plus(HOUR);
+    for _ in 0..3 {
+        let found = due.due(endpoint_id(1), None, Some(now), 10).await.unwrap();
+        let taken = due.take(found[0], now).await.unwrap().unwrap();
+        assert_eq!(taken.due_at, Some(now.plus(600_000)));
+        assert_eq!(row(&database).await.due_at, taken.due_at);
+        due.give_back(&taken, now).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_delivery_whose_attempt_is_under_way_is_let_alone() {
     let database = Database::new();
     let (records, due) = (database.records(), database.due());
@@ -406,6 +421,12 @@ async fn a_delivery_costs_what_the_documents_say() {
     let retry = answered(pending, 500, NOW);
     database.records().record(&[retry]).await.unwrap();
     assert_eq!(database.write_units(), 5, "failed, to be tried again");
+    for (now, units) in [(NOW.plus(HOUR), 3), (NOW.plus(2 * HOUR), 6)] {
+        let due = database.due();
+        let found = due.due(endpoint_id(1), None, Some(now), 10).await.unwrap();
+        due.take(found[0], now).await.unwrap();
+        assert_eq!(database.write_units(), units, "taken");
+    }
     let pending = ours(&database, 2, NOW).await;
     database.write_units();
     let delivered = answered(pending, 200, NOW);

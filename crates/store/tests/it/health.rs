@@ -7,10 +7,10 @@ use domain::health::{
     Admission, HealthState, NoticeKind, OPENS_AFTER, Outcome, PERMIT_MS, Report, STRAINED_ATTEMPTS,
     Wait,
 };
-use domain::{EventId, Millis};
+use domain::{Endpoint, EventId, Millis};
 use futures::future::join_all;
 use serde_json::Value;
-use store::{Edited, EndpointCache, KnownEndpoint};
+use store::{Aftermath, Edited, EndpointCache, KnownEndpoint};
 
 use crate::database::{Database, EVENTS};
 use crate::{NOW, endpoint, endpoint_id};
@@ -237,28 +237,91 @@ async fn an_endpoint_that_is_gone_or_only_fails_is_disabled_and_everybody_knows(
 }
 
 #[tokio::test]
-async fn what_is_told_is_told_once_whatever_fails_after_it_or_before() {
-    let gone = vec![report(Outcome::Gone)];
-    for (reports, operations) in [
-        (failures(OPENS_AFTER), ["PutItem", "UpdateItem"]),
-        (gone, ["PutItem", "TransactWriteItems"]),
+async fn what_is_told_is_told_once_whatever_fails_after_it() {
+    for (reports, operation) in [
+        (failures(OPENS_AFTER), "UpdateItem"),
+        (vec![report(Outcome::Gone)], "TransactWriteItems"),
     ] {
-        for operation in operations {
-            let (database, cache) = database().await;
-            let before = known(&cache, NOW).await;
-            database.set_broken(Some(operation));
-            let keeper = database.keeper();
-            assert!(keeper.after(&before, &reports, NOW).await.is_err());
-            let now = NOW.plus(1);
-            assert!(known(&cache, now).await.endpoint.is_enabled());
-            assert_eq!(told(&database).len(), usize::from(operation != "PutItem"));
+        let (database, cache) = database().await;
+        let before = known(&cache, NOW).await;
+        database.set_broken(Some(operation));
+        let keeper = database.keeper();
+        assert!(keeper.after(&before, &reports, NOW).await.is_err());
+        assert!(known(&cache, NOW).await.endpoint.is_enabled());
+        assert_eq!(told(&database).len(), 1);
 
-            database.set_broken(None);
-            let before = known(&cache, now).await;
-            let aftermath = keeper.after(&before, &reports, now).await.unwrap();
-            assert_eq!(aftermath.notices.len(), 1, "{operation}");
-            assert_eq!(told(&database).len(), 1, "{operation}");
+        database.set_broken(None);
+        let before = known(&cache, NOW).await;
+        let aftermath = keeper.after(&before, &reports, NOW).await.unwrap();
+        assert_eq!(aftermath.notices.len(), 1, "{operation}");
+        assert_eq!(told(&database).len(), 1, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_told_next_time_and_disables_nothing_before() {
+    let (database, cache) = database().await;
+    let keeper = database.keeper();
+    database.set_broken(Some("PutItem"));
+    let reports = [failures(OPENS_AFTER), vec![report(Outcome::Gone)]].concat();
+    let before = known(&cache, NOW).await;
+    let aftermath = keeper.after(&before, &reports, NOW).await.unwrap();
+    assert_eq!(aftermath, Aftermath::default());
+    // It opens all the same.
+    let before = known(&cache, NOW).await;
+    assert_eq!(before.health.capacity(NOW), Some(0));
+    assert!(before.endpoint.is_enabled());
+
+    database.set_broken(None);
+    let gone = [report(Outcome::Gone)];
+    let aftermath = keeper.after(&before, &gone, NOW).await.unwrap();
+    assert_eq!(aftermath.disabled, Some(DisabledReason::Gone));
+    assert_eq!(told(&database).len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_told_that_does_not_follow_any_more() {
+    let (database, cache) = database().await;
+    let days = |days: u64| NOW.plus(days * DAY);
+    let (one, other) = (database.keeper(), database.keeper());
+    for day in [0, 2, 4] {
+        one.after(&*known(&cache, days(day)).await, &failures(1), days(day))
+            .await
+            .unwrap();
+    }
+    // The other knows that it has failed for five days, and not that it has just succeeded.
+    let now = days(5);
+    let stale = known(&cache, now).await;
+    let success = [report(Outcome::Success)];
+    one.after(&stale, &success, now).await.unwrap();
+    let aftermath = other.after(&stale, &failures(1), now).await.unwrap();
+    assert_eq!(aftermath, Aftermath::default());
+    assert_eq!(told(&database).len(), 0);
+    let known = known(&database.cache(), now).await;
+    assert_eq!(known.health.consecutive_failures(), 1);
+    assert!(known.endpoint.is_enabled());
+}
+
+#[tokio::test]
+async fn of_an_endpoint_that_somebody_has_disabled_or_deleted_nothing_is_told() {
+    for is_deleted in [false, true] {
+        let (database, cache) = database().await;
+        let before = known(&cache, NOW).await;
+        let editor = database.editor();
+        if is_deleted {
+            assert!(editor.delete(endpoint_id(1), NOW).await.unwrap());
+        } else {
+            let disable = |endpoint: &mut Endpoint| {
+                let reason = DisabledReason::Asked("moving".to_owned());
+                endpoint.status = EndpointStatus::Disabled { reason, since: NOW };
+                Ok::<_, std::convert::Infallible>(())
+            };
+            editor.edit(endpoint_id(1), NOW, disable).await.unwrap();
         }
+        let gone = [report(Outcome::Gone)];
+        let aftermath = database.keeper().after(&before, &gone, NOW).await.unwrap();
+        assert_eq!(aftermath, Aftermath::default());
+        assert_eq!(told(&database).len(), 0);
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn change(
     if fields.has("url") {
         let what = "a URL: an endpoint cannot be without";
         let url = url(fields, private)?.ok_or_else(|| bad_field("url", what))?;
-        if url.authority() != settings.url.authority() {
+        if url.origin() != settings.url.origin() {
             leave_headers_behind(settings, fields)?;
         }
         settings.url = url;
@@ -299,11 +299,15 @@ mod tests {
         let before = with(r#","headers":{"x-a":"1"}"#).unwrap();
         let moved = |host: &str, rest: &str| {
             let mut settings = before.clone();
-            let call = call(&format!(r#"{{"url":"https://{host}/"{rest}}}"#));
+            let call = call(&format!(r#"{{"url":"{host}/"{rest}}}"#));
             let fields = fields(&call).unwrap();
-            change(&mut settings, &fields, PrivateAddresses::Refused).map(|()| settings)
+            change(&mut settings, &fields, PrivateAddresses::Allowed).map(|()| settings)
         };
-        for host in ["b.example", "a.example:8443"] {
+        for host in [
+            "https://b.example",
+            "https://a.example:8443",
+            "http://a.example",
+        ] {
             for rest in ["", r#","headers":{"x-a":"***"}"#] {
                 assert_eq!(
                     moved(host, rest).unwrap_err().code,
