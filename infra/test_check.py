@@ -189,7 +189,8 @@ class OurRules(Mistakes):
             "Dimensions: [{{ Name: FunctionName, Value: !Ref WebhookFunction }}] }} }}\n"
         )
         right = metric.format("webhook")
-        self.finds(right, right + metric.format("again"), "FunctionErrorsAlarm: has 11 metrics, and CloudWatch takes 10")
+        two = metric.format("again") + metric.format("oncemore")
+        self.finds(right, right + two, "FunctionErrorsAlarm: has 11 metrics, and CloudWatch takes 10")
 
     def test_an_alarm_tells_somebody(self):
         self.finds("AlarmActions: [!Ref AlarmTopic]", "AlarmActions: []", "FunctionErrorsAlarm: tells nobody")
