@@ -1,5 +1,6 @@
-//! The sample events in `events/`: each is what AWS sends, and has its expected answer here.
+//! The sample events in `events/`: each is what AWS sends, and has its expected answer.
 
+mod expected;
 mod generate;
 
 use std::collections::BTreeSet;
@@ -8,6 +9,11 @@ use std::path::{Path, PathBuf};
 use flows::{Socket, TestStack};
 use posthorn::Options;
 use serde_json::{Value, json};
+
+use expected::{
+    API, CONNECT, DELIVER, DISCONNECT, DISPATCH, MESSAGE, PUSH, TAIL, WEBHOOK,
+    WEBHOOK_WITH_URL_SECRET,
+};
 
 /// The published key that the samples are signed with.
 pub(crate) const KEY: &str = "kT3_sample-webhook-key";
@@ -19,123 +25,6 @@ pub(crate) const TOKEN: &str = "canary-token";
 pub(crate) const CURSOR: &str = "canary-cursor";
 pub(crate) const CONNECTION: &str = "d3Zg8fXnIAMCJ1A=";
 pub(crate) const RECEIVED_MS: &str = "1790812800123";
-
-/// Requests to `webhook` that are not one event of `mandrill/`: the status, and what is stored.
-const WEBHOOK: &[(&str, u16, &[&str])] = &[
-    ("bad-signature", 403, &[]),
-    ("batch", 200, generate::BATCH),
-    ("batch-duplicate-clicks", 200, &["click", "click"]),
-    (
-        "batch-odd-event-in-the-middle",
-        200,
-        &["open", "send", "unknown", "unknown"],
-    ),
-    ("behind-another-name", 200, &["send"]),
-    ("creation-check", 200, &[]),
-    ("get", 405, &[]),
-    ("head", 200, &[]),
-    ("json-without-url-secret", 415, &[]),
-    ("no-signature", 403, &[]),
-    ("not-a-batch", 400, &[]),
-    ("other-path", 404, &[]),
-    ("test-key-with-events", 403, &[]),
-    ("trailing-slash", 200, &["send"]),
-];
-const WEBHOOK_WITH_URL_SECRET: &[(&str, u16, &[&str])] = &[
-    ("url-secret-form", 200, &["send"]),
-    ("url-secret-json", 200, &["send"]),
-    ("url-secret-wrong", 403, &[]),
-];
-/// The status with the token, and the code of an error or the number of events of two.
-const API: &[(&str, u16, &str)] = &[
-    ("delivery-list", 200, ""),
-    ("delivery-list-bad-status", 400, "bad_status"),
-    ("delivery-retry-unknown", 404, "not_found"),
-    ("endpoint-change-unknown", 404, "not_found"),
-    ("endpoint-create", 201, ""),
-    ("endpoint-create-bad-url", 400, "bad_url"),
-    ("endpoint-list", 200, ""),
-    ("endpoint-recover-no-since", 400, "missing_field"),
-    ("endpoint-unknown", 404, "not_found"),
-    ("event", 200, ""),
-    ("event-bad-id", 400, "bad_id"),
-    ("event-deliveries", 200, ""),
-    ("event-unknown", 404, "not_found"),
-    ("health", 200, ""),
-    ("ingest-neither", 401, "unauthorized"),
-    ("ingest-signed-unknown", 404, "not_found"),
-    ("ingest-unknown", 404, "not_found"),
-    ("list", 200, "2"),
-    ("list-after", 200, "2"),
-    ("list-bad-limit", 400, "bad_limit"),
-    ("list-before", 200, "1"),
-    ("list-filter", 200, "2"),
-    ("list-limit", 200, "1"),
-    ("list-no-token", 401, "unauthorized"),
-    ("list-range", 200, "0"),
-    ("list-repeated-parameter", 400, "repeated_parameter"),
-    ("list-unknown-parameter", 400, "unknown_parameter"),
-    ("message", 200, "2"),
-    ("other-method", 405, "method_not_allowed"),
-    ("other-path", 404, "not_found"),
-    ("publish", 202, ""),
-    ("publish-key", 202, ""),
-    ("publish-key-again", 409, "idempotency_conflict"),
-    ("publish-reserved-type", 400, "reserved_type"),
-    ("publish-unknown-field", 400, "unknown_field"),
-    ("ticket", 201, ""),
-    ("ticket-bad-filter", 400, "bad_filter"),
-    ("types", 200, ""),
-];
-/// The status with the token, and the code of an error or what is answered.
-const TAIL: &[(&str, u16, &str)] = &[
-    ("other-path", 404, "not_found"),
-    ("poll", 200, "\"events\":[{"),
-    ("poll-no-token", 401, "unauthorized"),
-    ("poll-unknown-parameter", 400, "unknown_parameter"),
-    ("poll-wrong-ticket", 401, "unauthorized"),
-    ("preflight", 204, ""),
-    ("stream", 200, "event: live"),
-    ("stream-last-event-id", 200, "event: live"),
-];
-/// The status with the ticket.
-const CONNECT: &[(&str, u16)] = &[
-    ("bad-filter", 400),
-    ("filter-and-subprotocol", 200),
-    ("no-ticket", 401),
-    ("ticket", 200),
-    ("wrong-ticket", 401),
-];
-/// What an open connection hears: the type, and the code of an error.
-const MESSAGE: &[(&str, &str, &str)] = &[
-    ("not-json", "error", "bad_json"),
-    ("ping", "pong", ""),
-    ("resume-cursor", "live", ""),
-    ("resume-last", "live", ""),
-    ("resume-neither", "error", "bad_request"),
-    ("subscribe", "subscribed", ""),
-    ("subscribe-bad-filter", "error", "bad_filter"),
-    ("unknown-action", "error", "unknown_action"),
-    ("unsubscribe", "unsubscribed", ""),
-];
-const DISCONNECT: &[&str] = &["1001-going-away", "1005-no-status", "1006-lost"];
-/// What is pushed when the records are new.
-const PUSH: &[(&str, &[&str])] = &[
-    ("insert", generate::BATCH),
-    ("malformed", &["send"]),
-    ("modify", &[]),
-    ("remove-ttl", &[]),
-];
-
-/// How many deliveries `dispatch` makes for an endpoint that wants everything, and how many records
-/// it parks, when the records are new. Three of the malformed are of one event.
-const DISPATCH: &[(&str, usize, usize)] =
-    &[("insert", generate::BATCH.len(), 0), ("malformed", 1, 1)];
-/// The messages that come again.
-const DELIVER: &[(&str, &[&str])] = &[
-    ("unknown-endpoint", &[]),
-    ("unreadable", &["059f36b4-87a3-44ab-83d2-661975830002"]),
-];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
