@@ -48,7 +48,7 @@ const COUNTED: &[metrics::Metric] = &[
     metrics::RESUMES,
     metrics::DISCARDED_RECORDS,
     metrics::RECORDS_PARKED,
-    metrics::DELIVERIES_CANCELLED,
+    metrics::ATTEMPTS_DROPPED,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
