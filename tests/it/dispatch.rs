@@ -58,6 +58,34 @@ async fn nothing_is_lost_when_the_function_dies_at_any_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_for_one_piece_arrives_whatever_fails_between_the_pieces() {
+    const ENDPOINTS: usize = 20;
+    const EVENTS: usize = 50;
+    // The first piece makes five calls, twenty and fifty.
+    for (operation, skipped, fault) in [
+        ("BatchGetItem", 6, CallFault::Fail),
+        ("BatchWriteItem", 25, CallFault::Crash),
+        ("SendMessageBatch", 60, CallFault::CrashAfter),
+    ] {
+        let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+        for number in 0..ENDPOINTS {
+            endpoint(&stack, &receiver, &format!("/{number}"), &[]).await;
+        }
+        let faults = stack.faults();
+        for skipped in [skipped, 0, 0, 0] {
+            faults.plan_call("DispatchFunction", operation, skipped, fault);
+        }
+        stack.mandrill().deliver(sends(0..EVENTS)).await;
+        for number in 0..ENDPOINTS {
+            receiver.wait_for(&format!("/{number}"), EVENTS).await;
+        }
+        wait_until_idle(&stack).await;
+        assert_eq!(faults.planned_calls(), 0, "{operation}");
+        assert_eq!(receiver.received().len(), ENDPOINTS * EVENTS, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_comes_twice_is_delivered_once() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
     endpoint(&stack, &receiver, "/a", &[]).await;

@@ -101,13 +101,18 @@ async fn what_waits_by_its_row_for_an_endpoint_that_is_deleted_is_cancelled() {
         settled(&stack, event, &endpoint, "pending").await;
     }
     let payload = json!({ "source": "aws.scheduler" }).to_string();
-    let answer = stack.invoke("RequeueFunction", payload).await;
+    let answer = stack.invoke("RequeueFunction", payload.clone()).await;
     assert_eq!(answer.unwrap(), r#"{"requeued":0}"#);
     for event in &events {
         let delivery = settled(&stack, event, &endpoint, "cancelled").await;
         assert_eq!(attempts(&delivery).len(), 1);
     }
     assert_eq!(receiver.received().len(), 2);
+    // It is looked at for an hour: who knew it may still be storing deliveries to it.
+    stack.invoke("RequeueFunction", payload).await.unwrap();
+    let rows = stack.items("EndpointsTable").await;
+    let is_note = |row: &Value| row["pk"]["S"] == "deleted" && row["sk"]["S"] == endpoint["id"];
+    assert!(rows.iter().any(is_note), "{rows:?}");
 }
 
 /// Waits until the only delivery's time has come.

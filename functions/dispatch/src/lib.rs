@@ -26,8 +26,12 @@ use tokio::time::Instant;
 
 use crate::batch::{Batch, Record};
 
-/// How long sending may take, after deliveries were written for up to 15 s: together well below the
-/// function's own time limit.
+/// How many deliveries are created, and then sent, at once: a batch of events may come to 100,000 of
+/// them, which would be too many to hold, and the first would wait for the last.
+const PIECE: usize = 500;
+/// Until when another piece is begun. It may be written for 15 s and sent for 15 s: together less
+/// than the function's own time limit.
+const BEGIN_LIMIT: Duration = Duration::from_secs(25);
 const SEND_LIMIT: Duration = Duration::from_secs(15);
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 /// How long what is said of a parked record is kept.
@@ -136,6 +140,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("{0} deliveries could not be stored in time")]
     Unstored(usize),
+    #[error("there was no time for all of it")]
+    OutOfTime,
     #[error(transparent)]
     NotSent(#[from] NotSent),
 }
@@ -178,31 +184,54 @@ async fn dispatch(deps: &Deps, batch: &Batch, now: Millis) -> Dispatched {
             return done;
         }
     };
-    let owed = owed::owed(batch.events(), &endpoints, deps.retention_ms, now);
-    match queue(deps, &owed, &endpoints, now, &mut done).await {
-        Ok(()) => {}
-        // One delivery spoils it for all: each event for itself.
-        Err(StoreError::Refused { .. } | StoreError::Corrupt(_)) => {
-            for event in batch.events().collect::<Vec<_>>() {
-                let owed = owed::owed(std::iter::once(event), &endpoints, deps.retention_ms, now);
-                match queue(deps, &owed, &endpoints, now, &mut done).await {
-                    Ok(()) => {}
-                    Err(StoreError::Refused { .. } | StoreError::Corrupt(_)) => {
-                        park(deps, event.id, now, &mut done).await;
-                    }
-                    Err(error) => {
-                        done.again.insert(event.id);
-                        done.failures.push(error.into());
-                    }
-                }
-            }
-        }
-        Err(error) => {
-            done.again.extend(owed.iter().map(|owed| owed.id.event));
-            done.failures.push(error.into());
+    let end = Instant::now() + BEGIN_LIMIT;
+    let mut owed = owed::owed(batch.events(), &endpoints, deps.retention_ms, now);
+    // Lambda goes on at the first event that has to come again: nothing is done behind it.
+    while done.again.is_empty() {
+        let piece: Vec<_> = owed.by_ref().take(PIECE).collect();
+        let Some(first) = piece.first() else {
+            break;
+        };
+        if Instant::now() < end {
+            queue_each(deps, &piece, &endpoints, now, &mut done).await;
+        } else {
+            done.again.insert(first.id.event);
+            done.failures.push(Failure::OutOfTime);
         }
     }
     done
+}
+
+/// Queues deliveries, and parks the events of those that DynamoDB refuses.
+async fn queue_each(
+    deps: &Deps,
+    owed: &[Owed],
+    endpoints: &Endpoints,
+    now: Millis,
+    done: &mut Dispatched,
+) {
+    match queue(deps, owed, endpoints, now, done).await {
+        Ok(()) => {}
+        // One delivery spoils it for all: each event for itself.
+        Err(StoreError::Refused { .. } | StoreError::Corrupt(_)) => {
+            for owed in owed.chunk_by(|one, next| one.id.event == next.id.event) {
+                match queue(deps, owed, endpoints, now, done).await {
+                    Ok(()) => {}
+                    Err(StoreError::Refused { .. } | StoreError::Corrupt(_)) => {
+                        park(deps, owed[0].id.event, now, done).await;
+                    }
+                    Err(error) => failed(owed, error, done),
+                }
+            }
+        }
+        Err(error) => failed(owed, error, done),
+    }
+}
+
+/// Nothing is known of these deliveries: their events have to come again.
+fn failed(owed: &[Owed], error: StoreError, done: &mut Dispatched) {
+    done.again.extend(owed.iter().map(|owed| owed.id.event));
+    done.failures.push(error.into());
 }
 
 /// Creates deliveries, and sends the messages of those that need one.
@@ -216,9 +245,6 @@ async fn queue(
     now: Millis,
     done: &mut Dispatched,
 ) -> Result<(), StoreError> {
-    if owed.is_empty() {
-        return Ok(());
-    }
     let created = deps.deliveries.create(owed, now).await?;
     done.known += created.existing.len();
     if !created.failed.is_empty() {

@@ -5,25 +5,24 @@ use domain::health::HealthState;
 use domain::{EndpointId, Event, Millis};
 use store::Endpoints;
 
-/// A delivery for each event and each endpoint that wants it.
-pub(crate) fn owed<'e>(
-    events: impl Iterator<Item = &'e Event<'static>>,
-    endpoints: &Endpoints,
+/// A delivery for each event and each endpoint that wants it, event by event.
+pub(crate) fn owed<'b>(
+    events: impl Iterator<Item = &'b Event<'static>>,
+    endpoints: &'b Endpoints,
     retention_ms: u64,
     now: Millis,
-) -> Vec<Owed> {
-    let of_event = |event: &'e Event<'static>| {
+) -> impl Iterator<Item = Owed> {
+    let of_event = move |event: &'b Event<'static>| {
         let wanting = endpoints.wanting(&event.content);
-        let owed = wanting.map(|known| Owed {
+        wanting.map(move |known| Owed {
             id: DeliveryId::new(event.id, known.endpoint.id),
             event_type: event.content.kind.to_string(),
             source: event.content.source,
             keep_ms: known.endpoint.settings.schedule.keep_ms(retention_ms),
             due_at: open_until(endpoints, known.endpoint.id, now),
-        });
-        owed.collect::<Vec<_>>()
+        })
     };
-    events.flat_map(of_event).collect()
+    events.flat_map(of_event)
 }
 
 /// Until when an endpoint takes nothing, by what is known of how it fares. Its deliveries need no

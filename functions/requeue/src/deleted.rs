@@ -27,16 +27,20 @@ pub(crate) async fn cancel_all(deps: &Deps, end: Instant) -> usize {
     fastrand::shuffle(&mut deleted);
     let mut cancelled = 0;
     for endpoint in deleted {
-        cancelled += cancel(deps, endpoint, end).await.unwrap_or_else(|error| {
+        if let Err(error) = cancel(deps, endpoint, end, &mut cancelled).await {
             tracing::error!(endpoint.id = %endpoint.id, error = %Chain(&error), "What is owed to a deleted endpoint could not be cancelled.");
-            0
-        });
+        }
     }
     cancelled
 }
 
-async fn cancel(deps: &Deps, endpoint: DeletedEndpoint, end: Instant) -> Result<usize, StoreError> {
-    let (mut cancelled, mut last) = (0, None);
+async fn cancel(
+    deps: &Deps,
+    endpoint: DeletedEndpoint,
+    end: Instant,
+    cancelled: &mut usize,
+) -> Result<(), StoreError> {
+    let mut last = None;
     while Instant::now() < end {
         let owed = deps.due.due(endpoint.id, last, None, PIECE).await?;
         let Some(next) = owed.last().copied() else {
@@ -47,15 +51,15 @@ async fn cancel(deps: &Deps, endpoint: DeletedEndpoint, end: Instant) -> Result<
             .into_iter()
             .map(|due| deps.due.cancel(due.id, now))
             .collect();
-        let mut cancels = stream::iter(cancels).buffer_unordered(TAKES);
-        while let Some(is_cancelled) = cancels.next().await {
-            cancelled += usize::from(is_cancelled?);
-        }
+        let cancels = stream::iter(cancels).buffer_unordered(TAKES);
+        let results: Vec<_> = cancels.collect().await;
+        *cancelled += results.iter().filter(|it| matches!(it, Ok(true))).count();
+        results.into_iter().collect::<Result<Vec<_>, _>>()?;
         last = Some(next);
     }
     let is_old = endpoint.at.plus(LOOKED_AT_MS) <= clock::now();
     if last.is_none() && is_old && Instant::now() < end {
         deps.deleted.forget(endpoint.id).await?;
     }
-    Ok(cancelled)
+    Ok(())
 }

@@ -133,10 +133,12 @@ async fn endpoint(deps: &Deps, known: &KnownEndpoint, end: Instant) -> usize {
     let (mut queued, mut last) = (0, None);
     while queued < room && Instant::now() < end {
         match piece(deps, known, last, (room - queued).min(PIECE)).await {
-            Ok((_, None)) => break,
             Ok((count, looked_at)) => {
                 queued += count;
                 last = looked_at;
+                if last.is_none() {
+                    break;
+                }
             }
             Err(error) => {
                 tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "Deliveries that are due could not be queued.");
@@ -164,7 +166,8 @@ fn room(known: &KnownEndpoint, now: Millis) -> usize {
 }
 
 /// Takes some of what is due behind `after` and sends it; how much was sent, and what was looked at
-/// last, which others may have taken: the next piece begins behind it.
+/// last, which others may have taken: the next piece begins behind it. Without it there is none: all
+/// was looked at, or not all could be sent.
 async fn piece(
     deps: &Deps,
     known: &KnownEndpoint,
@@ -174,7 +177,7 @@ async fn piece(
     let now = clock::now();
     let due = deps.due.due(known.endpoint.id, after, Some(now), limit);
     let due = due.await?;
-    let last = due.last().copied();
+    let mut last = due.last().copied();
     let takes: Vec<_> = due.into_iter().map(|due| deps.due.take(due, now)).collect();
     let taken = stream::iter(takes).buffer_unordered(TAKES);
     let taken: Vec<_> = taken.collect().await;
@@ -188,6 +191,7 @@ async fn piece(
         .await
     {
         sent -= error.unsent.len();
+        last = None;
         let unsent = error.unsent.iter().filter_map(|at| deliveries.get(*at));
         give_back(deps, unsent.copied()).await;
         tracing::warn!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "Deliveries that are due could not be sent, and are due again soon.");

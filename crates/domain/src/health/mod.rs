@@ -29,6 +29,8 @@ pub(crate) const DISABLED_AFTER_MS: u64 = 5 * DAY_MS;
 /// say that it fails all the time. Longer than any weekend, and than twice the longest step of the
 /// schedule `standard`, which `Retry-After` can ask for.
 const FORGOTTEN_AFTER_MS: u64 = 4 * DAY_MS;
+/// The least of it where time passes faster: `requeue` comes once a minute all the same.
+const LEAST_FORGOTTEN_AFTER_MS: u64 = 10 * 60 * 1_000;
 /// How long an endpoint that was seen to be slow is held to a few attempts at once.
 const STRAINED_MS: u64 = 60_000;
 /// How many attempts at once a strained endpoint gets, over all environments.
@@ -307,9 +309,23 @@ impl Transition {
     /// disabled before it is told.
     #[must_use]
     pub fn untold(mut self, before: &Health) -> Transition {
-        self.health.told.clone_from(&before.told);
-        self.notices.clear();
         self.disable = None;
+        for notice in std::mem::take(&mut self.notices) {
+            let told = &mut self.health.told;
+            match notice.kind {
+                NoticeKind::Failing | NoticeKind::Exhausted => {
+                    Told::put_back(told, notice.kind, notice.count);
+                }
+                // It stays half-open: the next success closes it, and is told.
+                NoticeKind::Recovered => {
+                    Told::put_back(told, notice.kind, notice.count - 1);
+                    self.health.open_until = before.open_until;
+                    self.health.opened = before.opened;
+                }
+                // The next failure disables it, and is told.
+                NoticeKind::Disabled => {}
+            }
+        }
         self
     }
 
@@ -349,7 +365,9 @@ impl Transition {
 
     fn count_failure(&mut self, now: Millis, scale: TimeScale) {
         let health = &mut self.health;
-        let forgotten_after = scale.shorten(FORGOTTEN_AFTER_MS);
+        let forgotten_after = scale
+            .shorten(FORGOTTEN_AFTER_MS)
+            .max(LEAST_FORGOTTEN_AFTER_MS);
         let is_forgotten = |at: u64| now.0.saturating_sub(at) > forgotten_after;
         if health.failed_at.is_some_and(is_forgotten) {
             health.failing_since = None;

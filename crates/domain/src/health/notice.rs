@@ -84,6 +84,15 @@ impl Told {
         told.hour = hour;
         Some(std::mem::take(&mut told.held))
     }
+
+    /// Something was not told after all: the next time tells it, with how often it happened until
+    /// then.
+    pub(super) fn put_back(all: &mut [Told], kind: NoticeKind, count: u32) {
+        if let Some(told) = all.iter_mut().find(|told| told.kind == kind) {
+            told.hour = 0;
+            told.held = told.held.saturating_add(count);
+        }
+    }
 }
 
 /// The `data` of a notice's event.

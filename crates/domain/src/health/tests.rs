@@ -231,8 +231,34 @@ fn what_could_not_be_told_is_told_next_time_and_disables_nothing_before() {
     let untold = turn.untold(&before);
     assert_eq!((untold.notices.len(), untold.disable), (0, None));
     assert_eq!(untold.health.consecutive_failures(), 2);
-    let (_, told) = after(&untold.health, &[last, report(Outcome::Gone)], NOW);
-    assert_eq!(told, [NoticeKind::Exhausted, NoticeKind::Disabled]);
+    let reports = [last, report(Outcome::Gone)];
+    let next = untold.health.after(&reports, NOW, SCALE()).unwrap();
+    let told = next
+        .notices
+        .iter()
+        .map(|notice| (notice.kind, notice.count));
+    let told: Vec<_> = told.collect();
+    assert_eq!(
+        told,
+        [(NoticeKind::Exhausted, 2), (NoticeKind::Disabled, 1)]
+    );
+}
+
+#[test]
+fn an_endpoint_whose_recovery_could_not_be_told_recovers_once_more() {
+    let (open, later) = (open(), NOW.plus(OPEN_MS));
+    let success = [report(Outcome::Success)];
+    let turn = open.after(&success, later, SCALE()).unwrap();
+    assert_eq!(turn.health.state(later), HealthState::Ok);
+    let untold = turn.untold(&open);
+    assert_eq!(untold.health.state(later), HealthState::HalfOpen);
+    let next = untold.health.after(&success, later, SCALE()).unwrap();
+    let told = next
+        .notices
+        .iter()
+        .map(|notice| (notice.kind, notice.count));
+    assert_eq!(told.collect::<Vec<_>>(), [(NoticeKind::Recovered, 1)]);
+    assert_eq!(next.health.state(later), HealthState::Ok);
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl DeliveryCreator {
         absent: Vec<Delivery>,
         deadline: Instant,
     ) -> Result<DeliveriesCreated, StoreError> {
-        let rows = absent.iter().map(item::of_delivery).collect();
+        let rows: Vec<_> = absent.iter().map(item::of_delivery).collect();
         let mut created = DeliveriesCreated {
             to_send: absent,
             ..DeliveriesCreated::default()
@@ -113,7 +113,11 @@ impl DeliveryCreator {
         if let StoreError::Refused { .. } = left.error {
             return Err(left.error);
         }
-        tracing::error!(error = %left.error, deliveries = left.items.len(), "Deliveries are not stored.");
+        tracing::error!(
+            error = left.error.chain(),
+            deliveries = left.items.len(),
+            "Deliveries are not stored."
+        );
         let failed = left.items.iter().filter_map(item::key_of);
         let failed = failed.filter_map(|key| match key {
             DeliveryKey::Delivery(id) => Some(id),

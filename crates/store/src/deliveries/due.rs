@@ -129,7 +129,7 @@ impl DueDeliveries {
                 Ok(None) => {}
                 // It is taken all the same, and due again sooner.
                 Err(error) => {
-                    tracing::warn!(delivery.id = %id, %error, "A delivery that was taken before is due again soon.");
+                    tracing::warn!(delivery.id = %id, error = error.chain(), "A delivery that was taken before is due again soon.");
                 }
             }
         }

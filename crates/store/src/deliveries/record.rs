@@ -82,7 +82,11 @@ impl DeliveryRecord {
         let Err(left) = batch::put(&self.client, &self.table, items, deadline).await else {
             return Ok(HashSet::new());
         };
-        tracing::error!(error = %left.error, items = left.items.len(), "Attempts are not on record.");
+        tracing::error!(
+            error = left.error.chain(),
+            items = left.items.len(),
+            "Attempts are not on record."
+        );
         let unrecorded = left.items.iter().filter_map(item::key_of);
         Ok(unrecorded.map(DeliveryKey::delivery).collect())
     }

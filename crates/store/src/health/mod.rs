@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use domain::endpoint::DisabledReason;
 use domain::health::{Admission, Notice, Outcome, Report, Transition};
 use domain::{Endpoint, EndpointId, Health, Millis, TimeScale};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use slots::Slots;
 
@@ -149,7 +149,7 @@ impl HealthKeeper {
         now: Millis,
     ) -> Result<Option<Transition>, StoreError> {
         let id = known.endpoint.id;
-        let (mut is_newest, mut pace) = (false, None);
+        let (mut is_newest, mut is_mute, mut pace) = (false, false, None);
         loop {
             let reports = with_unnoted(&seen, reports);
             let Some(mut turn) = seen.health.after(&reports, now, self.scale) else {
@@ -164,8 +164,8 @@ impl HealthKeeper {
                 }
                 // Before it is written that it was told: who dies in between would have told
                 // nobody, and what is told twice has the same id.
-                if let Err(error) = self.tell(id, &mut turn).await {
-                    tracing::error!(endpoint.id = %id, %error, "An event about an endpoint could not be stored.");
+                is_mute = is_mute || !self.tell_in_time(id, &mut turn).await;
+                if is_mute {
                     turn = turn.untold(&seen.health);
                 }
             }
@@ -177,6 +177,16 @@ impl HealthKeeper {
             }
             is_newest = true;
         }
+    }
+
+    /// Publishes what follows; whether that was done.
+    async fn tell_in_time(&self, id: EndpointId, turn: &mut Transition) -> bool {
+        let told = timeout(TIME_LIMIT, self.tell(id, turn)).await;
+        let told = told.unwrap_or_else(|_| Err(StoreError::too_slow("PutItem")));
+        if let Err(error) = &told {
+            tracing::error!(endpoint.id = %id, error = error.chain(), "An event about an endpoint could not be stored.");
+        }
+        told.is_ok()
     }
 
     /// Publishes what follows. Of an endpoint that is gone or disabled by now, nothing: that it is,
@@ -378,7 +388,10 @@ impl HealthKeeper {
         })
         .await;
         if let Err(error) = bumped {
-            tracing::warn!(%error, "Caches of endpoints are told late of a change.");
+            tracing::warn!(
+                error = error.chain(),
+                "Caches of endpoints are told late of a change."
+            );
         }
     }
 
