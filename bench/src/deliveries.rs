@@ -29,6 +29,10 @@ const TEN: usize = 10;
 /// Deliveries that wait for one endpoint.
 const WAITING: usize = 150_000;
 const WAITING_BATCH: usize = 1_000;
+/// Resident memory, and that part of it that no file has: without the program, and the pages of the
+/// database's file that are mapped.
+const RESIDENT: &str = "VmRSS";
+const OWN: &str = "RssAnon";
 /// When nothing has come for this long, nothing will.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often it is looked whether all has come.
@@ -41,8 +45,7 @@ const CALLS: u32 = 5_000;
 /// # Errors
 /// When something cannot be measured.
 pub async fn run() -> Result<()> {
-    throughput(&Setup::start(&UNBOUND).await?, "in memory").await?;
-    throughput(&Setup::with_data(&UNBOUND).await?, "in files").await?;
+    throughput(&UNBOUND).await?;
     latency().await?;
     hanging().await?;
     dead().await
@@ -57,8 +60,7 @@ pub async fn run() -> Result<()> {
 pub async fn run_built() -> Result<()> {
     let built = start::built();
     let functions = built.to_str().ok_or("an odd directory")?;
-    let options = [&UNBOUND[..], &["--functions", functions]].concat();
-    throughput(&Setup::start(&options).await?, "in memory, built functions").await
+    throughput(&[&UNBOUND[..], &["--functions", functions]].concat()).await
 }
 
 /// A local stack, and a process that is all of its endpoints.
@@ -71,15 +73,7 @@ struct Setup {
 
 impl Setup {
     async fn start(options: &[&str]) -> Result<Setup> {
-        Setup::of(Server::posthorn(options).await?)
-    }
-
-    /// The same with the stack's data in files, as it is on a desk.
-    async fn with_data(options: &[&str]) -> Result<Setup> {
-        Setup::of(Server::with_data(options).await?)
-    }
-
-    fn of(stack: Server) -> Result<Setup> {
+        let stack = Server::posthorn(options).await?;
         let receiver = Server::endpoints()?;
         let client = reqwest::Client::builder().no_proxy().build()?;
         let asker = Asker::new(client.clone(), receiver.address());
@@ -210,10 +204,11 @@ impl Latencies {
     }
 }
 
-async fn throughput(setup: &Setup, how: &str) -> Result<()> {
+async fn throughput(options: &[&str]) -> Result<()> {
+    let setup = &Setup::start(options).await?;
     setup.subscribe_many(ENDPOINTS, "").await?;
     setup.warm_up(&[Kind::Open], ENDPOINTS).await?;
-    let at_rest = memory(setup)?;
+    let at_rest = memory(setup, RESIDENT)?;
     let batches = batches::batches(21, BATCHES, BATCH)?;
     let poster = setup.stack.poster()?;
     let signed: Vec<_> = batches.iter().map(|one| poster.sign(&one.json)).collect();
@@ -236,7 +231,7 @@ async fn throughput(setup: &Setup, how: &str) -> Result<()> {
     let last = arrivals.iter().map(|arrival| arrival.at_ns).max();
     let took = Duration::from_nanos(last.unwrap_or(started).saturating_sub(started));
     out::line(format!(
-        "\ndeliveries: {ENDPOINTS} endpoints, {} events in {BATCHES} batches, {how}; load {}",
+        "\ndeliveries: {ENDPOINTS} endpoints, {} events in {BATCHES} batches; load {}",
         posted.len(),
         out::load()
     ));
@@ -254,8 +249,9 @@ async fn throughput(setup: &Setup, how: &str) -> Result<()> {
     }
     sdk_call(setup).await?;
     out::line(format!(
-        "  memory, MB: {at_rest:.0} before, {:.0} after, the most {:.0}",
-        memory(setup)?,
+        "  memory, MB: {at_rest:.0} before, {:.0} after, {:.0} of it its own; the most {:.0}",
+        memory(setup, RESIDENT)?,
+        memory(setup, OWN)?,
         cpu::memory_mb(setup.stack.pid(), "VmHWM")?
     ));
     Ok(())
@@ -312,12 +308,13 @@ fn difference(after: &BTreeMap<String, f64>, before: &BTreeMap<String, f64>) -> 
     lines.filter(|(_, quantity)| *quantity > 0.0).collect()
 }
 
-/// Everything: the stack with its functions, not what only measures.
-fn memory(setup: &Setup) -> Result<f64> {
+/// Everything: the stack with its functions, not what only measures. In MB, by a field of
+/// `/proc/<pid>/status`.
+fn memory(setup: &Setup, field: &str) -> Result<f64> {
     let children = cpu::children(setup.stack.pid())?;
-    let mut sum = cpu::memory_mb(setup.stack.pid(), "VmRSS")?;
+    let mut sum = cpu::memory_mb(setup.stack.pid(), field)?;
     for child in children {
-        sum += cpu::memory_mb(child, "VmRSS")?;
+        sum += cpu::memory_mb(child, field)?;
     }
     Ok(sum)
 }
@@ -405,8 +402,9 @@ async fn dead() -> Result<()> {
     out::line(format!("  before: {}", before.text()));
     out::line(format!("  after:  {}", after.text()));
     out::line(format!(
-        "  memory, MB: {:.0}, the most {:.0}; load {}",
-        memory(&setup)?,
+        "  memory, MB: {:.0}, {:.0} of it its own; the most {:.0}; load {}",
+        memory(&setup, RESIDENT)?,
+        memory(&setup, OWN)?,
         cpu::memory_mb(setup.stack.pid(), "VmHWM")?,
         out::load()
     ));

@@ -37,22 +37,14 @@ struct Urls {
 }
 
 impl Server {
-    /// The local stack, with its data in memory.
+    /// The local stack. Its data are gone with it.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn posthorn(options: &[&str]) -> Result<Server> {
-        Server::with_data(&[&["--memory"], options].concat()).await
-    }
-
-    /// The local stack, with its data in files unless the options say otherwise.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub async fn with_data(options: &[&str]) -> Result<Server> {
         let directory = tempfile::tempdir()?;
         let child = Command::new(std::env::current_exe()?)
-            .args([POSTHORN, "up", "--port", "0", "--data-dir"])
+            .args([POSTHORN, "up", "--memory", "--port", "0", "--data-dir"])
             .arg(directory.path())
             .args(options)
             .stdout(Stdio::null())

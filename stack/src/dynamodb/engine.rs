@@ -61,7 +61,11 @@ impl Engine {
         writes: watch::Sender<u64>,
     ) -> Result<Engine, rusqlite::Error> {
         // A stack may lose its last writes when the machine loses power, not when the process dies.
-        connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000;")?;
+        // The limit is that of the process: bulk loading lets this database alone keep 64 MB of its
+        // pages, which the system keeps anyway.
+        connection.execute_batch(
+            "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 5000; PRAGMA soft_heap_limit = 8388608;",
+        )?;
         connection.execute_batch(ADDITIONS)?;
         Ok(Engine {
             items: Metered {
