@@ -42,8 +42,18 @@ pub(crate) async fn settled(
     endpoint: &Value,
     status: &str,
 ) -> Value {
+    settled_within(DEADLINE, stack, event, endpoint, status).await
+}
+
+pub(crate) async fn settled_within(
+    deadline: Duration,
+    stack: &TestStack,
+    event: &str,
+    endpoint: &Value,
+    status: &str,
+) -> Value {
     let path = format!("/v1/events/{event}/deliveries");
-    eventually(DEADLINE, async || {
+    eventually(deadline, async || {
         let list = get(stack, &path).await;
         let deliveries = list["deliveries"].as_array().unwrap().iter();
         let mut to = deliveries.filter(|delivery| delivery["endpoint_id"] == endpoint["id"]);

@@ -1,11 +1,16 @@
 //! What is due is sent, whatever became of its message; and what dies while it is delivered.
 
+use std::time::Duration;
+
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
+use futures::future::join_all;
 use posthorn::faults::CallFault;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::deliver::{attempts, endpoint, publish, quick, settled, wait_until_idle};
+use crate::deliver::{
+    attempts, endpoint, publish, quick, settled, settled_within, wait_until_idle,
+};
 use crate::endpoints::{ask, path};
 
 /// A stack in which everything that is waited for is over at once, but for a claim's minute.
@@ -62,6 +67,47 @@ async fn a_call_that_fails_is_made_again_and_no_attempt_with_it() {
         wait_until_idle(&stack).await;
         assert_eq!(receiver.received().len(), 1, "{operation}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_the_function_that_delivers_dies_at_any_step() {
+    let cases = [
+        ("GetItem", CallFault::Crash),
+        ("BatchGetItem", CallFault::Crash),
+        ("UpdateItem", CallFault::Crash),
+        ("UpdateItem", CallFault::CrashAfter),
+        ("BatchWriteItem", CallFault::Crash),
+        ("BatchWriteItem", CallFault::CrashAfter),
+        ("SendMessageBatch", CallFault::Crash),
+        ("SendMessageBatch", CallFault::CrashAfter),
+    ];
+    // At once, as most of them wait for a claim's minute.
+    let dying = cases.map(|(operation, fault)| dies_while_it_delivers(operation, fault));
+    join_all(dying).await;
+}
+
+/// A claim's minute, and what it takes beside seven other stacks.
+const A_CLAIM: Duration = Duration::from_secs(240);
+
+async fn dies_while_it_delivers(operation: &str, fault: CallFault) {
+    let stack = TestStack::start_with(|options| options.time_scale = 1_200).await;
+    let receiver = Receiver::start().await;
+    let endpoint = endpoint(&stack, &receiver, "/a", &[60, 60]).await;
+    receiver.script("/a", [Reply::status(500), Reply::status(200)]);
+    let faults = stack.faults();
+    faults.plan_call("DeliverFunction", operation, 0, fault);
+    let event = publish(&stack, "a", "1").await;
+    let delivery = settled_within(A_CLAIM, &stack, &event, &endpoint, "delivered").await;
+    assert_eq!(faults.planned_calls(), 0, "{operation} {fault:?}");
+    // What died with the first attempt's answer makes that one again.
+    let attempts = attempts(&delivery);
+    let (first, second) = ((1, json!("status")), (2, json!(null)));
+    let is_made_again = attempts == [(1, json!(null))];
+    assert!(
+        attempts == [first, second] || is_made_again,
+        "{operation} {fault:?}: {attempts:?}"
+    );
+    assert_eq!(receiver.received().len(), 2, "{operation} {fault:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
