@@ -93,7 +93,7 @@ async fn measure(
     change(&mut recipe.variables);
     let mut all = Vec::with_capacity(STARTS);
     for seed in 0..STARTS {
-        let payloads = payloads(server, function, seed as u64)?;
+        let payloads = payloads(server, function, seed as u64).await?;
         all.push(figures(&recipe, payloads).await?);
     }
     let median = |of: fn(&Figures) -> Duration| median(all.iter().map(of).collect());
@@ -195,13 +195,17 @@ fn recipe(server: &Server, function: &str) -> Result<Recipe> {
 }
 
 /// What the function is invoked with: the samples, and for `webhook` a new event each time.
-fn payloads(server: &Server, function: &str, seed: u64) -> Result<Vec<String>> {
+async fn payloads(server: &Server, function: &str, seed: u64) -> Result<Vec<String>> {
     let sample = |path: &str| std::fs::read_to_string(root().join("events").join(path));
     let payload = match function {
         "webhook" => {
             return webhook_payloads(&server.poster()?, &sample("webhook/click.json")?, seed);
         }
-        "connect" => sample("connect/ticket.json")?.replace("canary-token", server.token()),
+        "connect" => {
+            let url = server.socket_url().await?;
+            let (_, ticket) = url.split_once("ticket=").ok_or("no ticket")?;
+            sample("connect/ticket.json")?.replace("canary-token", ticket)
+        }
         "message" => sample("message/ping.json")?,
         "push" | "dispatch" => {
             let now = platform::clock::now().0.to_string();
