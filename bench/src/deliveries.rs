@@ -205,14 +205,14 @@ impl Latencies {
 }
 
 async fn throughput(options: &[&str]) -> Result<()> {
-    let setup = &Setup::start(options).await?;
+    let setup = Setup::start(options).await?;
     setup.subscribe_many(ENDPOINTS, "").await?;
     setup.warm_up(&[Kind::Open], ENDPOINTS).await?;
-    let at_rest = memory(setup, RESIDENT)?;
+    let at_rest = memory(&setup, RESIDENT)?;
     let batches = batches::batches(21, BATCHES, BATCH)?;
     let poster = setup.stack.poster()?;
     let signed: Vec<_> = batches.iter().map(|one| poster.sign(&one.json)).collect();
-    let (bill, cpu) = (setup.bill().await?, Cpu::now(setup)?);
+    let (bill, cpu) = (setup.bill().await?, Cpu::now(&setup)?);
     let mut posted = HashMap::new();
     let started = cpu::monotonic_ns();
     for (batch, signed) in batches.iter().zip(&signed) {
@@ -225,7 +225,7 @@ async fn throughput(options: &[&str]) -> Result<()> {
     // What is written after the last answer belongs to it.
     sleep(Duration::from_secs(1)).await;
     let (cpu, bill) = (
-        Cpu::now(setup)?.since(&cpu),
+        Cpu::now(&setup)?.since(&cpu),
         difference(&setup.bill().await?, &bill),
     );
     let last = arrivals.iter().map(|arrival| arrival.at_ns).max();
@@ -247,11 +247,11 @@ async fn throughput(options: &[&str]) -> Result<()> {
         let each = quantity / arrivals.len() as f64;
         out::line(format!("    {each:>7.2} of {name}"));
     }
-    sdk_call(setup).await?;
+    sdk_call(&setup).await?;
     out::line(format!(
         "  memory, MB: {at_rest:.0} before, {:.0} after, {:.0} of it its own; the most {:.0}",
-        memory(setup, RESIDENT)?,
-        memory(setup, OWN)?,
+        memory(&setup, RESIDENT)?,
+        memory(&setup, OWN)?,
         cpu::memory_mb(setup.stack.pid(), "VmHWM")?
     ));
     Ok(())

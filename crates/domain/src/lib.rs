@@ -5,6 +5,7 @@
 //! No I/O, no clock, no randomness: everything here is a function of its arguments.
 
 pub mod address;
+mod chain;
 pub mod cursor;
 pub mod delivery;
 pub mod endpoint;
@@ -20,6 +21,7 @@ pub mod rights;
 pub mod signing;
 pub mod time;
 
+pub use chain::Chain;
 pub use cursor::{Cursor, CursorError, CursorKind, Feed, Position};
 pub use delivery::{Delivery, DeliveryId, DeliveryStatus};
 pub use endpoint::{Endpoint, EndpointId};

@@ -1,7 +1,6 @@
 //! Logs: one JSON object a line on standard output, as Lambda collects them.
 //! `docs/LOGGING.md` says what may stand in them.
 
-use std::error::Error;
 use std::fmt;
 
 use tracing::field::{Field, Visit};
@@ -16,6 +15,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{config, metrics};
+
+pub use domain::Chain;
 
 /// Our own crates, which know what must not be logged.
 const OWN: [&str; 14] = [
@@ -127,45 +128,9 @@ pub fn levels(level: LevelFilter) -> Targets {
         .with_targets(OWN.map(|name| (name, level)))
 }
 
-/// Shows an error with everything behind it. The JSON formatter drops the sources of an error
-/// that is logged as one: it shows "service error" and not which.
-pub struct Chain<'a>(pub &'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ConfigError;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("outer")]
-    struct Outer(#[source] ConfigError);
-
-    #[test]
-    fn a_chain_shows_what_is_behind_an_error() {
-        let error = Outer(ConfigError::Missing("TABLE".into()));
-        assert_eq!(
-            Chain(&error).to_string(),
-            "outer: the variable TABLE is not set"
-        );
-    }
 
     #[test]
     fn foreign_crates_never_log_below_warn() {

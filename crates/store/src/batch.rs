@@ -141,18 +141,12 @@ pub(crate) struct Leftover {
 pub(crate) async fn put(
     client: &Client,
     table: &str,
-    items: impl IntoIterator<Item = Item>,
+    items: Vec<Item>,
     deadline: Instant,
 ) -> Result<(), Leftover> {
-    let mut items = items.into_iter();
-    let chunks = std::iter::from_fn(|| {
-        let chunk: Vec<_> = items.by_ref().take(WRITE_ITEMS).collect();
-        (!chunk.is_empty()).then_some(chunk)
-    });
-    let calls: Vec<_> = chunks
+    let results: Vec<_> = stream::iter(items)
+        .chunks(WRITE_ITEMS)
         .map(|items| put_chunk(client, table, items, deadline))
-        .collect();
-    let results: Vec<_> = stream::iter(calls)
         .buffer_unordered(CONCURRENCY)
         .collect()
         .await;

@@ -35,12 +35,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// It and everything behind it, for a log.
-    pub(crate) fn chain(&self) -> String {
-        let behind = std::iter::successors(self.source(), |error| (*error).source());
-        behind.fold(self.to_string(), |text, error| format!("{text}: {error}"))
-    }
-
     /// A call that did not end before the caller had to.
     pub(crate) fn too_slow(operation: &'static str) -> StoreError {
         StoreError::Unavailable {

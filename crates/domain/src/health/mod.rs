@@ -29,7 +29,7 @@ pub(crate) const DISABLED_AFTER_MS: u64 = 5 * DAY_MS;
 /// say that it fails all the time. Longer than any weekend, and than twice the longest step of the
 /// schedule `standard`, which `Retry-After` can ask for.
 const FORGOTTEN_AFTER_MS: u64 = 4 * DAY_MS;
-/// The least of it where time passes faster: `requeue` comes once a minute all the same.
+/// The least of it where time passes faster: on AWS `requeue` comes once a minute all the same.
 const LEAST_FORGOTTEN_AFTER_MS: u64 = 10 * 60 * 1_000;
 /// How long an endpoint that was seen to be slow is held to a few attempts at once.
 const STRAINED_MS: u64 = 60_000;

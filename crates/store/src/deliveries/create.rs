@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use domain::delivery::Owed;
-use domain::{Delivery, DeliveryId, DeliveryStatus, Millis, TimeScale};
+use domain::{Chain, Delivery, DeliveryId, DeliveryStatus, Millis, TimeScale};
 use tokio::time::Instant;
 
 use super::item;
@@ -101,7 +101,7 @@ impl DeliveryCreator {
         absent: Vec<Delivery>,
         deadline: Instant,
     ) -> Result<DeliveriesCreated, StoreError> {
-        let rows: Vec<_> = absent.iter().map(item::of_delivery).collect();
+        let rows = absent.iter().map(item::of_delivery).collect();
         let mut created = DeliveriesCreated {
             to_send: absent,
             ..DeliveriesCreated::default()
@@ -114,7 +114,7 @@ impl DeliveryCreator {
             return Err(left.error);
         }
         tracing::error!(
-            error = left.error.chain(),
+            error = %Chain(&left.error),
             deliveries = left.items.len(),
             "Deliveries are not stored."
         );

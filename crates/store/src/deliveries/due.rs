@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::delivery::heals_queued_at;
-use domain::{Delivery, DeliveryId, DeliveryStatus, EndpointId, Millis, TimeScale};
+use domain::{Chain, Delivery, DeliveryId, DeliveryStatus, EndpointId, Millis, TimeScale};
 use tokio::time::Instant;
 
 use super::index::{self, Span};
@@ -129,7 +129,7 @@ impl DueDeliveries {
                 Ok(None) => {}
                 // It is taken all the same, and due again sooner.
                 Err(error) => {
-                    tracing::warn!(delivery.id = %id, error = error.chain(), "A delivery that was taken before is due again soon.");
+                    tracing::warn!(delivery.id = %id, error = %Chain(&error), "A delivery that was taken before is due again soon.");
                 }
             }
         }

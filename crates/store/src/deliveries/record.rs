@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use domain::delivery::Settled;
-use domain::{DeliveryId, DeliveryStatus, Millis};
+use domain::{Chain, DeliveryId, DeliveryStatus, Millis};
 use tokio::time::Instant;
 
 use super::item::{self, attribute};
@@ -83,7 +83,7 @@ impl DeliveryRecord {
             return Ok(HashSet::new());
         };
         tracing::error!(
-            error = left.error.chain(),
+            error = %Chain(&left.error),
             items = left.items.len(),
             "Attempts are not on record."
         );

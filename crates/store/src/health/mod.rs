@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use domain::endpoint::DisabledReason;
 use domain::health::{Admission, Notice, Outcome, Report, Transition};
-use domain::{Endpoint, EndpointId, Health, Millis, TimeScale};
+use domain::{Chain, Endpoint, EndpointId, Health, Millis, TimeScale};
 use tokio::time::{Instant, timeout};
 
 pub use slots::Slots;
@@ -184,7 +184,7 @@ impl HealthKeeper {
         let told = timeout(TIME_LIMIT, self.tell(id, turn)).await;
         let told = told.unwrap_or_else(|_| Err(StoreError::too_slow("PutItem")));
         if let Err(error) = &told {
-            tracing::error!(endpoint.id = %id, error = error.chain(), "An event about an endpoint could not be stored.");
+            tracing::error!(endpoint.id = %id, error = %Chain(error), "An event about an endpoint could not be stored.");
         }
         told.is_ok()
     }
@@ -389,7 +389,7 @@ impl HealthKeeper {
         .await;
         if let Err(error) = bumped {
             tracing::warn!(
-                error = error.chain(),
+                error = %Chain(&error),
                 "Caches of endpoints are told late of a change."
             );
         }
