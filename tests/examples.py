@@ -125,10 +125,15 @@ def create(stack, path, url):
     return json.loads(answer.stdout)["secret"]
 
 
+def bounce(event_id, recipient):
+    return json.dumps({"id": event_id, "type": "soft_bounce", "recipient": recipient, "data": None})
+
+
 def signed(secret, body, at):
-    signature = Webhook(secret).sign("evt_twice", at, body)
+    event_id = json.loads(body)["id"]
+    signature = Webhook(secret).sign(event_id, at, body)
     return {
-        "webhook-id": "evt_twice",
+        "webhook-id": event_id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": signature,
         "content-type": "application/json",
@@ -137,8 +142,7 @@ def signed(secret, body, at):
 
 def check_refusals(program):
     """What is not signed, or wrongly, or is old, is refused; what comes twice is handled once."""
-    event = {"id": "evt_twice", "type": "soft_bounce", "recipient": "twice@example.com", "data": None}
-    body = json.dumps(event)
+    body, last = bounce("evt_twice", "twice@example.com"), bounce("evt_last", "last@example.com")
     now = datetime.now(timezone.utc)
     good = signed(program.secrets["bounces"], body, now)
     cases = {
@@ -149,6 +153,8 @@ def check_refusals(program):
         "stale": (body, signed(program.secrets["bounces"], body, now - timedelta(minutes=6)), 401),
         "good": (body, good, 204),
         "again": (body, good, 204),
+        # When this one's line is read, so is what the others made it say.
+        "last": (last, signed(program.secrets["bounces"], last, now), 204),
     }
     for what, (text, headers, expected) in cases.items():
         status = program.post("bounces", text.encode(), headers)
@@ -160,7 +166,9 @@ def check(program):
     for line in EVENTS.values():
         program.says(line)
     check_refusals(program)
-    expected = sorted([*EVENTS.values(), "twice@example.com could not be reached"])
+    bounced = [f"{name}@example.com could not be reached" for name in ("twice", "last")]
+    program.says(bounced[-1])
+    expected = sorted([*EVENTS.values(), *bounced])
     if program.said() != expected:
         raise SystemExit(f"examples: {program.name} says {program.said()}")
 
