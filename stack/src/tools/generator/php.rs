@@ -1,4 +1,4 @@
-//! JSON as PHP's `json_encode` writes it: `/` escaped, everything outside ASCII as `\uXXXX`.
+//! JSON as PHP's `json_encode` writes it: `/` escaped, everything outside ASCII as `\u` and four digits.
 
 use std::io::{self, Write};
 
