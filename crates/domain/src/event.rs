@@ -10,6 +10,16 @@ use crate::cursor::{Feed, Position};
 use crate::id::EventId;
 use crate::time::Millis;
 
+/// How many bytes of a text field are kept in the content: filters and masks look at no more.
+pub const FIELD_BYTES: usize = 2_048;
+/// How many bytes of the metadata's JSON text are kept in the content, and looked at by filters.
+pub const METADATA_BYTES: usize = 16 * 1024;
+
+/// The beginning of a text that is at most `limit` bytes long and ends between two characters.
+pub(crate) fn beginning(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
 /// Where an event came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,104 +1,176 @@
-//! From terms and an event to yes or no, without allocating.
+//! From terms and an event to yes or no, in time linear in the event's text for each value.
 
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 
-use memchr::memchr2_iter;
+use memchr::{memchr2_iter, memmem};
 
 use super::metadata::{self, Value};
 use super::{Field, Pattern, Term, fold};
-use crate::event::Content;
+use crate::event::{Content, FIELD_BYTES, METADATA_BYTES, beginning};
 
-impl Term {
-    pub(super) fn matches(&self, content: &Content<'_>) -> bool {
-        self.negated != self.is_found(content)
-    }
+/// Up to this many comparisons of bytes, trying every place is faster than preparing a search that
+/// is linear whatever the text holds.
+const SHORT: usize = 2_048;
 
-    fn is_found(&self, content: &Content<'_>) -> bool {
-        match &self.field {
-            Field::Type => self.any_in(&content.kind),
-            Field::Source => self.any_in(content.source.as_str()),
-            Field::Webhook => self.any_if(content.webhook.as_ref()),
-            Field::Subaccount => self.any_if(content.subaccount.as_ref()),
-            Field::Template => self.any_if(content.template.as_ref()),
-            Field::Message => self.any_if(content.message_id.as_ref()),
-            Field::Tag => content.tags.iter().any(|tag| self.any_in(tag)),
-            Field::Sender => self.any_if(content.sender.as_ref()),
-            Field::Recipient => self.any_if(content.recipient.as_ref()),
-            Field::Url => self.any_if(content.detail.url.as_ref()),
-            Field::Subject => self.any_if(content.subject.as_ref()),
-            Field::Word => {
-                self.any_if(content.recipient.as_ref())
-                    || self.any_if(content.subject.as_ref())
-                    || content.tags.iter().any(|tag| self.any_in(tag))
-            }
-            Field::Meta(key) => content.metadata.as_deref().is_some_and(|metadata| {
-                metadata::values(metadata.get(), key)
-                    .any(|value| self.values.iter().any(|pattern| pattern.is_value(value)))
-            }),
+/// The texts of an event, of which each that is long or beyond ASCII is folded once for all terms.
+pub(super) struct Texts<'c> {
+    content: &'c Content<'c>,
+    sender: OnceCell<String>,
+    recipient: OnceCell<String>,
+    url: OnceCell<String>,
+    subject: OnceCell<String>,
+    looked_at: Cell<usize>,
+}
+
+impl<'c> Texts<'c> {
+    pub(super) fn of(content: &'c Content<'c>) -> Texts<'c> {
+        Texts {
+            content,
+            sender: OnceCell::new(),
+            recipient: OnceCell::new(),
+            url: OnceCell::new(),
+            subject: OnceCell::new(),
+            looked_at: Cell::new(0),
         }
     }
 
-    fn any_in(&self, text: &str) -> bool {
-        self.values.iter().any(|pattern| pattern.is_in(text))
+    /// How many bytes were looked at since this was asked last. A value with an empty text counts,
+    /// too.
+    pub(super) fn take_looked_at(&self) -> usize {
+        self.looked_at.take()
     }
 
-    /// A field that is absent has no value, so nothing is found in it.
-    fn any_if(&self, text: Option<&Cow<'_, str>>) -> bool {
-        text.is_some_and(|text| self.any_in(text))
+    fn look_at(&self, bytes: usize) {
+        self.looked_at.set(self.looked_at.get() + bytes + 1);
+    }
+}
+
+impl Term {
+    pub(super) fn matches(&self, texts: &Texts<'_>) -> bool {
+        self.negated != self.is_found(texts)
+    }
+
+    fn is_found(&self, texts: &Texts<'_>) -> bool {
+        let content = texts.content;
+        let alone = |text: &str| self.any_in(texts, text, &OnceCell::new());
+        let if_any = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(alone);
+        let kept = |text: &Option<Cow<'_, str>>, folded: &OnceCell<String>| {
+            text.as_deref()
+                .is_some_and(|text| self.any_in(texts, text, folded))
+        };
+        match &self.field {
+            Field::Type => alone(&content.kind),
+            Field::Source => alone(content.source.as_str()),
+            Field::Webhook => if_any(&content.webhook),
+            Field::Subaccount => if_any(&content.subaccount),
+            Field::Template => if_any(&content.template),
+            Field::Message => if_any(&content.message_id),
+            Field::Tag => content.tags.iter().any(|tag| alone(tag)),
+            Field::Sender => kept(&content.sender, &texts.sender),
+            Field::Recipient => kept(&content.recipient, &texts.recipient),
+            Field::Url => kept(&content.detail.url, &texts.url),
+            Field::Subject => kept(&content.subject, &texts.subject),
+            Field::Word => {
+                kept(&content.recipient, &texts.recipient)
+                    || kept(&content.subject, &texts.subject)
+                    || content.tags.iter().any(|tag| alone(tag))
+            }
+            Field::Meta(key) => self.is_in_metadata(texts, key),
+        }
+    }
+
+    fn is_in_metadata(&self, texts: &Texts<'_>, key: &str) -> bool {
+        let Some(metadata) = texts.content.metadata.as_deref() else {
+            return false;
+        };
+        let json = beginning(metadata.get(), METADATA_BYTES);
+        texts.look_at(json.len());
+        metadata::values(json, key).any(|value| match value {
+            Value::Plain(text) => self.any_of(texts, &Text::of(text, &OnceCell::new())),
+            Value::Escaped(inside) => self.any_of(texts, &Text::escaped(inside, &OnceCell::new())),
+        })
+    }
+
+    fn any_in(&self, texts: &Texts<'_>, text: &str, folded: &OnceCell<String>) -> bool {
+        self.any_of(texts, &Text::of(beginning(text, FIELD_BYTES), folded))
+    }
+
+    fn any_of(&self, texts: &Texts<'_>, text: &Text<'_>) -> bool {
+        self.values.iter().any(|pattern| {
+            texts.look_at(text.received.len());
+            pattern.is_in(text)
+        })
+    }
+}
+
+/// A text that values are looked for in.
+struct Text<'t> {
+    received: &'t str,
+    is_ascii: bool,
+    folded: &'t OnceCell<String>,
+}
+
+impl<'t> Text<'t> {
+    fn of(received: &'t str, folded: &'t OnceCell<String>) -> Text<'t> {
+        Text {
+            received,
+            is_ascii: received.is_ascii(),
+            folded,
+        }
+    }
+
+    /// What stands between the quotes of a JSON string with escapes.
+    fn escaped(inside: &'t str, folded: &'t OnceCell<String>) -> Text<'t> {
+        folded.get_or_init(|| {
+            let chars = metadata::unescape(inside);
+            chars.flat_map(char::to_lowercase).collect()
+        });
+        Text {
+            received: inside,
+            is_ascii: false,
+            folded,
+        }
+    }
+
+    fn folded(&self) -> &[u8] {
+        let fold = || match self.is_ascii {
+            true => self.received.to_ascii_lowercase(),
+            false => fold(self.received).collect(),
+        };
+        self.folded.get_or_init(fold).as_bytes()
     }
 }
 
 impl Pattern {
-    fn is_value(&self, value: Value<'_>) -> bool {
-        match value {
-            Value::Plain(text) => self.is_in(text),
-            Value::Escaped(inside) => self.is_in_chars(|| {
-                let chars = metadata::unescape(inside);
-                chars.flat_map(char::to_lowercase)
-            }),
+    fn is_in(&self, text: &Text<'_>) -> bool {
+        // Letters beyond ASCII may become ASCII in lower case (the Kelvin sign).
+        if !text.is_ascii {
+            return self.is_in_folded(text.folded());
         }
-    }
-
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        // Letters beyond ASCII may become ASCII in lower case (the Kelvin sign), so both count.
-        if !text.is_ascii() {
-            return self.is_in_chars(|| fold(text));
-        }
-        if !self.is_ascii {
-            return false;
-        }
-        let (text, wanted) = (text.as_bytes(), self.text.as_bytes());
-        let Some(spare) = text.len().checked_sub(wanted.len()) else {
+        let (received, wanted) = (text.received.as_bytes(), self.text.as_bytes());
+        let Some(spare) = received.len().checked_sub(wanted.len()) else {
             return false;
         };
         match (self.open_start, self.open_end) {
-            (false, false) => spare == 0 && text.eq_ignore_ascii_case(wanted),
-            (false, true) => text[..wanted.len()].eq_ignore_ascii_case(wanted),
-            (true, false) => text[spare..].eq_ignore_ascii_case(wanted),
-            (true, true) => contains(text, wanted, spare),
+            (false, false) => spare == 0 && received.eq_ignore_ascii_case(wanted),
+            (false, true) => received[..wanted.len()].eq_ignore_ascii_case(wanted),
+            (true, false) => received[spare..].eq_ignore_ascii_case(wanted),
+            (true, true) if spare.saturating_mul(wanted.len()) > SHORT => {
+                memmem::find(text.folded(), wanted).is_some()
+            }
+            (true, true) => contains(received, wanted, spare),
         }
     }
 
-    fn is_in_chars<I: Iterator<Item = char> + Clone>(&self, folded: impl Fn() -> I) -> bool {
-        let wanted = self.text.chars();
+    /// Bytes will do: in UTF-8 no character begins within another.
+    fn is_in_folded(&self, text: &[u8]) -> bool {
+        let wanted = self.text.as_bytes();
         match (self.open_start, self.open_end) {
-            (false, false) => folded().eq(wanted),
-            (false, true) => starts_with(folded(), wanted),
-            (true, false) => {
-                let spare = folded().count().checked_sub(wanted.clone().count());
-                spare.is_some_and(|spare| folded().skip(spare).eq(wanted))
-            }
-            (true, true) => {
-                let mut rest = folded();
-                loop {
-                    if starts_with(rest.clone(), wanted.clone()) {
-                        return true;
-                    }
-                    if rest.next().is_none() {
-                        return false;
-                    }
-                }
-            }
+            (false, false) => text == wanted,
+            (false, true) => text.starts_with(wanted),
+            (true, false) => text.ends_with(wanted),
+            (true, true) => memmem::find(text, wanted).is_some(),
         }
     }
 }
@@ -110,11 +182,4 @@ fn contains(text: &[u8], wanted: &[u8], spare: usize) -> bool {
     };
     memchr2_iter(first, first.to_ascii_uppercase(), &text[..=spare])
         .any(|at| text[at + 1..][..others.len()].eq_ignore_ascii_case(others))
-}
-
-fn starts_with(
-    mut text: impl Iterator<Item = char>,
-    mut start: impl Iterator<Item = char>,
-) -> bool {
-    start.all(|wanted| text.next() == Some(wanted))
 }

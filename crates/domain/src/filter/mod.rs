@@ -1,7 +1,10 @@
 //! Which events somebody wants.
 //!
 //! The language is that of `docs/API.md`, section "Filters". A filter is parsed once, into terms
-//! in a fixed order without repetitions; matching an event then allocates nothing.
+//! in a fixed order without repetitions; matching an event whose texts are short and ASCII then
+//! allocates nothing. Of each text of an event only the first
+//! [`FIELD_BYTES`](crate::event::FIELD_BYTES) are looked at, and of metadata the first
+//! [`METADATA_BYTES`](crate::event::METADATA_BYTES).
 
 mod display;
 mod error;
@@ -16,6 +19,7 @@ use std::str::FromStr;
 pub use error::FilterError;
 
 use crate::event::Content;
+use matching::Texts;
 
 /// The most terms that a filter may be written with. No search that a person types comes near it,
 /// and it bounds what one filter may cost for each event.
@@ -68,7 +72,6 @@ enum Field {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Pattern {
     text: String,
-    is_ascii: bool,
     open_start: bool,
     open_end: bool,
 }
@@ -80,10 +83,38 @@ impl Filter {
         self.terms.is_empty()
     }
 
-    /// Whether it lets this event pass. Allocates nothing.
+    /// Whether it lets this event pass.
     #[must_use]
     pub fn matches(&self, content: &Content<'_>) -> bool {
-        self.terms.iter().all(|term| term.matches(content))
+        let mut unlimited = usize::MAX;
+        self.matches_within(content, &mut unlimited) == Some(true)
+    }
+
+    /// The same for at most about `left` bytes of text looked at, from which it takes what it has
+    /// looked at; `None` if that was not enough, and `left` is 0 then. A text counts once for each
+    /// value that is looked for in it.
+    #[must_use]
+    pub fn matches_within(&self, content: &Content<'_>, left: &mut usize) -> Option<bool> {
+        let texts = Texts::of(content);
+        for term in &self.terms {
+            let passes = term.matches(&texts);
+            let looked_at = texts.take_looked_at();
+            if looked_at > *left {
+                *left = 0;
+                return None;
+            }
+            *left -= looked_at;
+            if !passes {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
+    /// How many values it looks for.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.terms.iter().map(|term| term.values.len()).sum()
     }
 
     /// The filter that lets pass what both let pass: a token's filter and its holder's own, for
@@ -115,8 +146,8 @@ impl Filter {
             | Field::Webhook
             | Field::Subaccount
             | Field::Template
-            | Field::Message
             | Field::Tag => None,
+            Field::Message => Some("message"),
             Field::Sender => Some("sender"),
             Field::Recipient => Some("recipient"),
             Field::Url => Some("url"),
@@ -170,7 +201,6 @@ impl Pattern {
         let is_any = (open_start || open_end) && text.is_empty();
         let text: String = fold(text).collect();
         Pattern {
-            is_ascii: text.is_ascii(),
             open_start: open_start || is_any,
             open_end: open_end || is_any,
             text,

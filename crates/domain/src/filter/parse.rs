@@ -130,7 +130,6 @@ impl<'t> Parser<'t> {
         let text = text.unwrap_or_default();
         let is_any = (open_start || open_end) && text.is_empty();
         Ok(Pattern {
-            is_ascii: text.is_ascii(),
             open_start: open_start || is_any || field.is_searched(),
             open_end: open_end || is_any || field.is_searched(),
             text,

@@ -229,9 +229,10 @@ fn both_filters_together_may_be_longer_than_either_may_be() {
 fn what_a_masked_holder_may_not_filter_by_is_found() {
     for (text, field) in [
         (
-            "type:a -source:b webhook:c subaccount:d template:e message:f tag:g",
+            "type:a -source:b webhook:c subaccount:d template:e tag:g",
             None,
         ),
+        ("tag:a -message:x", Some("message")),
         ("", None),
         ("type:a -recipient:x", Some("recipient")),
         ("sender:x", Some("sender")),

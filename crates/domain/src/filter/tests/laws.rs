@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::super::metadata as scanner;
 use super::*;
+use crate::event::{FIELD_BYTES, METADATA_BYTES};
 
 /// A filter as its parts, from which its text is written without any finesse.
 #[derive(Debug, Clone)]
@@ -54,10 +55,11 @@ impl Plain {
 
     fn matches(&self, event: &PlainEvent) -> bool {
         let content = &event.content;
-        let one = |text: &Option<Cow<'static, str>>| text.iter().map(lower).collect::<Vec<_>>();
-        let tags = || content.tags.iter().map(lower);
+        let seen = |text: &Cow<'static, str>| lower(first(text, FIELD_BYTES));
+        let one = |text: &Option<Cow<'static, str>>| text.iter().map(seen).collect::<Vec<_>>();
+        let tags = || content.tags.iter().map(seen);
         let texts: Vec<String> = match self.field {
-            "type:" => vec![lower(&content.kind)],
+            "type:" => vec![seen(&content.kind)],
             "recipient:" => one(&content.recipient),
             "sender:" => one(&content.sender),
             "subject:" => one(&content.subject),
@@ -96,6 +98,13 @@ fn lower(text: impl AsRef<str>) -> String {
     text.as_ref().chars().flat_map(char::to_lowercase).collect()
 }
 
+/// As much of a text as is looked at.
+fn first(text: &str, bytes: usize) -> &str {
+    let ends = (0..=bytes.min(text.len())).rev();
+    let mut ends = ends.filter(|end| text.is_char_boundary(*end));
+    &text[..ends.next().unwrap()]
+}
+
 /// An event, with its metadata before they became text.
 #[derive(Debug, Clone)]
 struct PlainEvent {
@@ -125,6 +134,19 @@ impl PlainEvent {
 fn word() -> impl Strategy<Value = String> {
     let hard = "[aAbß\u{212A}kKİi\u{307}ⱥȺΣσς\u{1F600}\" ,*()\\\\:-]{0,3}";
     prop_oneof![4 => "[aAbB]{0,3}", 1 => hard, 1 => Just("mandrill".to_owned())]
+}
+
+/// A text of a few letters around the length up to which texts are looked at.
+fn long() -> impl Strategy<Value = String> {
+    let around = FIELD_BYTES - 6..FIELD_BYTES + 6;
+    ("[aAß]{1,2}", "[abAİ]{0,9}", around).prop_map(|(often, end, bytes)| {
+        let count = bytes.saturating_sub(end.len()) / often.len();
+        often.repeat(count) + &end
+    })
+}
+
+fn text_of_field() -> impl Strategy<Value = String> {
+    prop_oneof![30 => word(), 1 => long()]
 }
 
 fn plain_term() -> impl Strategy<Value = Plain> {
@@ -188,9 +210,10 @@ fn object(entries: &[(String, Json)], escapes: u32) -> String {
 }
 
 fn plain_event() -> impl Strategy<Value = PlainEvent> {
-    let texts = proptest::array::uniform8(proptest::option::of(word()));
+    let texts = proptest::array::uniform8(proptest::option::of(text_of_field()));
     let metadata = vec((word(), json_value()), 0..4);
-    (word(), texts, vec(word(), 0..3), metadata, any::<u32>()).prop_map(
+    let tags = vec(text_of_field(), 0..3);
+    (text_of_field(), texts, tags, metadata, any::<u32>()).prop_map(
         |(kind, texts, tags, metadata, escapes)| {
             let json = object(&metadata, escapes);
             let [
@@ -308,6 +331,65 @@ proptest! {
         let inside = &string[1..string.len() - 1];
         prop_assert_eq!(scanner::unescape(inside).collect::<String>(), text);
     }
+}
+
+#[test]
+fn a_value_is_found_as_far_as_a_text_is_looked_at_and_not_behind() {
+    for letter in ["a", "ä"] {
+        let text = |bytes: usize| letter.repeat(bytes / letter.len()) + "end";
+        let finds = |text: String, value: &str| {
+            let content = Content {
+                subject: Some(text.into()),
+                ..Content::new("send", Source::Api)
+            };
+            filter(&format!("subject:{value}")).matches(&content)
+        };
+        assert!(finds(text(FIELD_BYTES - 4), "END"), "{letter}");
+        assert!(!finds(text(FIELD_BYTES - 2), "end"), "{letter}");
+        assert!(finds(text(FIELD_BYTES - 2), "en"), "{letter}");
+        // As long as a filter may be, without the letters in front of it.
+        let whole = letter.repeat((MAX_BYTES - 100) / letter.len());
+        assert!(finds(text(FIELD_BYTES), &whole), "{letter}");
+        assert!(!finds(text(FIELD_BYTES), &format!("{whole}b")), "{letter}");
+    }
+}
+
+#[test]
+fn of_metadata_the_entries_count_that_end_within_what_is_looked_at() {
+    let finds = |filler: usize| {
+        let json = format!(
+            r#"{{"filler":"{}","k":"v\u0061","l":[1]}}"#,
+            "x".repeat(filler)
+        );
+        let content = Content {
+            metadata: super::metadata(&json),
+            ..Content::new("send", Source::Api)
+        };
+        ["meta.k:va", "meta.l:[1]"].map(|text| filter(text).matches(&content))
+    };
+    let around = r#"{"filler":"","k":"v\u0061","l":[1]"#.len();
+    assert_eq!(finds(METADATA_BYTES - around), [true, true]);
+    assert_eq!(finds(METADATA_BYTES - around + 1), [true, false]);
+    assert_eq!(finds(METADATA_BYTES), [false, false]);
+}
+
+#[test]
+fn what_a_filter_has_looked_at_is_counted_and_bounded() {
+    let content = click();
+    let subject = content.subject.clone().unwrap().len() + 1;
+    let one = filter("subject:nowhere");
+    let mut left = 1_000;
+    assert_eq!(one.matches_within(&content, &mut left), Some(false));
+    assert_eq!(left, 1_000 - subject);
+    let mut left = subject - 1;
+    assert_eq!(one.matches_within(&content, &mut left), None);
+    assert_eq!(left, 0);
+    // Each value counts, and what need not be looked at does not.
+    let values = filter("subject:nowhere,never type:x");
+    let mut left = 1_000;
+    assert_eq!(values.matches_within(&content, &mut left), Some(false));
+    assert_eq!(left, 1_000 - "click ".len());
+    assert_eq!(values.values(), 3);
 }
 
 #[test]
