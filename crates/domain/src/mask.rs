@@ -1,11 +1,17 @@
 //! Events as they are shown to who may not see whom they are about.
 //!
 //! What is masked: the local part of every address (`***@example.net`: its domain is left, since
-//! it says where mail goes and not to whom), every IP address whole (`***`), and all that may
-//! hold anything: `data`, `diag`, metadata, and a link's query, fragment and user. Where it is not
-//! certain whether something is an address, it is masked: a browser's version of four numbers is
-//! one more `***`.
+//! it says where mail goes and not to whom), every IP address whole (`***`), the message id, which
+//! may be an address or what somebody else knows, and all that may hold anything: `data`, `diag`,
+//! metadata, and a link's query, fragment and user. Where it is not certain whether something is an
+//! address, it is masked: a browser's version of four numbers is one more `***`.
+//!
+//! The time is linear in the texts, whatever they hold, of each of which only the first
+//! [`FIELD_BYTES`](crate::event::FIELD_BYTES) are looked at, and shown.
 
+mod ip;
+mod mail;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -16,7 +22,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::event::{Content, Detail, Event};
+use crate::event::{Content, Detail, Event, FIELD_BYTES};
 use text::{masked, masked_address};
 
 /// What stands in the place of what is masked. It says nothing of its length.
@@ -24,8 +30,9 @@ const MASK: &str = "***";
 
 impl Event<'_> {
     /// The event without what tells whom it is about: addresses and IP addresses are masked in
-    /// every text, and there is no `data`, no `diag`, no metadata, of links neither query nor
-    /// fragment nor user, and of the location only the country. Masking twice is masking once.
+    /// every text, and there is no message id, no `data`, no `diag`, no metadata, of links neither
+    /// query nor fragment nor user, and of the location only the country. Masking twice is masking
+    /// once.
     #[must_use]
     pub fn masked(&self) -> Event<'_> {
         Event {
@@ -44,7 +51,7 @@ impl Content<'_> {
             source: self.source,
             webhook: text(self.webhook.as_ref()),
             ts: self.ts,
-            message_id: text(self.message_id.as_ref()),
+            message_id: self.message_id.as_ref().map(|_| Cow::Borrowed(MASK)),
             recipient: self.recipient.as_deref().map(masked_address),
             sender: self.sender.as_deref().map(masked_address),
             subject: text(self.subject.as_ref()),
@@ -55,6 +62,30 @@ impl Content<'_> {
             detail: self.detail.masked(),
             truncated: self.truncated,
         }
+    }
+}
+
+impl Content<'_> {
+    /// How many bytes of text are looked at to mask it, about.
+    #[must_use]
+    pub fn bytes_to_mask(&self) -> usize {
+        let detail = &self.detail;
+        let texts = [
+            &self.webhook,
+            &self.subject,
+            &self.subaccount,
+            &self.template,
+            &detail.url,
+            &detail.user_agent,
+            &detail.bounce_description,
+            &detail.reason,
+        ];
+        let texts = texts.into_iter().flatten().chain(&self.tags);
+        let bytes = texts
+            .chain([&self.kind])
+            .map(|text| text.len().min(FIELD_BYTES));
+        // What is not searched is copied at least.
+        bytes.map(|bytes| bytes + 1).sum()
     }
 }
 

@@ -189,6 +189,28 @@ impl View {
         self.allowed.matches(content)
             && (self.asked.is_empty() || self.asked.matches(&content.masked()))
     }
+
+    /// The same within bounds, as [`Filter::matches_within`]. `masked` is the event as it is masked,
+    /// asked for only if that is looked at; none when masking it would cost too much.
+    #[must_use]
+    pub fn matches_within<'m>(
+        &self,
+        content: &Content<'_>,
+        masked: impl FnOnce() -> Option<&'m Content<'m>>,
+        left: &mut usize,
+    ) -> Option<bool> {
+        let passes = self.allowed.matches_within(content, left)?;
+        if !passes || self.asked.is_empty() {
+            return Some(passes);
+        }
+        self.asked.matches_within(masked()?, left)
+    }
+
+    /// How many values it looks for in each event.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.allowed.values() + self.asked.values()
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +283,29 @@ mod tests {
             ..masked
         };
         assert!(!ticket.sees(&content) && !finds(&ticket, ""));
+    }
+
+    #[test]
+    fn an_event_is_masked_only_when_a_filter_looks_at_it_masked() {
+        let content = Content::new("open", Source::Mandrill);
+        let asked = "tag:x".parse().unwrap();
+        let narrowed = |mask| rights("type:open", mask).narrow(&asked).unwrap();
+        let mut left = 1_000;
+        let never = || unreachable!();
+        assert_eq!(
+            narrowed(false).matches_within(&content, never, &mut left),
+            Some(false)
+        );
+        assert_eq!(
+            narrowed(true).matches_within(&content, || None, &mut left),
+            None
+        );
+        let other = Content::new("click", Source::Mandrill);
+        assert_eq!(
+            narrowed(true).matches_within(&other, never, &mut left),
+            Some(false)
+        );
+        assert_eq!(narrowed(true).values(), 2);
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! Finding IP addresses.
+
+use std::ops::Range;
+
+use super::reading::Char;
+
+/// Where IP addresses are, in order, as ranges of characters: of version 6 in any form, and four
+/// numbers with dots between them, or more.
+pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let run = at..at + length(&chars[at..], is_part_of_v6);
+        if is_v6(&chars[run.clone()]) {
+            found.push(run.clone());
+        } else {
+            v4_addresses(chars, run.clone(), &mut found);
+        }
+        // The zero of `0x` ends one run and begins another.
+        at = run.end + 1;
+    }
+    hexadecimal_v4(chars, &mut found);
+    found
+}
+
+fn length(chars: &[Char], is_part: impl Fn(char) -> bool) -> usize {
+    chars.iter().take_while(|char| is_part(char.c)).count()
+}
+
+fn is_part_of_v6(c: char) -> bool {
+    c.is_ascii_hexdigit() || matches!(c, ':' | '.')
+}
+
+/// Whether hexadecimal digits, colons and dots are an IP address of version 6, in any form, or
+/// hold one.
+fn is_v6(run: &[Char]) -> bool {
+    let count = |wanted| run.iter().filter(|char| char.c == wanted).count();
+    let (colons, dots) = (count(':'), count('.'));
+    let mut neighbours = run.windows(2);
+    let is_short = run.len() > 2 && neighbours.any(|two| two[0].c == ':' && two[1].c == ':');
+    is_short || colons >= 7 || (colons >= 6 && dots >= 3)
+}
+
+fn v4_addresses(chars: &[Char], within: Range<usize>, found: &mut Vec<Range<usize>>) {
+    let is_part = |c: char| c.is_ascii_digit() || c == '.';
+    let mut at = within.start;
+    while at < within.end {
+        let end = at + length(&chars[at..within.end], is_part);
+        let numbers = chars[at..end].split(|char| char.c == '.');
+        if numbers.filter(|number| !number.is_empty()).count() >= 4 {
+            found.push(at..end);
+        }
+        at = end + 1;
+    }
+}
+
+/// `0xC0.0x0.0x2.0x11`, and some of its numbers in decimal or octal.
+fn hexadecimal_v4(chars: &[Char], found: &mut Vec<Range<usize>>) {
+    let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | 'x' | 'X');
+    let mut at = 0;
+    while at < chars.len() {
+        let end = at + length(&chars[at..], is_part);
+        let run = &chars[at..end];
+        let is_hexadecimal = |number: &&[Char]| matches!(number, [zero, x, _, ..] if zero.c == '0' && matches!(x.c, 'x' | 'X'));
+        let numbers = || run.split(|char| char.c == '.');
+        if numbers().any(|number| is_hexadecimal(&number)) && numbers().count() >= 4 {
+            found.push(at..end);
+        }
+        at = end + 1;
+    }
+}

@@ -1,0 +1,197 @@
+//! Finding mail addresses: each word that touches an at sign.
+//!
+//! A text is walked through once, from its end to its beginning, since a quoted local part may have
+//! an at sign in it. What belongs to one address is not looked at for another.
+
+use std::ops::Range;
+
+use super::reading::{Char, words};
+
+/// The parts of mail addresses that are masked, as ranges of characters: what stands before an at
+/// sign, as far as it belongs to the address, and behind it what is no plain domain; the whole words
+/// if something of that is encoded.
+pub(super) fn mail_addresses(chars: &[Char]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    if !chars.iter().any(|char| matches!(char.c, '@' | '=')) {
+        return found;
+    }
+    let text = Text {
+        chars,
+        pairs: pairs(chars),
+    };
+    let (mut next, mut limit) = (chars.len(), chars.len());
+    while let Some(at) = next.checked_sub(1) {
+        next = at;
+        let Some(sign) = text.at_sign(at, limit) else {
+            continue;
+        };
+        if let Some(start) = text.local_start(&sign, limit) {
+            next = text.mask(start, &sign, limit, &mut found);
+        }
+        limit = next;
+    }
+    found
+}
+
+struct Text<'c> {
+    chars: &'c [Char],
+    /// For a quote or a parenthesis, where the one before it is that opens, and where the one after
+    /// it is that closes.
+    pairs: Vec<Pair>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Pair {
+    opening: Option<usize>,
+    closing: Option<usize>,
+}
+
+fn pairs(chars: &[Char]) -> Vec<Pair> {
+    let mut pairs = vec![Pair::default(); chars.len()];
+    let (mut quote, mut open, mut backslashes) = (None, Vec::new(), 0);
+    for (at, char) in chars.iter().enumerate() {
+        let is_escaped = backslashes % 2 == 1;
+        backslashes = if char.c == '\\' { backslashes + 1 } else { 0 };
+        match char.c {
+            '"' => {
+                pairs[at].opening = quote;
+                if !is_escaped && let Some(before) = quote.replace(at) {
+                    pairs[before].closing = Some(at);
+                }
+            }
+            '(' => open.push(at),
+            ')' => {
+                pairs[at].opening = open.pop();
+                if let Some(before) = pairs[at].opening {
+                    pairs[before].closing = Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    pairs
+}
+
+impl Text<'_> {
+    /// The at sign that begins at `at`. What belongs to it ends at `limit`.
+    fn at_sign(&self, at: usize, limit: usize) -> Option<Range<usize>> {
+        match &self.chars[at..] {
+            [Char { c: '@', .. }, ..] => Some(at..at + 1),
+            // Quoted-printable (RFC 2045, section 6.7), unless it is an ordinary number.
+            [
+                Char { c: '=', .. },
+                Char { c: '4', .. },
+                Char { c: '0', .. },
+                ..,
+            ] => self.is_domain(at + 3, limit).then_some(at..at + 3),
+            _ => None,
+        }
+    }
+
+    /// Where the local part of an address starts. None when there is none: nothing stands before the
+    /// at sign, or it stands alone and no domain follows it (`meet @ 5`).
+    fn local_start(&self, sign: &Range<usize>, limit: usize) -> Option<usize> {
+        let (mut start, mut has_word) = (sign.start, false);
+        while let Some(before) = start.checked_sub(1) {
+            let char = self.chars[before];
+            let opening = self.pairs[before].opening;
+            match (char.c, opening) {
+                _ if char.is_space() && has_word => break,
+                _ if char.is_space() => {
+                    if start == sign.start && !self.is_domain(sign.end, limit) {
+                        return None;
+                    }
+                    start = before;
+                }
+                ('"', _) => (start, has_word) = (opening.unwrap_or(before), true),
+                // A comment: `john(home)@example.net`.
+                (')', Some(opening)) => start = opening,
+                _ if is_local(char) => (start, has_word) = (before, true),
+                _ if has_word => break,
+                // What nobody knows.
+                _ => return Some(words(self.chars, before..sign.end).start),
+            }
+        }
+        (start < sign.start).then_some(start)
+    }
+
+    /// Notes what is masked of an address; answers where that begins.
+    fn mask(
+        &self,
+        start: usize,
+        sign: &Range<usize>,
+        limit: usize,
+        found: &mut Vec<Range<usize>>,
+    ) -> usize {
+        let end = self.odd_end(sign.end, limit);
+        let is_decoded = self.chars[start..end].iter().any(|char| char.is_decoded);
+        if is_decoded || sign.len() > 1 {
+            let word = words(self.chars, start..end);
+            found.push(word.clone());
+            return word.start;
+        }
+        if end == limit && end > sign.end {
+            // Up to the next address, with which it is one.
+            found.push(start..end);
+        } else {
+            found.extend([sign.end..end, start..sign.start]);
+        }
+        start
+    }
+
+    /// Where that ends which stands behind an at sign and is no plain domain: a comment, a quote, an
+    /// address in brackets.
+    fn odd_end(&self, start: usize, limit: usize) -> usize {
+        let mut end = start;
+        while end < limit {
+            let within = &self.chars[end..limit];
+            let word_end = || within.iter().take_while(|char| !char.is_space()).count();
+            let closing = match within[0].c {
+                '[' => within.iter().position(|char| char.c == ']'),
+                '(' | '"' => self.pairs[end].closing.map(|closing| closing - end),
+                _ => break,
+            };
+            let length = closing.map_or_else(word_end, |closing| closing + 1);
+            end = limit.min(end + length);
+        }
+        end
+    }
+
+    /// Whether a domain stands there, or an IP address as one, after white space and comments; or the
+    /// beginning of `example [dot] net`.
+    fn is_domain(&self, start: usize, limit: usize) -> bool {
+        let mut at = start;
+        while let Some(char) = self.chars[..limit].get(at) {
+            at = match (char.c, self.pairs[at].closing) {
+                ('(', Some(closing)) => closing + 1,
+                ('[' | '"', _) => at + 1,
+                _ if char.is_space() => at + 1,
+                _ => break,
+            };
+        }
+        let is_part = |char: &&Char| char.c.is_alphanumeric() || matches!(char.c, '-' | '_' | '.');
+        let rest = self.chars[..limit].get(at..).unwrap_or_default();
+        let domain: String = rest.iter().take_while(is_part).map(|char| char.c).collect();
+        let mut after = rest
+            .iter()
+            .skip_while(is_part)
+            .skip_while(|char| char.is_space());
+        let is_spelt = after
+            .next()
+            .is_some_and(|char| char.c == '.' && char.is_decoded);
+        let mut labels = domain.split('.').filter(|label| !label.is_empty());
+        let is_name = |label: &str| label.starts_with(char::is_alphabetic);
+        labels.next().is_some()
+            && (is_spelt || labels.any(is_name) || domain.matches('.').count() >= 3)
+    }
+}
+
+/// Whether it can be a part of an address that is not quoted. Letters of any script may, and what is
+/// encoded.
+fn is_local(char: Char) -> bool {
+    let is_end = matches!(
+        char.c,
+        '<' | '>' | '(' | ')' | '[' | ']' | ',' | ';' | ':' | '"'
+    );
+    !char.is_space() && (!is_end || char.is_decoded)
+}

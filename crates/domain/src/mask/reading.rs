@@ -1,0 +1,294 @@
+//! A text as it is read by a program or a person that it reaches: with its escapes decoded, to any
+//! depth, without what cannot be seen, and with signs that look like those of ASCII as those.
+
+use std::ops::Range;
+
+/// A character that is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Char {
+    pub(super) c: char,
+    /// Where in the text it begins.
+    pub(super) start: usize,
+    /// Whether it stands for something else in the text.
+    pub(super) is_decoded: bool,
+}
+
+impl Char {
+    /// Whether it is white space in the text itself. Encoded, it is a part of a word.
+    pub(super) fn is_space(self) -> bool {
+        self.c.is_whitespace() && !self.is_decoded
+    }
+}
+
+/// A range of characters with the words in which it stands, as the text itself has them.
+pub(super) fn words(chars: &[Char], range: Range<usize>) -> Range<usize> {
+    let (before, after) = (&chars[..range.start], &chars[range.end..]);
+    let ahead = before.iter().rev().take_while(|char| !char.is_space());
+    let behind = after.iter().take_while(|char| !char.is_space());
+    range.start - ahead.count()..range.end + behind.count()
+}
+
+/// The text as it is, but for what cannot be seen and what looks like ASCII.
+pub(super) fn undecoded(text: &str) -> Vec<Char> {
+    visible(text).collect()
+}
+
+/// The text with its escapes decoded. Each time that a character ends an escape, what it stands for
+/// takes the escape's place and may end another one: nested escapes cost no more than others.
+pub(super) fn decoded(text: &str) -> Vec<Char> {
+    let mut chars = Vec::with_capacity(text.len());
+    for next in visible(text) {
+        if let Some(escape) = unended_entity(&chars, next.c) {
+            push_decoded(&mut chars, escape);
+        }
+        chars.push(next);
+        reduce(&mut chars);
+    }
+    if let Some(escape) = unended_entity(&chars, ' ') {
+        push_decoded(&mut chars, escape);
+        reduce(&mut chars);
+    }
+    chars
+}
+
+fn visible(text: &str) -> impl Iterator<Item = Char> {
+    let seen = text.char_indices().filter(|(_, c)| !is_invisible(*c));
+    seen.map(|(start, c)| Char {
+        c: plain(c),
+        start,
+        is_decoded: false,
+    })
+}
+
+fn is_invisible(c: char) -> bool {
+    match c {
+        ' '..='~' | '\t'..='\r' => false,
+        // Soft hyphen, joiners, marks of direction, selectors of variants, byte order mark.
+        '\u{AD}'
+        | '\u{34F}'
+        | '\u{61C}'
+        | '\u{115F}'..='\u{1160}'
+        | '\u{17B4}'..='\u{17B5}'
+        | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}'
+        | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}'
+        | '\u{3164}'
+        | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}'
+        | '\u{FFA0}'
+        | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{E0000}'..='\u{E001F}'
+        | '\u{E007F}'..='\u{E01EF}' => true,
+        c => c.is_control() && !c.is_whitespace(),
+    }
+}
+
+/// What looks like a sign of ASCII as that, and digits of any script as a digit.
+fn plain(c: char) -> char {
+    let shifted = |by: u32| u32::from(c).checked_sub(by).and_then(char::from_u32);
+    match c {
+        '\0'..='\u{7F}' => c,
+        // Fullwidth forms and tags, in the order of ASCII.
+        '\u{FF01}'..='\u{FF5E}' => shifted(0xFEE0).unwrap_or(c),
+        '\u{E0020}'..='\u{E007E}' => shifted(0xE_0000).unwrap_or(c),
+        '\u{FE6B}' => '@',
+        // One dot leader, ideographic, small and halfwidth full stops, which RFC 3490, section 3.1,
+        // has for dots.
+        '\u{2024}' | '\u{3002}' | '\u{FE52}' | '\u{FF61}' => '.',
+        '\u{FE13}' | '\u{FE55}' => ':',
+        c if c.is_numeric() => '0',
+        c => c,
+    }
+}
+
+/// How many of the last characters are an escape, and what it stands for.
+type Escape = (usize, char);
+
+fn reduce(chars: &mut Vec<Char>) {
+    while let Some(escape) = ended_escape(chars) {
+        push_decoded(chars, escape);
+    }
+}
+
+fn push_decoded(chars: &mut Vec<Char>, (count, c): Escape) {
+    let at = chars.len() - count;
+    let start = chars[at].start;
+    chars.truncate(at);
+    if !is_invisible(c) {
+        chars.push(Char {
+            c: plain(c),
+            start,
+            is_decoded: true,
+        });
+    }
+}
+
+fn ended_escape(chars: &[Char]) -> Option<Escape> {
+    let last = chars.last()?.c;
+    match last {
+        ';' => named_entity(chars),
+        ')' | ']' | '>' => spelt(chars),
+        '}' => spelt(chars).or_else(|| braced(chars)),
+        c if c.is_ascii_hexdigit() => hexadecimal(chars).or_else(|| octal(chars)),
+        c if byte_of(c).is_some() => utf8(chars),
+        _ => None,
+    }
+}
+
+/// `%40`, `%u0040`, `\x40`, `\u0040`, `\U00000040`.
+fn hexadecimal(chars: &[Char]) -> Option<Escape> {
+    const FORMS: [(&str, usize); 5] = [("%", 2), ("%u", 4), ("\\x", 2), ("\\u", 4), ("\\U", 8)];
+    FORMS.into_iter().find_map(|(before, digits)| {
+        let count = before.len() + digits;
+        let escape = &chars[chars.len().checked_sub(count)?..];
+        let (sign, digits) = escape.split_at(before.len());
+        let is_it = sign.iter().map(|char| char.c).eq(before.chars());
+        let code = number(digits, 16).filter(|_| is_it)?;
+        let c = match before {
+            "%" | "\\x" => of_byte(u8::try_from(code).ok()?),
+            _ => char::from_u32(code)?,
+        };
+        Some((count, c))
+    })
+}
+
+/// `\100`.
+fn octal(chars: &[Char]) -> Option<Escape> {
+    let [sign, digits @ ..] = &chars[chars.len().checked_sub(4)?..] else {
+        return None;
+    };
+    let code = number(digits, 8).filter(|_| sign.c == '\\')?;
+    Some((4, of_byte(u8::try_from(code).ok()?)))
+}
+
+/// `\u{40}`.
+fn braced(chars: &[Char]) -> Option<Escape> {
+    let (_, before) = chars.split_last()?;
+    let open = before.iter().rev().take(9).position(|char| char.c == '{')?;
+    let at = before.len() - open - 1;
+    let code = number(&before[at + 1..], 16)?;
+    let is_it = matches!(
+        before[..at],
+        [.., Char { c: '\\', .. }, Char { c: 'u', .. }]
+    );
+    let c = char::from_u32(code).filter(|_| is_it)?;
+    Some((open + 4, c))
+}
+
+/// `&commat;`, `&#64;`, `&#x40;`.
+fn named_entity(chars: &[Char]) -> Option<Escape> {
+    let (_, before) = chars.split_last()?;
+    let (count, name) = entity(before)?;
+    let name: String = name.iter().map(|char| char.c).collect();
+    let c = match name.as_str() {
+        "commat" => '@',
+        "amp" | "AMP" => '&',
+        "num" => '#',
+        "percnt" => '%',
+        "period" => '.',
+        "colon" => ':',
+        "semi" => ';',
+        "bsol" => '\\',
+        "equals" => '=',
+        "quot" | "QUOT" => '"',
+        "lt" | "LT" => '<',
+        "gt" | "GT" => '>',
+        "lpar" => '(',
+        "rpar" => ')',
+        "lbrack" | "lsqb" => '[',
+        "rbrack" | "rsqb" => ']',
+        "nbsp" | "NonBreakingSpace" => '\u{A0}',
+        "shy" | "zwj" | "zwnj" | "ZeroWidthSpace" | "NoBreak" => '\u{AD}',
+        _ => return numeric_entity(before),
+    };
+    Some((count + 1, c)).filter(|_| !name.is_empty())
+}
+
+/// A numeric entity that nothing ends but what follows it: HTML reads that, too.
+fn unended_entity(chars: &[Char], next: char) -> Option<Escape> {
+    if next == ';' || !chars.last()?.c.is_ascii_hexdigit() {
+        return None;
+    }
+    let (count, name) = entity(chars)?;
+    let is_hexadecimal = matches!(name.get(1)?.c, 'x' | 'X');
+    let goes_on = match is_hexadecimal {
+        true => next.is_ascii_hexdigit(),
+        false => next.is_ascii_digit(),
+    };
+    let (_, c) = numeric_entity(chars).filter(|_| !goes_on)?;
+    Some((count, c))
+}
+
+/// With the `;` that follows it.
+fn numeric_entity(chars: &[Char]) -> Option<Escape> {
+    let (count, name) = entity(chars)?;
+    let code = match name {
+        [Char { c: '#', .. }, Char { c: 'x' | 'X', .. }, digits @ ..] => number(digits, 16),
+        [Char { c: '#', .. }, digits @ ..] => number(digits, 10),
+        _ => None,
+    };
+    Some((count + 1, char::from_u32(code?)?))
+}
+
+/// The last `&` and what follows it; names and numbers that matter are no longer.
+fn entity(chars: &[Char]) -> Option<(usize, &[Char])> {
+    let length = chars.iter().rev().take(17).position(|char| char.c == '&')?;
+    Some((length + 1, &chars[chars.len() - length..]))
+}
+
+/// `(at)`, `[dot]`, `[.]`.
+fn spelt(chars: &[Char]) -> Option<Escape> {
+    const FORMS: [(&str, char); 4] = [("at", '@'), ("dot", '.'), ("@", '@'), (".", '.')];
+    let (close, before) = chars.split_last()?;
+    let open = match close.c {
+        ')' => '(',
+        ']' => '[',
+        '}' => '{',
+        _ => '<',
+    };
+    FORMS.into_iter().find_map(|(word, c)| {
+        let (rest, spelt) = before.split_at_checked(before.len().checked_sub(word.len())?)?;
+        let spelt = spelt.iter().map(|char| char.c.to_ascii_lowercase());
+        let is_it = rest.last()?.c == open && spelt.eq(word.chars());
+        is_it.then_some((word.len() + 2, c))
+    })
+}
+
+fn number(digits: &[Char], radix: u32) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u32, |number, digit| {
+        let digit = digit.c.to_digit(radix)?;
+        number.checked_mul(radix)?.checked_add(digit)
+    })
+}
+
+/// A byte of UTF-8 beyond ASCII whose neighbours are not read yet: in a plane for private use.
+fn of_byte(byte: u8) -> char {
+    match byte {
+        0..0x80 => char::from(byte),
+        _ => char::from_u32(BYTES + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER),
+    }
+}
+
+const BYTES: u32 = 0xF_0000;
+
+fn byte_of(c: char) -> Option<u8> {
+    let byte = u32::from(c).checked_sub(BYTES)?;
+    u8::try_from(byte).ok().filter(|byte| *byte >= 0x80)
+}
+
+/// The character whose last byte has just been read.
+fn utf8(chars: &[Char]) -> Option<Escape> {
+    let mut bytes = [0; 4];
+    for count in 1..=4 {
+        let next = chars.get(chars.len().checked_sub(count)?)?;
+        bytes[4 - count] = byte_of(next.c).filter(|_| next.is_decoded)?;
+        if let Ok(text) = std::str::from_utf8(&bytes[4 - count..]) {
+            return text.chars().next().map(|c| (count, c));
+        }
+    }
+    None
+}

@@ -1,0 +1,204 @@
+//! Addresses in the spellings in which programs and people write them.
+
+use super::*;
+use crate::event::{FIELD_BYTES, beginning};
+
+/// At signs as programs and people write them.
+const AT_SIGNS: [&str; 34] = [
+    "@",
+    "\u{FF20}",
+    "\u{FE6B}",
+    "&#64;",
+    "&#064;",
+    "&#x40;",
+    "&#X0040;",
+    "&#64",
+    "&commat;",
+    "&amp;#64;",
+    "&amp;commat;",
+    "%40",
+    "%2540",
+    "%252540",
+    "%26%2364%3B",
+    "%EF%BC%A0",
+    "%u0040",
+    "\\u0040",
+    "\\u{40}",
+    "\\x40",
+    "\\100",
+    "\\uff20",
+    "=40",
+    "(at)",
+    "[AT]",
+    "{at}",
+    "(@)",
+    "@\u{200B}",
+    "\u{2060}@",
+    "@ ",
+    " @",
+    " @\t",
+    "@(x)",
+    "(home)@",
+];
+
+#[test]
+fn an_address_is_masked_however_its_at_sign_is_written() {
+    for sign in AT_SIGNS {
+        for domain in [
+            "example.net",
+            "bücher.example",
+            "ｅｘａｍｐｌｅ．ｎｅｔ",
+            "xn--bcher-kva.example",
+            "\"example.net\"",
+            "[192.0.2.99]",
+        ] {
+            for local in [
+                "annaqz",
+                "anna.qz+x",
+                "\"anna qz\"",
+                "\"anna\\\"qz\"",
+                "an\u{200B}naqz",
+                "änna-qz",
+            ] {
+                let address = format!("{local}{sign}{domain}");
+                for whole in [
+                    address.clone(),
+                    format!("Hello <{address}>, and others"),
+                    format!("see \"{address}\"."),
+                    format!("({address})"),
+                ] {
+                    let masked = text(&whole);
+                    assert!(
+                        !masked.contains("qz") && !masked.contains("nna"),
+                        "{whole} {masked}"
+                    );
+                    assert!(!masked.contains("192.0.2.99"), "{whole} {masked}");
+                    assert_eq!(text(&masked), masked, "{whole}");
+                }
+                if !address.contains([' ', '\t', '"', '\\']) {
+                    let link = format!("https://a.example/u/{address}/x");
+                    let masked = url::masked(&link);
+                    assert!(
+                        !masked.contains("qz") && !masked.contains("nna"),
+                        "{link} {masked}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn encoded_and_odd_addresses_are_masked_and_little_else() {
+    for (whole, left) in [
+        ("anna@(x)example.net", "***@***example.net"),
+        ("anna@(Anna Smith)example.net", "***@***example.net"),
+        ("anna(Anna Smith)@example.net", "***@example.net"),
+        ("anna (Anna Smith) @example.net", "***@example.net"),
+        ("mail anna@ example.net", "mail ***@ example.net"),
+        ("mail anna @ example.net", "mail ***@ example.net"),
+        ("anna@\"example.net\"!", "***@***!"),
+        ("anna\u{FF20}example.net", "***\u{FF20}example.net"),
+        ("Hello anna&#64;example.net, hello", "Hello *** hello"),
+        ("anna [at] example [dot] net", "*** example [dot] net"),
+        ("anna=40example.net", "***"),
+        ("=?utf-8?Q?anna=40example.net?= hello", "*** hello"),
+        ("Re: =?UTF-8?b?YW5uYUBleGFtcGxlLm5ldA==?=", "Re: ***"),
+        ("size=40 x=40.5 a=4050 y=40%", "size=40 x=40.5 a=4050 y=40%"),
+        ("Meet @ 5.30pm (at) noon", "Meet @ 5.30pm (at) noon"),
+        (
+            "Tom &amp; Jerry <b> a\\b [ok] (x) 100%",
+            "Tom &amp; Jerry <b> a\\b [ok] (x) 100%",
+        ),
+        ("from 100%12.0.2.1", "from ***"),
+        (
+            "１９２.０.２.１７ 192。0。2。17 192．0．2．17",
+            "*** *** ***",
+        ),
+        ("192[.]0[.]2[.]17 192&#46;0&#46;2&#46;17", "*** ***"),
+        ("192.\u{200B}0.2.17 \u{0661}.2.3.4", "*** ***"),
+        ("0xC0.0x00.0x02.0x11 0300.0.2.021", "*** ***"),
+        ("2001：db8：：17 2001%3Adb8%3A%3A17", "*** ***"),
+        ("1:2:3:4:5:6:7:8@x.example", "***@x.example"),
+        ("", ""),
+    ] {
+        assert_eq!(text(whole), left, "{whole}");
+    }
+    for (whole, left) in [
+        ("mailto:anna#1@example.net", "***"),
+        (
+            "https://a.example/b#anna@example.net",
+            "https://a.example/b",
+        ),
+        ("http://3221226001/x", "http://***/x"),
+        ("http://0xC0000211:80/", "http://***:80/"),
+        ("http://192.513./", "http://***/"),
+        (
+            "https://a.example:8080/2026/11",
+            "https://a.example:8080/2026/11",
+        ),
+        (
+            "http://anna\u{FF20}example.net/",
+            "http://***\u{FF20}example.net/",
+        ),
+        (
+            "https://a.example/anna&#64;example.net/",
+            "https://a.example/***",
+        ),
+    ] {
+        assert_eq!(url::masked(whole), left, "{whole}");
+    }
+    for (whole, left) in [
+        ("anna@anna%40example.net", "***"),
+        ("anna@bob&#64;example.net", "***"),
+        ("anna\u{FF20}example.net", "***"),
+        ("anna@(x)example.net", "***"),
+        ("anna@ example.net", "***"),
+        ("anna@\"example.net\"", "***"),
+        ("'anna@example.net'", "***@example.net"),
+    ] {
+        assert_eq!(masked_address(whole), left, "{whole}");
+    }
+}
+
+#[test]
+fn a_message_id_is_masked_whatever_it_is() {
+    for id in [
+        "reader1@example.net",
+        "8854ad35e1b54a1cb1f0c5a4d2f4f0aa",
+        "",
+    ] {
+        let mut content = click();
+        content.message_id = Some(id.into());
+        assert_eq!(content.masked().message_id.as_deref(), Some("***"), "{id}");
+    }
+    assert_eq!(click().masked().message_id, None);
+}
+
+#[test]
+fn of_a_long_text_the_beginning_is_shown_and_no_part_of_an_address() {
+    for bytes in FIELD_BYTES - 20..FIELD_BYTES + 20 {
+        let filler = "x ".repeat(bytes / 2);
+        for whole in [
+            format!("{filler}annaqz@example.net"),
+            format!("{filler}192.0.2.17 and more"),
+        ] {
+            // As it may have been stored.
+            for whole in [whole.as_str(), beginning(&whole, FIELD_BYTES)] {
+                let masked = text(whole);
+                assert!(masked.len() <= FIELD_BYTES && masked.starts_with("x x x"));
+                assert!(!masked.contains('q') && !masked.contains("192"), "{masked}");
+                assert_eq!(text(&masked), masked);
+            }
+        }
+        let link = format!(
+            "https://a.example/{}annaqz@example.net",
+            "x/".repeat(bytes / 2)
+        );
+        for link in [link.as_str(), beginning(&link, FIELD_BYTES)] {
+            let masked = url::masked(link);
+            assert!(masked.len() <= FIELD_BYTES && masked.starts_with("https://a.example/x/"));
+            assert!(!masked.contains('q'), "{masked}");
+        }
+    }
+}
