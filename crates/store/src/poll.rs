@@ -171,7 +171,8 @@ impl Follow {
             for positions in ready.chunks(EVENTS) {
                 let new = self.window.new_among(positions);
                 let events = self.reader.events(&new, now).await?;
-                let mut stop = look_at(&mut self.window, &new, events, &mut look);
+                let until = begun + TIME_LIMIT;
+                let mut stop = look_at(&mut self.window, &new, events, &mut look, until);
                 looked_at += new.len();
                 if looked_at >= MAX_EVENTS || begun.elapsed() >= TIME_LIMIT {
                     stop = stop.or(positions.last().copied());
@@ -221,15 +222,19 @@ async fn compare(
 }
 
 /// Gives the events at these positions to `look`; answers the position of the one at which it
-/// stopped.
+/// stopped, or the time was up. The first of them is always looked at.
 fn look_at(
     window: &mut Window,
     positions: &[Position],
     events: Events,
     look: &mut impl FnMut(&Event<'_>) -> Look,
+    until: Instant,
 ) -> Option<Position> {
     let mut events = events.peekable();
-    for position in positions {
+    for (index, position) in positions.iter().enumerate() {
+        if index > 0 && Instant::now() >= until {
+            return Some(*position);
+        }
         // An event that is gone meanwhile has a position all the same.
         let event = events.next_if(|event| event.position() == *position);
         if event.is_some_and(|event| look(&event) == Look::Stop) {

@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{EventId, Filter, Millis, Position, Scope};
+use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
@@ -17,7 +18,8 @@ use platform::parameters::{Parameters, bad};
 
 /// The events of one message in the order in which they happened.
 ///
-/// A message that nobody knows has no events: the page is empty. For a token with a filter, a page
+/// A message that nobody knows has no events: the page is empty. A token that sees events masked is
+/// refused: which messages there are would tell it the message ids that are masked. For a token with a filter, a page
 /// looks at 10,000 events, or for 10 s, and may be short, or even empty, though `more` is true: go on
 /// at `next`.
 #[utoipa::path(
@@ -40,6 +42,10 @@ pub(crate) async fn list(
 ) -> Result<Response, Refusal> {
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Read, now).await?;
+    if holder.rights.mask {
+        let message = "a masked token may not look up messages, whose ids are masked";
+        return Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", message).into());
+    }
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
     let Some(message) = message.ok().filter(|Path(id)| !id.is_empty()) else {
         return Err(not_found("there is no such message").into());
@@ -97,6 +103,9 @@ impl Wanted<'_> {
                     return Ok(last);
                 }
                 last = Some(event.position());
+                if Instant::now() >= deadline {
+                    return Ok(last);
+                }
             }
             let Some(next) = read_.next else {
                 return Ok(None);

@@ -101,6 +101,9 @@ impl<'a> Page<'a> {
                     return Ok(Walked { last, more: true });
                 }
                 last = Some(event.position());
+                if Instant::now() >= deadline {
+                    return Ok(Walked { last, more: true });
+                }
             }
             // Events that are gone are not in the page, but behind it all the same.
             last = Some(end);

@@ -161,11 +161,11 @@ impl Replay<'_> {
         let mut looked_at = 0;
         let mut page = scan.next(PAGE).await?;
         while let Some((events, last)) = page {
-            let rendered: Vec<_> = self.wanted(events).collect();
+            let (rendered, stopped) = self.wanted_in_time(events);
             looked_at += PAGE;
-            if looked_at >= MAX_EVENTS || self.is_out_of_time() {
+            if stopped.is_some() || looked_at >= MAX_EVENTS || self.is_out_of_time() {
                 self.send(&rendered, recovered).await?;
-                return Ok((last, false));
+                return Ok((stopped.unwrap_or(last), false));
             }
             let (sent, next) = tokio::join!(self.send(&rendered, recovered), scan.next(PAGE));
             sent?;
@@ -188,7 +188,7 @@ impl Replay<'_> {
             };
             let mut events = events.peekable();
             reached = reached.or(events.peek().map(Event::position));
-            newest.extend(self.wanted(events));
+            newest.extend(self.wanted_in_time(events).0);
             looked_at += PAGE;
         }
         newest.truncate(wanted);
@@ -210,13 +210,22 @@ impl Replay<'_> {
         clock::now() >= self.now.plus(TIME_LIMIT_MS)
     }
 
-    fn wanted(
+    /// Those of these events that pass, and the position of the one at which the time was up: the
+    /// replay goes on behind it.
+    fn wanted_in_time(
         &self,
         events: impl Iterator<Item = Event<'static>>,
-    ) -> impl Iterator<Item = Rendered> {
-        events
-            .filter(|event| self.filter.matches(&event.content))
-            .map(|event| self.render(&event))
+    ) -> (Vec<Rendered>, Option<Position>) {
+        let mut wanted = Vec::new();
+        for event in events {
+            if self.filter.matches(&event.content) {
+                wanted.push(self.render(&event));
+            }
+            if self.is_out_of_time() {
+                return (wanted, Some(event.position()));
+            }
+        }
+        (wanted, None)
     }
 
     fn render(&self, event: &Event<'_>) -> Rendered {

@@ -1,19 +1,22 @@
 //! Sending a batch's events to the connections that want them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use domain::frame::{self, Cause, Rendered};
 use domain::{Event, Feed, Millis};
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use platform::clock;
 use platform::connections::{Closed, Posted};
 use platform::telemetry::Chain;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Deps;
+use crate::choosing::{Choice, Choosing, waves};
 use crate::directory::{Audience, Listener, Look};
 
 /// How many messages are under way at once.
@@ -24,6 +27,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// of a batch in them if it comes to that: 64 of them may not fit a function's memory.
 const BYTES_UNDER_WAY: usize = 32 * 1024 * 1024;
 
+/// How many events are rendered before others have the processor.
+const RENDERED_AT_ONCE: usize = 64;
+
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sent {
@@ -33,7 +39,7 @@ pub(crate) struct Sent {
     pub(crate) sent: usize,
     /// Connections that turned out to be gone.
     pub(crate) gone: usize,
-    /// Connections that could not take it in time.
+    /// Connections that could not take it in time, or whose filters cost too much.
     pub(crate) given_up: usize,
     /// Those of the given up that could not be marked as having missed something.
     pub(crate) unmarked: usize,
@@ -44,7 +50,7 @@ pub(crate) struct Sent {
 /// Sends the events to every listener whose filter lets some of them pass, and whose rights hold.
 /// An event is rendered once for all who get it alike: with `data` or without, masked or not. The
 /// messages of those who get the same are made once, when their turn comes and not too much is under
-/// way, and dropped when they are sent.
+/// way, and dropped when they are sent. What is soon chosen is sent while the rest is chosen.
 pub(crate) async fn broadcast(
     deps: &Deps,
     events: &[Event<'_>],
@@ -52,58 +58,94 @@ pub(crate) async fn broadcast(
     (now, oldest): (Millis, Millis),
     deadline: Instant,
 ) -> Sent {
-    let mut rendering = Rendering::new(deps, events);
-    let mut total = Sent::default();
-    let mut sending = FuturesUnordered::new();
-    let mut under_way = UnderWay::default();
-    for (choice, audiences) in choices(events, audiences) {
-        while under_way.bytes() > BYTES_UNDER_WAY
-            && let Some(sent) = sending.next().await
-        {
-            total = total.and(sent);
+    let mut sending = Sending {
+        deps,
+        oldest,
+        deadline,
+        under_way: FuturesUnordered::new(),
+        bytes: UnderWay::default(),
+        total: Sent::default(),
+    };
+    let mut choosing = Choosing::begin(events, deps.limits);
+    let mut rendering = Rendering::default();
+    let listening = |audience: &&Audience| audience.listeners.iter().any(|one| now < one.until);
+    for wave in waves(audiences) {
+        let wave: Vec<_> = wave.into_iter().filter(listening).collect();
+        let chosen = choosing.choose(&wave, async || sending.take_ready()).await;
+        for (choice, audiences) in chosen.choices {
+            sending.make_room().await;
+            let messages = rendering.messages(&choice, &choosing, &mut sending).await;
+            let messages = sending.bytes.add(messages);
+            sending.to(&audiences, now, Some(&messages)).await;
         }
-        let messages = under_way.add(rendering.messages(&choice));
+        if !chosen.missed.is_empty() {
+            tracing::warn!(
+                filters = chosen.missed.len(),
+                "Filters cost too much for a batch: their connections are told that they missed it."
+            );
+            sending.to(&chosen.missed, now, None).await;
+        }
+    }
+    sending.finish().await
+}
+
+/// The messages that are being sent, and those that are marked since they missed theirs.
+struct Sending<'a> {
+    deps: &'a Deps,
+    oldest: Millis,
+    deadline: Instant,
+    under_way: FuturesUnordered<BoxFuture<'a, Sent>>,
+    bytes: UnderWay,
+    total: Sent,
+}
+
+impl<'a> Sending<'a> {
+    /// Begins to send the listeners these messages, or to mark that they missed them.
+    async fn to(
+        &mut self,
+        audiences: &[&'a Audience],
+        now: Millis,
+        messages: Option<&Arc<Vec<String>>>,
+    ) {
         let listeners = audiences.iter().flat_map(|audience| &audience.listeners);
         for listener in listeners.filter(|listener| now < listener.until) {
-            if sending.len() == CONCURRENCY
-                && let Some(sent) = sending.next().await
-            {
-                total = total.and(sent);
+            if self.under_way.len() == CONCURRENCY {
+                self.wait_for_one().await;
             }
-            sending.push(send(deps, listener, messages.clone(), oldest, deadline));
+            let (deps, oldest, deadline) = (self.deps, self.oldest, self.deadline);
+            self.under_way.push(match messages.cloned() {
+                Some(messages) => send(deps, listener, messages, oldest, deadline).boxed(),
+                None => miss(deps, listener, oldest).boxed(),
+            });
         }
     }
-    while let Some(sent) = sending.next().await {
-        total = total.and(sent);
-    }
-    total
-}
 
-/// What a listener gets: some of the events, by their places in the batch, and how they look.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Choice {
-    look: Look,
-    events: Vec<usize>,
-}
-
-/// Who gets what; many filters may choose the same. Who gets nothing is left out.
-fn choices<'l>(
-    events: &[Event<'_>],
-    audiences: &'l [Audience],
-) -> HashMap<Choice, Vec<&'l Audience>> {
-    let mut choices: HashMap<_, Vec<_>> = HashMap::new();
-    for audience in audiences {
-        let wanted = events.iter().enumerate();
-        let wanted = wanted.filter(|(_, event)| audience.form.view.matches(&event.content));
-        let choice = Choice {
-            look: audience.form.look,
-            events: wanted.map(|(place, _)| place).collect(),
-        };
-        if !choice.events.is_empty() {
-            choices.entry(choice).or_default().push(audience);
+    /// Waits until not too much is under way.
+    async fn make_room(&mut self) {
+        while self.bytes.bytes() > BYTES_UNDER_WAY && !self.under_way.is_empty() {
+            self.wait_for_one().await;
         }
     }
-    choices
+
+    async fn wait_for_one(&mut self) {
+        if let Some(sent) = self.under_way.next().await {
+            self.total = self.total.and(sent);
+        }
+    }
+
+    /// Takes what has been sent by now, without waiting, and lets the rest go on.
+    fn take_ready(&mut self) {
+        while let Some(Some(sent)) = self.under_way.next().now_or_never() {
+            self.total = self.total.and(sent);
+        }
+    }
+
+    async fn finish(mut self) -> Sent {
+        while !self.under_way.is_empty() {
+            self.wait_for_one().await;
+        }
+        self.total
+    }
 }
 
 impl Sent {
@@ -120,30 +162,34 @@ impl Sent {
 }
 
 /// The batch's events as they are sent, of which each is rendered when it is first needed.
-struct Rendering<'a> {
-    deps: &'a Deps,
-    events: &'a [Event<'a>],
-    rendered: HashMap<(usize, Look), Rendered>,
-}
+#[derive(Debug, Default)]
+struct Rendering(HashMap<(usize, Look), Rendered>);
 
-impl<'a> Rendering<'a> {
-    fn new(deps: &'a Deps, events: &'a [Event<'a>]) -> Rendering<'a> {
-        Rendering {
-            deps,
-            events,
-            rendered: HashMap::new(),
-        }
-    }
-
-    fn messages(&mut self, choice: &Choice) -> Vec<String> {
+impl Rendering {
+    async fn messages(
+        &mut self,
+        choice: &Choice,
+        choosing: &Choosing<'_>,
+        sending: &mut Sending<'_>,
+    ) -> Vec<String> {
         let look = choice.look;
         for place in &choice.events {
-            let rendered = self.rendered.entry((*place, look));
-            rendered.or_insert_with(|| render(&self.deps.feed, &self.events[*place], look));
+            let Entry::Vacant(vacant) = self.0.entry((*place, look)) else {
+                continue;
+            };
+            // What was chosen is shown.
+            let Some(event) = choosing.shown(*place, look) else {
+                continue;
+            };
+            vacant.insert(render(&sending.deps.feed, event, look));
+            if self.0.len().is_multiple_of(RENDERED_AT_ONCE) {
+                tokio::task::yield_now().await;
+                sending.take_ready();
+            }
         }
         let wanted = choice.events.iter();
         let wanted: Vec<_> = wanted
-            .filter_map(|place| self.rendered.get(&(*place, look)))
+            .filter_map(|place| self.0.get(&(*place, look)))
             .collect();
         frame::messages(&wanted, Cause::Live)
     }
@@ -168,13 +214,9 @@ impl UnderWay {
 }
 
 fn render(feed: &Feed, event: &Event<'_>, look: Look) -> Rendered {
-    let render = |event: &Event<'_>| Rendered {
+    Rendered {
         json: event.to_json_within(feed, look.with_data, frame::EVENT_BYTES),
         cursor: feed.cursor_at(event.position()),
-    };
-    match look.mask {
-        true => render(&event.masked()),
-        false => render(event),
     }
 }
 
@@ -235,14 +277,26 @@ async fn send(
                 break;
             }
             Posted::GivenUp => {
-                result.given_up = 1;
-                if let Err(error) = deps.list.mark_missed(&listener.id, oldest).await {
-                    result.unmarked = 1;
-                    tracing::warn!(connection.id = listener.id, error = %Chain(&error), "A connection that missed something could not be marked.");
-                }
+                let missed = miss(deps, listener, oldest).await;
+                result.given_up = missed.given_up;
+                result.unmarked = missed.unmarked;
                 break;
             }
         }
+    }
+    result
+}
+
+/// Marks a listener as having missed something.
+async fn miss(deps: &Deps, listener: &Listener, oldest: Millis) -> Sent {
+    let mut result = Sent {
+        connections: 1,
+        given_up: 1,
+        ..Sent::default()
+    };
+    if let Err(error) = deps.list.mark_missed(&listener.id, oldest).await {
+        result.unmarked = 1;
+        tracing::warn!(connection.id = listener.id, error = %Chain(&error), "A connection that missed something could not be marked.");
     }
     result
 }

@@ -7,6 +7,7 @@
 
 mod batch;
 mod broadcast;
+mod choosing;
 mod counts;
 mod directory;
 
@@ -28,6 +29,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::batch::Batch;
 use crate::broadcast::Sent;
+use crate::choosing::Limits;
 use crate::directory::Directory;
 
 /// How long a push may take, from its decision that a batch is not late to its last message: what
@@ -55,6 +57,7 @@ pub struct Deps {
     connections: Connections,
     /// Of messages: the account's requests are for the intake, too.
     rate: Rate,
+    limits: Limits,
     feed: Feed,
     retention_ms: u64,
     metrics: Metrics,
@@ -76,6 +79,7 @@ impl Deps {
             directory: Directory::default(),
             connections: Connections::new(aws.connections(&api_id, &stage)),
             rate: Rate::per_second(config::required_parsed(lookup, "PUSH_RATE")?),
+            limits: Limits::default(),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
             retention_ms: u64::from(retention_days) * DAY_MS,
             metrics: Metrics::new(lookup)?,
