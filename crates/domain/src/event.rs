@@ -1,5 +1,7 @@
 //! The event, as every reader gets it.
 
+mod bounds;
+
 use std::borrow::Cow;
 
 use serde::ser::SerializeMap;
@@ -10,10 +12,21 @@ use crate::cursor::{Feed, Position};
 use crate::id::EventId;
 use crate::time::Millis;
 
-/// How many bytes of a text field are kept in the content: filters and masks look at no more.
+pub use bounds::is_bounded;
+
+/// The bytes of a text field that the content keeps: about twice the longest line of mail, whose
+/// characters may have several bytes. (RFC 5322, section 2.1.1: 998.)
 pub const FIELD_BYTES: usize = 2_048;
-/// How many bytes of the metadata's JSON text are kept in the content, and looked at by filters.
+/// The bytes of metadata, and of a location, that the content keeps. Mandrill itself allows
+/// senders about 200.
 pub const METADATA_BYTES: usize = 16 * 1024;
+/// The levels of objects and lists that metadata, and a location, keep. Mandrill's metadata has one.
+/// An event stands in pages and messages within others, and some parsers stop at 64 levels.
+pub const METADATA_LEVELS: usize = 16;
+/// The tags that the content keeps.
+pub const TAGS: usize = 100;
+/// The bytes of a tag that the content keeps: 100 characters of any script.
+pub const TAG_BYTES: usize = 400;
 
 /// The beginning of a text that is at most `limit` bytes long and ends between two characters.
 pub(crate) fn beginning(text: &str, limit: usize) -> &str {
@@ -93,7 +106,7 @@ pub struct Content<'a> {
     /// What is worth showing for its kind.
     #[serde(default)]
     pub detail: Detail<'a>,
-    /// Something was left out, because the event is too large to be kept or sent whole.
+    /// Something was cut or left out, because it is too large or too deep: `data` has the whole.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::extract::State;
 use axum::response::Response;
+use domain::event::{self, METADATA_BYTES, METADATA_LEVELS, TAGS};
 use domain::{Content, EventId, Millis, Scope, Source};
 use http::StatusCode;
 use platform::clock;
@@ -37,7 +38,6 @@ const FIELDS: [&str; 11] = [
 ];
 /// A line of mail has at most 998. (RFC 5322, section 2.1.1.)
 const TEXT_CHARACTERS: usize = 1_000;
-const TAGS: usize = 100;
 const TAG_CHARACTERS: usize = 100;
 
 /// Publishes an event, which every reader gets like those of Mandrill.
@@ -154,6 +154,10 @@ fn tags(fields: &Fields<'_>) -> Result<Vec<Cow<'static, str>>, HttpError> {
     Ok(tags.into_iter().map(Cow::Owned).collect())
 }
 
+fn metadata_bounds() -> String {
+    format!("an object of at most {METADATA_BYTES} bytes and {METADATA_LEVELS} levels")
+}
+
 /// As it came; none when there is nothing in it.
 fn metadata(fields: &Fields<'_>) -> Result<Option<Cow<'static, RawValue>>, HttpError> {
     let Some(object) = fields.json("metadata") else {
@@ -163,8 +167,12 @@ fn metadata(fields: &Fields<'_>) -> Result<Option<Cow<'static, RawValue>>, HttpE
         .get()
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'));
-    let inner = inner.ok_or_else(|| bad_field("metadata", "an object"))?;
+    let inner = inner.ok_or_else(|| bad_field("metadata", &metadata_bounds()))?;
     let is_empty = inner.trim().is_empty();
+    // Refused instead of cut: unlike Mandrill's, it stands nowhere else.
+    if !event::is_bounded(object) {
+        return Err(bad_field("metadata", &metadata_bounds()));
+    }
     Ok((!is_empty).then(|| Cow::Owned(object.to_owned())))
 }
 
@@ -261,6 +269,23 @@ mod tests {
             ),
             (r#"{"type":"a","metadata":[]}"#, "bad_field", "metadata"),
             (r#"{"type":"a","metadata":"{}"}"#, "bad_field", "metadata"),
+            (
+                &format!(
+                    r#"{{"type":"a","metadata":{{"a":"{}"}}}}"#,
+                    "x".repeat(METADATA_BYTES)
+                ),
+                "bad_field",
+                "16384 bytes",
+            ),
+            (
+                &format!(
+                    r#"{{"type":"a","metadata":{{"a":{}{}}}}}"#,
+                    "[".repeat(1_000),
+                    "]".repeat(1_000)
+                ),
+                "bad_field",
+                "16 levels",
+            ),
             (
                 r#"{"type":"a","occurred_at":1}"#,
                 "bad_field",

@@ -75,6 +75,7 @@ fn content<'a>(facts: Facts<'a>, webhook: Option<&'a str>) -> Content<'a> {
         },
         truncated: false,
     }
+    .bounded()
 }
 
 #[cfg(test)]
