@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use crate::facts::Facts;
+use crate::former::FormerIdentity;
 use crate::salvage;
 
 /// Why a body cannot be taken as a batch.
@@ -33,6 +34,11 @@ impl RawEvent<'_> {
     /// What is known about the event; never fails.
     pub fn facts(&self) -> Facts<'_> {
         Facts::read(self)
+    }
+
+    /// What ids were made of before [`Facts::fingerprint`].
+    pub fn former_identity(&self) -> FormerIdentity {
+        FormerIdentity::read(self)
     }
 }
 
@@ -74,7 +80,7 @@ pub fn split(json: &[u8]) -> Result<Vec<RawEvent<'_>>, NotABatch> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -180,7 +186,7 @@ mod tests {
         }
     }
 
-    fn any_json() -> impl Strategy<Value = Value> {
+    pub(crate) fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

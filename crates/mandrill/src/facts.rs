@@ -3,11 +3,14 @@
 //! Mandrill's payloads differ by kind, age and sender, and their types are not to be relied on:
 //! a field that is missing, null, empty or of another type than it should be is `None`.
 
+mod identity;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
 
+use self::identity::Identity;
 use crate::batch::RawEvent;
 use crate::json::{elements, object, pick, pick_in, seconds, string};
 
@@ -62,30 +65,13 @@ pub struct Facts<'a> {
     pub user_agent: Option<Cow<'a, str>>,
     /// An object with something in it.
     pub location: Option<&'a RawValue>,
-    /// What the receiving server said about a bounce or deferral.
+    /// What the receiving server said.
     pub diag: Option<Cow<'a, str>>,
     pub bounce_description: Option<Cow<'a, str>>,
     /// Why a message was rejected or an address listed.
     pub reason: Option<Cow<'a, str>>,
-    text: &'a str,
     is_sync: bool,
     identity: Identity<'a>,
-}
-
-/// What tells an event from the others of its message.
-#[derive(Clone)]
-enum Identity<'a> {
-    /// The texts of `ts`, `url`, `ip` and `user_agent`, so that an unreadable one counts too.
-    Message([&'a str; 4]),
-    /// The text of `raw_msg`.
-    Inbound(&'a str),
-    Sync {
-        kind: Cow<'a, str>,
-        action: Cow<'a, str>,
-        ts: &'a str,
-    },
-    /// There is nothing but the whole text.
-    Text,
 }
 
 impl fmt::Debug for Facts<'_> {
@@ -107,39 +93,21 @@ pub fn message_key(id: &str) -> [&[u8]; 2] {
 
 impl Facts<'_> {
     /// What the events of one message have in common: the message's id; of a sync event the
-    /// address; else the whole text. The parts are meant to be hashed, each with its length; the
-    /// first says which of the three it is.
+    /// address; else the [`fingerprint`](Facts::fingerprint). The parts are meant to be hashed, each
+    /// with its length; the first says what the second is.
     pub fn message_key(&self) -> [&[u8]; 2] {
-        let (tag, part) = match (&self.message_id, &self.recipient) {
-            (Some(id), _) => return message_key(id),
-            (None, Some(address)) if self.is_sync => ("address", &**address),
-            _ => ("text", self.text),
-        };
-        [tag.as_bytes(), part.as_bytes()]
+        match (&self.message_id, &self.recipient) {
+            (Some(id), _) => message_key(id),
+            (None, Some(address)) if self.is_sync => [b"address", address.as_bytes()],
+            _ => self.fingerprint(),
+        }
     }
 
     /// What makes the event itself: the same for the same event received again, whether or not
-    /// the rest of its message has changed since. The parts are meant to be hashed, each with
-    /// its length; the first says what they are made of, and unused ones are empty.
-    pub fn fingerprint(&self) -> [&[u8]; 7] {
-        let parts: [&str; 7] = match &self.identity {
-            Identity::Message([ts, url, ip, user_agent]) => [
-                "message",
-                &self.kind,
-                self.message_id.as_deref().unwrap_or_default(),
-                ts,
-                self.url.as_deref().unwrap_or(url),
-                self.ip.as_deref().unwrap_or(ip),
-                self.user_agent.as_deref().unwrap_or(user_agent),
-            ],
-            Identity::Inbound(raw_msg) => ["inbound", raw_msg, "", "", "", "", ""],
-            Identity::Sync { kind, action, ts } => {
-                let address = self.recipient.as_deref().unwrap_or_default();
-                ["sync", kind, action, address, ts, "", ""]
-            }
-            Identity::Text => ["text", self.text, "", "", "", "", ""],
-        };
-        parts.map(str::as_bytes)
+    /// the rest of its message has changed since, and however its JSON is written. The parts are
+    /// meant to be hashed, each with its length; the first says what the second is.
+    pub fn fingerprint(&self) -> [&[u8]; 2] {
+        self.identity.parts()
     }
 }
 
@@ -148,29 +116,22 @@ impl<'a> Facts<'a> {
         let top = Top::read(event);
         let msg = Msg::read(top.msg);
         let kind = kind(&top);
-        let is_sync = top.event.is_none() && top.sync_type.is_some();
-        let listing = if is_sync {
-            Listing::read(top.reject).or(Listing::read(top.entry))
-        } else {
-            Listing::default()
-        };
-        let message_id = top.id.or(string(msg.id));
+        let listing = Listing::of(&top);
+        let message_id = top.id.clone().or_else(|| string(msg.id));
         let recipient = string(msg.email).or(listing.email);
-        let identity = match (&*kind, top.event, top.sync_type, top.action) {
-            (UNKNOWN, ..) => Identity::Text,
-            ("inbound", ..) => string_text(msg.raw_msg).map_or(Identity::Text, Identity::Inbound),
-            (_, Some(_), ..) if message_id.is_some() => {
-                Identity::Message([top.ts, top.url, top.ip, top.user_agent].map(text_of))
-            }
-            (_, None, Some(kind), Some(action)) if recipient.is_some() => Identity::Sync {
-                kind,
-                action,
-                ts: text_of(top.ts),
-            },
-            _ => Identity::Text,
-        };
+        let identity = Identity::of(
+            event,
+            &kind,
+            &top,
+            &msg,
+            message_id.as_deref(),
+            recipient.as_deref(),
+        );
         Self {
-            diag: string(msg.diag).or_else(|| last_smtp_diag(&kind, msg.smtp_events)),
+            // The event's own answer before its message's, which may be of a later attempt.
+            diag: string(top.diag)
+                .or_else(|| string(msg.diag))
+                .or_else(|| smtp_answer(seconds(top.ts), msg.smtp_events)),
             kind,
             message_id,
             ts: seconds(top.ts),
@@ -192,31 +153,35 @@ impl<'a> Facts<'a> {
             location: object(top.location),
             bounce_description: string(msg.bounce_description),
             reason: reason(msg.reject).or(listing.reason),
-            text: &event.text,
-            is_sync,
+            is_sync: top.is_sync(),
             identity,
         }
     }
 }
 
 /// The fields of the event itself.
-struct Top<'a> {
-    event: Option<Cow<'a, str>>,
-    sync_type: Option<Cow<'a, str>>,
-    action: Option<Cow<'a, str>>,
-    id: Option<Cow<'a, str>>,
-    ts: Option<&'a RawValue>,
-    url: Option<&'a RawValue>,
-    ip: Option<&'a RawValue>,
-    user_agent: Option<&'a RawValue>,
-    location: Option<&'a RawValue>,
-    msg: Option<&'a RawValue>,
-    reject: Option<&'a RawValue>,
-    entry: Option<&'a RawValue>,
+pub(crate) struct Top<'a> {
+    pub(crate) event: Option<Cow<'a, str>>,
+    pub(crate) sync_type: Option<Cow<'a, str>>,
+    pub(crate) action: Option<Cow<'a, str>>,
+    pub(crate) id: Option<Cow<'a, str>>,
+    pub(crate) ts: Option<&'a RawValue>,
+    pub(crate) url: Option<&'a RawValue>,
+    pub(crate) ip: Option<&'a RawValue>,
+    pub(crate) user_agent: Option<&'a RawValue>,
+    pub(crate) location: Option<&'a RawValue>,
+    pub(crate) msg: Option<&'a RawValue>,
+    pub(crate) reject: Option<&'a RawValue>,
+    pub(crate) entry: Option<&'a RawValue>,
+    pub(crate) diag: Option<&'a RawValue>,
 }
 
 impl<'a> Top<'a> {
-    fn read(event: &'a RawEvent<'_>) -> Self {
+    fn is_sync(&self) -> bool {
+        self.event.is_none() && self.sync_type.is_some()
+    }
+
+    pub(crate) fn read(event: &'a RawEvent<'_>) -> Self {
         let text = if event.is_json { &*event.text } else { "" };
         let [
             event,
@@ -231,6 +196,7 @@ impl<'a> Top<'a> {
             msg,
             reject,
             entry,
+            diag,
         ] = pick(
             text,
             [
@@ -246,6 +212,7 @@ impl<'a> Top<'a> {
                 "msg",
                 "reject",
                 "entry",
+                "diag",
             ],
         );
         Self {
@@ -261,31 +228,32 @@ impl<'a> Top<'a> {
             msg,
             reject,
             entry,
+            diag,
         }
     }
 }
 
 /// The fields of `msg`, which is the message's state and not the event's.
-struct Msg<'a> {
-    id: Option<&'a RawValue>,
-    email: Option<&'a RawValue>,
-    sender: Option<&'a RawValue>,
+pub(crate) struct Msg<'a> {
+    pub(crate) id: Option<&'a RawValue>,
+    pub(crate) email: Option<&'a RawValue>,
+    pub(crate) sender: Option<&'a RawValue>,
     /// Of inbound mail, whose `sender` is null.
-    from_email: Option<&'a RawValue>,
-    subject: Option<&'a RawValue>,
-    tags: Option<&'a RawValue>,
-    subaccount: Option<&'a RawValue>,
-    template: Option<&'a RawValue>,
-    metadata: Option<&'a RawValue>,
-    reject: Option<&'a RawValue>,
-    bounce_description: Option<&'a RawValue>,
-    diag: Option<&'a RawValue>,
-    smtp_events: Option<&'a RawValue>,
-    raw_msg: Option<&'a RawValue>,
+    pub(crate) from_email: Option<&'a RawValue>,
+    pub(crate) subject: Option<&'a RawValue>,
+    pub(crate) tags: Option<&'a RawValue>,
+    pub(crate) subaccount: Option<&'a RawValue>,
+    pub(crate) template: Option<&'a RawValue>,
+    pub(crate) metadata: Option<&'a RawValue>,
+    pub(crate) reject: Option<&'a RawValue>,
+    pub(crate) bounce_description: Option<&'a RawValue>,
+    pub(crate) diag: Option<&'a RawValue>,
+    pub(crate) smtp_events: Option<&'a RawValue>,
+    pub(crate) raw_msg: Option<&'a RawValue>,
 }
 
 impl<'a> Msg<'a> {
-    fn read(msg: Option<&'a RawValue>) -> Self {
+    pub(crate) fn read(msg: Option<&'a RawValue>) -> Self {
         let [
             id,
             email,
@@ -350,6 +318,15 @@ struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
+    /// Of a sync event; of another nothing.
+    fn of(top: &Top<'a>) -> Self {
+        if top.is_sync() {
+            Self::read(top.reject).or(Self::read(top.entry))
+        } else {
+            Self::default()
+        }
+    }
+
     fn read(listing: Option<&'a RawValue>) -> Self {
         let [email, sender, subaccount] = pick_in(listing, ["email", "sender", "subaccount"]);
         // Documented as a string, really an object of the sender's reputation.
@@ -372,7 +349,12 @@ impl<'a> Listing<'a> {
     }
 }
 
-fn kind<'a>(top: &Top<'a>) -> Cow<'a, str> {
+/// The address that a message or a listing is about.
+pub(crate) fn recipient<'a>(top: &Top<'a>, msg: &Msg<'a>) -> Option<Cow<'a, str>> {
+    string(msg.email).or_else(|| Listing::of(top).email)
+}
+
+pub(crate) fn kind<'a>(top: &Top<'a>) -> Cow<'a, str> {
     let kind = match (&top.event, &top.sync_type, &top.action) {
         (Some(event), ..) => event.clone(),
         (None, Some(sync_type), Some(action)) => Cow::Owned(format!("{sync_type}_{action}")),
@@ -394,28 +376,24 @@ fn reason(reject: Option<&RawValue>) -> Option<Cow<'_, str>> {
     string(reject).or(string(reason)).or(string(detail))
 }
 
-/// What the receiving server said last, for the kinds that are about its refusal.
-fn last_smtp_diag<'a>(kind: &str, smtp_events: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
-    if !matches!(kind, "deferral" | "hard_bounce" | "soft_bounce") {
-        return None;
-    }
+/// What the receiving server said at the last attempt up to the event's own time: a list that was
+/// rendered anew, for another attempt to post the event, may go on. Without such an attempt, the
+/// last of all counts.
+fn smtp_answer(ts: Option<u32>, smtp_events: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let diag = |smtp_event| string(pick_in(Some(smtp_event), ["diag"])[0]);
-    elements(smtp_events).into_iter().rev().find_map(diag)
+    let last = |smtp_events: Vec<_>| smtp_events.into_iter().rev().find_map(diag);
+    last(attempts_until(ts, smtp_events)).or_else(|| last(elements(smtp_events)))
 }
 
-/// The JSON text of a value; null says as little as a missing one.
-fn text_of(value: Option<&RawValue>) -> &str {
-    value
-        .map(RawValue::get)
-        .filter(|text| *text != "null")
-        .unwrap_or_default()
-}
-
-/// The JSON text of a string that is not empty.
-fn string_text(value: Option<&RawValue>) -> Option<&str> {
-    value
-        .map(RawValue::get)
-        .filter(|text| text.starts_with('"') && *text != "\"\"")
+/// The SMTP events that are not later than `ts`; one without a readable time is never later.
+fn attempts_until(ts: Option<u32>, smtp_events: Option<&RawValue>) -> Vec<&RawValue> {
+    let is_later = |smtp_event: &RawValue| {
+        let [at] = pick_in(Some(smtp_event), ["ts"]);
+        ts.is_some_and(|ts| seconds(at).is_some_and(|at| at > ts))
+    };
+    let mut attempts = elements(smtp_events);
+    attempts.retain(|smtp_event| !is_later(smtp_event));
+    attempts
 }
 
 #[cfg(test)]

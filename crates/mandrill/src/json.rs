@@ -39,13 +39,22 @@ pub(crate) fn string(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
     if memchr(b'\\', inside.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inside));
     }
-    let mut bytes = serde_json::Deserializer::from_str(quoted)
-        .deserialize_bytes(Bytes)
-        .ok()?;
+    let mut bytes = unescaped(quoted).into_owned();
     replace_surrogates(&mut bytes);
     let text = String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Some(Cow::Owned(text))
+}
+
+/// The bytes of a JSON string with its quotes: WTF-8, which has room for lone surrogates.
+pub(crate) fn unescaped(quoted: &str) -> Cow<'_, [u8]> {
+    let inside = quoted.as_bytes().get(1..quoted.len().saturating_sub(1));
+    let inside = inside.unwrap_or_default();
+    if memchr(b'\\', inside).is_none() {
+        return Cow::Borrowed(inside);
+    }
+    let bytes = serde_json::Deserializer::from_str(quoted).deserialize_bytes(Bytes);
+    bytes.map_or(Cow::Borrowed(inside), Cow::Owned)
 }
 
 /// The elements of an array; none of anything else.
@@ -127,7 +136,7 @@ impl Visitor<'_> for IndexOf<'_> {
     }
 }
 
-/// Reads a string as the bytes of WTF-8, which has room for lone surrogates.
+/// Reads a string as the bytes of WTF-8.
 struct Bytes;
 
 impl Visitor<'_> for Bytes {

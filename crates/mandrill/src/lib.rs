@@ -8,8 +8,10 @@
 //! One odd event never spoils its batch: it comes out as it was received, of kind `unknown`.
 
 pub mod batch;
+mod canonical;
 pub mod facts;
 pub mod form;
+pub mod former;
 mod json;
 mod salvage;
 pub mod signature;
@@ -17,4 +19,5 @@ pub mod signature;
 pub use batch::{NotABatch, RawEvent, split};
 pub use facts::{Facts, KINDS, UNKNOWN, message_key};
 pub use form::{BATCH_FIELD, Form};
+pub use former::FormerIdentity;
 pub use signature::{SignatureError, WebhookKey, is_creation_check, secrets_match, sign, verify};

@@ -62,27 +62,165 @@ fn the_fingerprint_is_the_same_however_a_url_is_escaped() {
     assert_eq!(fingerprint(json), fingerprint(&json.replace('\\', "")));
 }
 
+/// What the events of one message share.
+fn shared(json: &str) -> [Vec<u8>; 2] {
+    with_facts(json, |facts| facts.message_key().map(<[u8]>::to_vec))
+}
+
+/// Each pair makes another event of `json`.
+fn assert_counts(json: &str, changes: &[(&str, &str)]) {
+    for (part, other) in changes {
+        let changed = json.replacen(part, other, 1);
+        assert_ne!(json, changed, "{part}");
+        assert_ne!(fingerprint(json), fingerprint(&changed), "{other}");
+    }
+}
+
+/// Each pair leaves `json` the same event.
+fn assert_does_not_count(json: &str, changes: &[(&str, &str)]) {
+    for (part, other) in changes {
+        let changed = json.replacen(part, other, 1);
+        assert_ne!(json, changed, "{part}");
+        assert_eq!(fingerprint(json), fingerprint(&changed), "{other}");
+    }
+}
+
+const MESSAGE: &str = r#"{"event":"hard_bounce","_id":"m","ts":50,"url":"u","ip":"i","user_agent":"a","diag":"550 d","location":{"city":"x"},"user_agent_parsed":{"os":"y"},"msg":{"_id":"m","_version":"v","email":"r@example.net","subaccount":"cust-1","reject":{"reason":"rule","last_event_at":"1"},"sender":"s@example.com","subject":"S","tags":["t"],"template":"p","metadata":{"k":1},"state":"sent","opens":[],"clicks":[],"resends":[],"smtp_events":[{"ts":49,"type":"deferred","diag":"451 q"}]}}"#;
+
 #[test]
-fn a_sync_event_is_known_by_type_action_address_and_time() {
-    let json = r#"{"type":"blacklist","action":"add","ts":5,"reject":{"email":"a@example.com","reason":"spam"}}"#;
-    assert_eq!(
-        fingerprint(json),
-        fingerprint(&json.replace("spam", "custom"))
+fn whatever_a_consumer_acts_on_makes_another_event_of_a_message() {
+    assert_counts(
+        MESSAGE,
+        &[
+            ("hard_bounce", "soft_bounce"),
+            (r#""ts":50"#, r#""ts":51"#),
+            (r#""u""#, r#""v""#),
+            (r#""i""#, r#""j""#),
+            (r#""a""#, r#""b""#),
+            ("550 d", "550 e"),
+            ("r@", "x@"),
+            (r#""cust-1""#, r#""cust-2""#),
+            (r#""cust-1""#, "null"),
+            (r#""rule""#, r#""spam""#),
+            ("s@", "x@"),
+            (r#""S""#, r#""s""#),
+            (r#"["t"]"#, r#"["t","u"]"#),
+            (r#"["t"]"#, "[]"),
+            (r#""p""#, r#""q""#),
+            (r#"{"k":1}"#, r#"{"k":2}"#),
+            (r#"{"k":1}"#, r#"{"j":1}"#),
+            (r#"{"k":1}"#, r#"{"k":"1"}"#),
+            (r#""ts":49"#, r#""ts":48"#),
+            ("451 q", "451 r"),
+            ("deferred", "sent"),
+            (r#""smtp_events":["#, r#""smtp_events":[{"ts":50},"#),
+            (
+                r#""smtp_events":["#,
+                r#""smtp_events":[{"diag":"untimed"},"#,
+            ),
+        ],
     );
-    for (part, other) in [
+}
+
+#[test]
+fn what_is_rendered_anew_for_a_retry_leaves_an_event_what_it_is() {
+    assert_does_not_count(
+        MESSAGE,
+        &[
+            (r#""city":"x""#, r#""city":"z""#),
+            (r#""os":"y""#, r#""os":"z""#),
+            (r#""_version":"v""#, r#""_version":"w""#),
+            (r#""last_event_at":"1""#, r#""last_event_at":"2""#),
+            (r#"{"reason":"rule","last_event_at":"1"}"#, r#""rule""#),
+            (
+                r#""state":"sent""#,
+                r#""state":"bounced","diag":"550","bounce_description":"x","bgtools_code":10"#,
+            ),
+            (r#""opens":[]"#, r#""opens":[{"ts":1}]"#),
+            (r#""clicks":[]"#, r#""clicks":[{"ts":1}]"#),
+            (r#""resends":[]"#, r#""resends":[1]"#),
+            (
+                r#"451 q"}]"#,
+                r#"451 q"},{"ts":51,"type":"sent","diag":"250"}]"#,
+            ),
+            (r#""msg":{"#, r#""new":1,"msg":{"new":2,"#),
+        ],
+    );
+}
+
+#[test]
+fn how_an_event_is_written_leaves_it_what_it_is() {
+    assert_does_not_count(
+        MESSAGE,
+        &[
+            (r#""ts":50"#, r#""ts":5.0e1"#),
+            (r#"{"k":1}"#, r#"{ "\u006b" : 1.0 }"#),
+            (r#""s@example.com""#, r#""s\u0040example.com""#),
+            (
+                r#""ts":49,"type":"deferred""#,
+                r#""type":"deferred","ts":49.0"#,
+            ),
+            (
+                r#""ip":"i","user_agent":"a""#,
+                r#""user_agent":"a" , "ip":"i","nothing":null"#,
+            ),
+        ],
+    );
+    let empty = MESSAGE
+        .replace(r#"{"k":1}"#, "[]")
+        .replace(r#"["t"]"#, "null");
+    assert_does_not_count(
+        &empty,
+        &[
+            (r#""metadata":[]"#, r#""metadata":{}"#),
+            (r#""metadata":[]"#, r#""metadata":null"#),
+            (r#""metadata":[],"#, ""),
+            (r#""tags":null"#, r#""tags":[]"#),
+            (r#""tags":null,"#, ""),
+        ],
+    );
+}
+
+#[test]
+fn a_message_without_an_id_is_known_by_its_recipient_and_fields() {
+    let json = r#"{"event":"open","ts":5,"msg":{"email":"a@example.net","opens":[]}}"#;
+    assert_does_not_count(json, &[(r#""opens":[]"#, r#""opens":[{"ts":5}]"#)]);
+    assert_counts(json, &[("a@", "b@"), ("5", "6"), ("open", "click")]);
+    let later = json.replace("[]", "[1]");
+    assert_eq!(shared(json), shared(&later));
+}
+
+const LISTING: &str = r#"{"type":"blacklist","action":"add","ts":5,"reject":{"email":"a@example.com","reason":"spam","detail":"note","subaccount":"cust-1","created_at":"1","last_event_at":"1","expires_at":"7","expired":false,"sender":{"address":"s@example.com","sent":44,"reputation":71}}}"#;
+
+#[test]
+fn a_sync_event_is_known_by_all_that_a_consumer_acts_on() {
+    let changes = [
         ("blacklist", "whitelist"),
         ("add", "remove"),
         ("a@", "b@"),
-        ("5", "6"),
-    ] {
-        assert_ne!(
-            fingerprint(json),
-            fingerprint(&json.replace(part, other)),
-            "{other}"
-        );
-    }
-    assert_eq!(fingerprint(json)[0], b"sync");
-    assert_eq!(message_key(json), ["address", "a@example.com"]);
+        (r#""ts":5"#, r#""ts":6"#),
+        ("spam", "custom"),
+        ("note", "other"),
+        (r#""cust-1""#, r#""cust-2""#),
+        (r#""cust-1""#, "null"),
+        (r#""expires_at":"7""#, r#""expires_at":"8""#),
+        ("s@", "t@"),
+    ];
+    assert_counts(LISTING, &changes);
+    assert_does_not_count(
+        LISTING,
+        &[
+            (r#""sent":44"#, r#""sent":45"#),
+            (r#""reputation":71"#, r#""reputation":70"#),
+            (r#""expired":false"#, r#""expired":true"#),
+            (r#""created_at":"1""#, r#""created_at":"1.06801""#),
+            ("5", "5.0"),
+        ],
+    );
+    let entry = LISTING.replace(r#""reject""#, r#""entry""#);
+    assert_counts(&entry, &changes);
+    assert_eq!(fingerprint(LISTING)[0], b"sync");
+    assert_eq!(message_key(LISTING), ["address", "a@example.com"]);
 }
 
 #[test]
@@ -97,19 +235,18 @@ fn a_sync_event_that_lacks_a_part_is_known_by_its_text() {
 }
 
 #[test]
-fn an_inbound_mail_is_known_by_its_raw_message() {
-    let json =
-        r#"{"event":"inbound","ts":5,"msg":{"raw_msg":"From: a","spam_report":{"score":1}}}"#;
-    assert_eq!(
-        fingerprint(json),
-        fingerprint(&json.replace("\"score\":1", "\"score\":2"))
-    );
-    assert_ne!(
-        fingerprint(json),
-        fingerprint(&json.replace("From: a", "From: b"))
-    );
+fn an_inbound_mail_is_known_by_its_raw_message_and_recipient() {
+    let json = r#"{"event":"inbound","ts":5,"msg":{"raw_msg":"From: a","email":"in@example.com","spam_report":{"score":1}}}"#;
+    let changes = [
+        (r#""score":1"#, r#""score":2"#),
+        ("From: a", r"From\u003a a"),
+    ];
+    assert_does_not_count(json, &changes);
+    assert_counts(json, &[("From: a", "From: b"), ("in@", "on@")]);
     assert_eq!(fingerprint(json)[0], b"inbound");
-    assert_eq!(message_key(json)[0], "text");
+    for (part, other) in changes {
+        assert_eq!(shared(json), shared(&json.replace(part, other)));
+    }
     for empty in ["\"\"", "null", "[]"] {
         assert_eq!(fingerprint(&json.replace("\"From: a\"", empty))[0], b"text");
     }

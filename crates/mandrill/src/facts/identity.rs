@@ -1,0 +1,124 @@
+//! What makes an event the one that it is. Mandrill gives none of them an id, and may send each again.
+//!
+//! Everything is in that consumers act on, and that is the same when the event is sent again.
+//! What Mandrill may render anew for a later attempt is left out: opens, clicks, the state, the
+//! resends and the version of the message, locations and parsed user agents, SMTP events later than
+//! the event itself, and fields that nobody knows yet.
+
+use std::borrow::Cow;
+
+use super::{Msg, Top, UNKNOWN, attempts_until, reason};
+use crate::batch::RawEvent;
+use crate::canonical::Canonical;
+use crate::json::{pick_in, seconds, string};
+
+type Digest = [u8; 32];
+
+#[derive(Clone)]
+pub(super) enum Identity<'a> {
+    Message(Digest),
+    Inbound(Digest),
+    Sync(Digest),
+    /// There is nothing but the whole text.
+    Text(&'a str),
+}
+
+impl<'a> Identity<'a> {
+    pub(super) fn of(
+        event: &'a RawEvent<'_>,
+        kind: &str,
+        top: &Top<'_>,
+        msg: &Msg<'_>,
+        message_id: Option<&str>,
+        recipient: Option<&str>,
+    ) -> Self {
+        let is_known = message_id.or(recipient).is_some();
+        match (kind, &top.event, &top.sync_type, &top.action) {
+            (UNKNOWN, ..) => Identity::Text(&event.text),
+            ("inbound", ..) => string(msg.raw_msg).map_or(Identity::Text(&event.text), |raw| {
+                Identity::Inbound(inbound(&raw, recipient))
+            }),
+            (_, Some(event), ..) if is_known => {
+                Identity::Message(message(event, top, msg, message_id, recipient))
+            }
+            (_, None, Some(kind), Some(action)) if recipient.is_some() => {
+                Identity::Sync(sync([kind, action], top, recipient))
+            }
+            _ => Identity::Text(&event.text),
+        }
+    }
+
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        match self {
+            Identity::Message(digest) => [b"message", digest],
+            Identity::Inbound(digest) => [b"inbound", digest],
+            Identity::Sync(digest) => [b"sync", digest],
+            Identity::Text(text) => [b"text", text.as_bytes()],
+        }
+    }
+}
+
+fn message(
+    event: &str,
+    top: &Top<'_>,
+    msg: &Msg<'_>,
+    message_id: Option<&str>,
+    recipient: Option<&str>,
+) -> Digest {
+    let mut all = Canonical::new();
+    all.text(Some(event));
+    all.text(message_id);
+    all.text(recipient);
+    all.text(reason(msg.reject).as_deref());
+    for field in [
+        top.ts,
+        top.url,
+        top.ip,
+        top.user_agent,
+        top.diag,
+        msg.subaccount,
+        msg.sender,
+        msg.from_email,
+        msg.subject,
+        msg.tags,
+        msg.template,
+        msg.metadata,
+    ] {
+        all.value(field);
+    }
+    for smtp_event in attempts_until(seconds(top.ts), msg.smtp_events) {
+        all.value(Some(smtp_event));
+    }
+    all.finish()
+}
+
+fn inbound(raw_msg: &str, recipient: Option<&str>) -> Digest {
+    let mut all = Canonical::new();
+    all.text(Some(raw_msg));
+    all.text(recipient);
+    all.finish()
+}
+
+/// Without the reputation of the sender, and without whether the listing has expired, which change
+/// by themselves.
+fn sync(name: [&str; 2], top: &Top<'_>, recipient: Option<&str>) -> Digest {
+    let mut all = Canonical::new();
+    for text in name {
+        all.text(Some(text));
+    }
+    all.text(recipient);
+    all.value(top.ts);
+    for listing in [top.reject, top.entry] {
+        let [reason, detail, subaccount, expires_at, sender] = pick_in(
+            listing,
+            ["reason", "detail", "subaccount", "expires_at", "sender"],
+        );
+        for field in [reason, detail, subaccount, expires_at] {
+            all.value(field);
+        }
+        let [address] = pick_in(sender, ["address"]);
+        let sender: Option<Cow<'_, str>> = string(sender).or_else(|| string(address));
+        all.text(sender.as_deref());
+    }
+    all.finish()
+}
