@@ -113,7 +113,7 @@ fn body(event: &str) -> Result<Body> {
 }
 
 fn bodies_of(batch: &str) -> Result<Vec<Body>> {
-    let raw = mandrill::split(batch.as_bytes())?;
+    let raw = mandrill::split(batch.as_bytes());
     let events = webhook::intake::events(&raw, Some("main"));
     let body = |event: &NewEvent<'_>| {
         Ok(Body {

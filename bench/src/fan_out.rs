@@ -89,13 +89,7 @@ fn lock(listeners: &Listeners) -> std::sync::MutexGuard<'_, Vec<UnboundedSender<
 /// The messages that `push` would send.
 fn messages(body: &[u8]) -> Vec<Utf8Bytes> {
     let form = Form::parse(body);
-    let Some(raw) = form
-        .batch()
-        .ok()
-        .and_then(|json| mandrill::split(json).ok())
-    else {
-        return Vec::new();
-    };
+    let raw = form.events();
     let feed = Feed::new("fan-out");
     let rendered: Vec<_> = webhook::intake::events(&raw, Some("main"))
         .into_iter()

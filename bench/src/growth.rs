@@ -184,7 +184,7 @@ async fn records(
     let objects = OversizedWriter::new(aws.s3(), "oversized".to_owned());
     let writer = EventWriter::new(aws.dynamodb(), "events".to_owned(), 8, 30, objects);
     let batch = batches::of_kinds(kinds, seed, 1, count)?.remove(0);
-    let raw = mandrill::split(batch.json.as_bytes())?;
+    let raw = mandrill::split(batch.json.as_bytes());
     let events = webhook::intake::events(&raw, Some("main"));
     writer.append(&events, clock::now).await?;
     let images = ask(server, gateway::WRITTEN).await?;

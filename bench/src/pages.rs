@@ -30,7 +30,7 @@ pub async fn run() -> Result<()> {
         OversizedWriter::new(aws.s3(), config::required(&lookup, "OVERSIZED_BUCKET")?),
     );
     let batch = batches::batches(1, 1, EVENTS)?.remove(0);
-    let raw = mandrill::split(batch.json.as_bytes())?;
+    let raw = mandrill::split(batch.json.as_bytes());
     let events = webhook::intake::events(&raw, Some("main"));
     writer.append(&events, clock::now).await?;
     let deps = api::Deps::new(&aws, &lookup)?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use crate::batch::NotABatch;
+use crate::batch::{MAX_EVENTS, RawEvent, split_within};
 
 /// The field that holds the batch, as JSON text.
 pub const BATCH_FIELD: &str = "mandrill_events";
@@ -17,6 +17,7 @@ const MAX_FIELDS: usize = 1_000;
 
 /// The fields of a form, decoded and sorted by name; fields of one name keep their order.
 pub struct Form<'a> {
+    body: &'a [u8],
     fields: Vec<Field<'a>>,
 }
 
@@ -42,20 +43,30 @@ impl<'a> Form<'a> {
             .map(Field::decode)
             .collect();
         fields.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { fields }
+        Self { body, fields }
     }
 
-    /// The text of the batch. A form with two of them is refused: which one did the sender mean?
-    pub fn batch(&self) -> Result<&[u8], NotABatch> {
-        let mut batches = self
-            .fields
-            .iter()
-            .filter(|field| *field.name == *BATCH_FIELD.as_bytes());
-        match (batches.next(), batches.next()) {
-            (None, _) => Err(NotABatch::NoField),
-            (Some(field), None) => Ok(&field.value),
-            (Some(_), Some(_)) => Err(NotABatch::RepeatedField),
+    /// The events of the form, as [`split`](crate::split) cuts them: of all its batches, if Mandrill
+    /// should ever send several. A form without one, but with something else, is one event.
+    pub fn events(&self) -> Vec<RawEvent<'_>> {
+        let mut batches = self.batches().peekable();
+        if batches.peek().is_none() && !self.fields.is_empty() {
+            return vec![RawEvent::read(self.body)];
         }
+        let mut events = Vec::new();
+        for batch in batches {
+            let left = MAX_EVENTS.saturating_sub(events.len());
+            events.extend(split_within(batch, left));
+        }
+        events
+    }
+
+    /// The texts of the batches.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields
+            .iter()
+            .filter(|field| *field.name == *BATCH_FIELD.as_bytes())
+            .map(|field| &*field.value)
     }
 
     pub(crate) fn fields(&self) -> &[Field<'a>] {
@@ -186,9 +197,19 @@ pub(crate) mod tests {
         fields.join("&").into_bytes()
     }
 
+    /// The text of the batch, if there is exactly one.
+    fn only_batch(body: &[u8]) -> Option<Vec<u8>> {
+        let form = Form::parse(body);
+        let mut batches = form.batches();
+        batches
+            .next()
+            .filter(|_| batches.next().is_none())
+            .map(<[u8]>::to_vec)
+    }
+
     fn value_of(body: &str) -> Vec<u8> {
         let body = format!("mandrill_events={body}");
-        Form::parse(body.as_bytes()).batch().unwrap().to_vec()
+        only_batch(body.as_bytes()).unwrap()
     }
 
     #[test]
@@ -229,40 +250,64 @@ pub(crate) mod tests {
 
     #[test]
     fn names_are_escaped_too() {
-        assert_eq!(Form::parse(b"mandrill%5Fevents=1").batch(), Ok(&b"1"[..]));
+        assert_eq!(only_batch(b"mandrill%5Fevents=1"), Some(b"1".to_vec()));
     }
 
     #[test]
     fn empty_fields_are_skipped() {
         let form = Form::parse(b"&&mandrill_events=1&&");
         assert_eq!(form.fields.len(), 1);
-        assert_eq!(form.batch(), Ok(&b"1"[..]));
+        assert_eq!(form.batches().collect::<Vec<_>>(), [b"1"]);
+    }
+
+    fn events(body: &str) -> Vec<String> {
+        let form = Form::parse(body.as_bytes());
+        let texts = form.events().into_iter();
+        texts.map(|event| event.text.into_owned()).collect()
     }
 
     #[test]
-    fn a_form_without_the_field_is_not_a_batch() {
+    fn a_form_without_the_field_is_one_event() {
         for body in [
-            "",
             "x=1",
             "mandrill_events[]=1",
             "Mandrill_events=1",
             "mandrill_events%20=1",
         ] {
-            let form = Form::parse(body.as_bytes());
-            assert_eq!(form.batch(), Err(NotABatch::NoField), "{body}");
+            assert_eq!(events(body), [body]);
+        }
+        for nothing in [
+            "",
+            "&&",
+            "mandrill_events",
+            "mandrill_events=",
+            "mandrill_events=&x=1",
+        ] {
+            assert!(events(nothing).is_empty(), "{nothing}");
         }
     }
 
     #[test]
-    fn a_form_with_the_field_twice_is_not_a_batch() {
-        let form = Form::parse(b"mandrill_events=[]&mandrill_events=[]");
-        assert_eq!(form.batch(), Err(NotABatch::RepeatedField));
+    fn a_form_with_the_field_twice_has_the_events_of_both() {
+        assert_eq!(
+            events("mandrill_events=[1,2]&a=b&mandrill_events=[3]"),
+            ["1", "2", "3"]
+        );
+        let many = format!(
+            "mandrill_events=[{}0]&mandrill_events=[1,2]",
+            "0,".repeat(4_998)
+        );
+        let found = events(&many);
+        assert_eq!(
+            (found.len(), &*found[4_999], &*found[5_000]),
+            (5_001, "1", "2")
+        );
     }
 
     #[test]
     fn a_field_without_a_value_is_empty() {
-        assert_eq!(Form::parse(b"mandrill_events").batch(), Ok(&b""[..]));
-        assert_eq!(Form::parse(b"mandrill_events=").batch(), Ok(&b""[..]));
+        assert_eq!(only_batch(b"mandrill_events"), Some(vec![]));
+        assert_eq!(only_batch(b"mandrill_events="), Some(vec![]));
     }
 
     #[test]
@@ -314,14 +359,13 @@ pub(crate) mod tests {
 
         #[test]
         fn parsing_any_bytes_never_panics(body: Vec<u8>) {
-            let _ = Form::parse(&body).batch();
+            let _ = Form::parse(&body).events();
         }
 
         #[test]
         fn what_was_encoded_is_decoded(value: Vec<u8>) {
             let body = encode(&[(BATCH_FIELD.into(), value.clone())]);
-            let form = Form::parse(&body);
-            prop_assert_eq!(form.batch(), Ok(&*value));
+            prop_assert_eq!(only_batch(&body), Some(value));
         }
     }
 }

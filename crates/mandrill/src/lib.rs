@@ -1,7 +1,7 @@
 //! What Mandrill (Mailchimp Transactional) sends: a form body, its signature, a batch of events.
 //!
 //! The way of a request through this crate: [`Form::parse`] decodes the body, [`verify`] checks the
-//! signature before any JSON is looked at, [`split`] cuts the batch into [`RawEvent`]s without
+//! signature before any JSON is looked at, [`Form::events`] cuts the batch into [`RawEvent`]s without
 //! rebuilding them, and [`RawEvent::facts`] reads what is worth knowing about each.
 //!
 //! Nothing here does I/O, reads a clock or logs, and nothing a stranger can send makes it panic.
@@ -16,7 +16,7 @@ mod json;
 mod salvage;
 pub mod signature;
 
-pub use batch::{NotABatch, RawEvent, split};
+pub use batch::{MAX_EVENTS, RawEvent, split};
 pub use facts::{Facts, KINDS, UNKNOWN, message_key};
 pub use form::{BATCH_FIELD, Form};
 pub use former::FormerIdentity;

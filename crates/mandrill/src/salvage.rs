@@ -9,10 +9,13 @@
 //!
 //! A quote or bracket too few would make the rest of the batch look like one string or one object.
 //! Therefore a damaged element ends at the latest where an event seems to begin.
+//!
+//! The time that all of this takes grows with the length of the text and no faster, however it is
+//! damaged.
 
 use serde_json::value::RawValue;
 
-use crate::batch::{NotABatch, RawEvent};
+use crate::batch::RawEvent;
 
 /// The `type` of every sync event, under its old and its new names.
 const SYNC_TYPES: [&str; 5] = [
@@ -23,46 +26,70 @@ const SYNC_TYPES: [&str; 5] = [
     "safelist",
 ];
 
-/// As many as Mandrill puts into a batch. To find out that an element is damaged may take a look
-/// at all that follows, so that there has to be an end to it; the rest is kept in one piece.
-const MAX_DAMAGED: usize = 1_000;
+/// How far an element is read before it is known to be longer. Most events are shorter.
+const WINDOW: usize = 4 * 1024;
 
-pub(crate) fn split(json: &[u8]) -> Result<Vec<RawEvent<'_>>, NotABatch> {
-    let inside = json
-        .trim_ascii_start()
-        .strip_prefix(b"[")
-        .ok_or(NotABatch::NotAnArray)?;
+/// To find out that an element does not end may take a look at all that follows. So many times the
+/// length of the text is spent on that; from then on, what is longer than a window counts as damaged.
+const PATIENCE: usize = 4;
+
+/// The elements of the array whose opening bracket is before `inside`, `limit` at most, and the rest
+/// in one piece.
+pub(crate) fn split(inside: &[u8], limit: usize) -> Vec<RawEvent<'_>> {
     let mut events = Vec::new();
-    let mut damaged = 0;
+    let mut patience = PATIENCE * inside.len();
     let mut rest = Some(inside);
     while let Some(bytes) = rest {
-        let end = match end_of_whole(bytes) {
-            Some(end) => end,
-            None if damaged == MAX_DAMAGED => bytes.len(),
-            None => {
-                damaged += 1;
-                end_of_damaged(bytes)
-            }
+        let end = if events.len() == limit {
+            bytes.len()
+        } else {
+            end_of_whole(bytes, &mut patience).unwrap_or_else(|| end_of_damaged(bytes))
         };
         if !bytes[..end].trim_ascii().is_empty() {
             events.push(RawEvent::read(&bytes[..end]));
         }
         rest = bytes.get(end + 1..);
     }
-    if events.is_empty() {
-        return Err(NotABatch::NotAnArray);
-    }
-    Ok(events)
+    events
 }
 
 /// Where the element ends with which `bytes` begin, if it is JSON and properly followed.
-fn end_of_whole(bytes: &[u8]) -> Option<usize> {
+fn end_of_whole(bytes: &[u8], patience: &mut usize) -> Option<usize> {
+    let mut window = WINDOW.min(bytes.len());
+    loop {
+        match read(&bytes[..window]) {
+            Read::Whole(end) => return Some(end),
+            Read::Damaged => return None,
+            Read::ToTheEnd(end) if window == bytes.len() => return end,
+            Read::ToTheEnd(_) => {}
+        }
+        window = (2 * window).min(bytes.len());
+        *patience = patience.checked_sub(window)?;
+    }
+}
+
+enum Read {
+    /// An element ends here, and a comma or the closing bracket follows.
+    Whole(usize),
+    Damaged,
+    /// The element goes on, or perhaps ends with the text.
+    ToTheEnd(Option<usize>),
+}
+
+fn read(bytes: &[u8]) -> Read {
     let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
-    values.next()?.ok()?;
-    let after = &bytes[values.byte_offset()..];
-    let followed_by = after.trim_ascii_start();
-    matches!(followed_by.first(), None | Some(b',' | b']'))
-        .then_some(bytes.len() - followed_by.len())
+    match values.next() {
+        Some(Ok(_)) => {}
+        Some(Err(error)) if !error.is_eof() => return Read::Damaged,
+        Some(Err(_)) | None => return Read::ToTheEnd(None),
+    }
+    let followed_by = bytes[values.byte_offset()..].trim_ascii_start();
+    let end = bytes.len() - followed_by.len();
+    match followed_by.first() {
+        Some(b',' | b']') => Read::Whole(end),
+        Some(_) => Read::Damaged,
+        None => Read::ToTheEnd(Some(end)),
+    }
 }
 
 /// Where the damaged element ends with which `bytes` begin: at the first comma or closing
@@ -121,8 +148,8 @@ mod tests {
     const SYNC: &str = r#"{ "type" : "blacklist", "action":"add"}"#;
 
     fn events(json: &[u8]) -> Vec<(String, bool)> {
-        let events = split(json).unwrap();
-        events
+        let inside = json.strip_prefix(b"[").unwrap();
+        split(inside, 5_000)
             .into_iter()
             .map(|event| (event.text.into_owned(), event.is_json))
             .collect()
@@ -237,11 +264,38 @@ mod tests {
     }
 
     #[test]
-    fn damage_without_end_is_given_up_and_kept_in_one_piece() {
-        let json = format!("[{}", r#"[{},{"event":"#.repeat(2_000));
+    fn what_follows_the_last_element_of_the_limit_is_kept_in_one_piece() {
+        for inside in ["{},{\"event\":".repeat(20), "1,2,3,4,5,[6],,7]".to_owned()] {
+            let all: Vec<_> = split(inside.as_bytes(), 5_000);
+            let some = split(inside.as_bytes(), 4);
+            assert_eq!((&all[..4], some.len()), (&some[..4], 5));
+            assert!(inside.ends_with(&*some[4].text) && !some[4].is_json);
+        }
+    }
+
+    #[test]
+    fn a_long_element_is_whole_although_others_are_damaged_without_end() {
+        let long = format!(r#"{{"event":"send","a":"{}"}}"#, "x".repeat(50_000));
+        let bad = r#"{"event":["#;
+        let json =
+            format!("[{bad},{long},{SEND},{bad},{bad},{long},{bad},{bad},{bad},{bad},{long}]");
         let found = events(json.as_bytes());
-        assert_eq!(found.len(), MAX_DAMAGED + 1);
-        assert!(found.iter().all(|(_, is_json)| !is_json));
+        assert_eq!(
+            found.iter().filter(|found| **found == whole(&long)).count(),
+            3
+        );
+        assert_eq!(
+            found.iter().filter(|found| **found == whole(SEND)).count(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_number_at_the_end_of_a_window_is_read_to_its_end() {
+        for spaces in WINDOW - 4..WINDOW + 2 {
+            let json = format!("[{}1234,x]", " ".repeat(spaces));
+            assert_eq!(events(json.as_bytes()), [whole("1234"), damaged("x")]);
+        }
     }
 
     proptest! {

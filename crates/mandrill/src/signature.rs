@@ -78,7 +78,9 @@ pub fn verify<'k>(
 
 /// Whether this is the empty batch that Mandrill posts while a webhook is created.
 pub fn is_creation_check(form: &Form<'_>, signature: Option<&str>, urls: &[&str]) -> bool {
-    form.batch().is_ok_and(is_empty_array)
+    let mut batches = form.batches();
+    batches.next().is_some_and(is_empty_array)
+        && batches.next().is_none()
         && parse(signature).is_ok_and(|given| matches(form, given, urls, CREATION_KEY.as_bytes()))
 }
 

@@ -1,7 +1,7 @@
 //! Writing events.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -100,8 +100,23 @@ impl EventWriter {
         events: &[NewEvent<'_>],
         clock: fn() -> Millis,
     ) -> Result<Appended, StoreError> {
+        self.append_unless_former(events, &HashMap::new(), clock)
+            .await
+    }
+
+    /// As [`append`](EventWriter::append); an event that is stored under its former id, if it has
+    /// one, is stored already.
+    ///
+    /// # Errors
+    /// When not all of them could be stored; some may be.
+    pub async fn append_unless_former(
+        &self,
+        events: &[NewEvent<'_>],
+        former: &HashMap<EventId, EventId>,
+        clock: fn() -> Millis,
+    ) -> Result<Appended, StoreError> {
         let deadline = Instant::now() + TIME_LIMIT;
-        let absent = self.absent(events, deadline).await?;
+        let absent = self.absent(events, former, deadline).await?;
         let mut appended = Appended {
             duplicates: events.len() - absent.len(),
             ..Appended::default()
@@ -128,6 +143,7 @@ impl EventWriter {
     async fn absent<'e, 'a>(
         &self,
         events: &'e [NewEvent<'a>],
+        former: &HashMap<EventId, EventId>,
         deadline: Instant,
     ) -> Result<Vec<&'e NewEvent<'a>>, StoreError> {
         let mut seen = HashSet::with_capacity(events.len());
@@ -135,10 +151,17 @@ impl EventWriter {
             .iter()
             .filter(|event| seen.insert(event.id))
             .collect();
-        let ids: Vec<_> = absent.iter().map(|event| event.id).collect();
+        let ids: HashSet<_> = absent
+            .iter()
+            .flat_map(|event| [Some(event.id), former.get(&event.id).copied()])
+            .flatten()
+            .collect();
+        let ids: Vec<_> = ids.into_iter().collect();
         let found = batch::get(&self.client, &self.table, &ids, Read::Key, deadline).await?;
         let stored: HashSet<_> = found.iter().filter_map(batch::id_of).collect();
-        absent.retain(|event| !stored.contains(&event.id));
+        let is_stored = |id| stored.contains(id);
+        absent
+            .retain(|event| !is_stored(&event.id) && !former.get(&event.id).is_some_and(is_stored));
         Ok(absent)
     }
 

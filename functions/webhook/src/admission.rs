@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header};
 use lambda_http::{Request, RequestExt, request::RequestContext};
-use mandrill::{Form, NotABatch};
+use mandrill::{Form, RawEvent};
 use platform::http::HttpError;
 
 use crate::Settings;
@@ -90,9 +90,12 @@ fn unsupported(message: &'static str) -> HttpError {
     )
 }
 
-/// A batch that is none.
-pub(crate) fn not_a_batch(error: NotABatch) -> HttpError {
-    HttpError::new(StatusCode::BAD_REQUEST, "not_a_batch", error.to_string())
+fn not_a_batch() -> HttpError {
+    HttpError::new(
+        StatusCode::BAD_REQUEST,
+        "not_a_batch",
+        "the JSON body is not an array of events",
+    )
 }
 
 impl<'r> Candidate<'r> {
@@ -189,11 +192,15 @@ impl<'r> Candidate<'r> {
         Some(mandrill::secrets_match(&secret.value, given))
     }
 
-    /// The JSON text of the batch.
-    pub(crate) fn batch(&self) -> Result<&[u8], HttpError> {
+    /// The events of the batch. A form is never refused, whatever is in it: Mandrill would send it
+    /// again, hold back those behind it, and in the end disable the webhook.
+    pub(crate) fn events(&self) -> Result<Vec<RawEvent<'_>>, HttpError> {
         match &self.body {
-            BatchBody::Form { form, .. } => form.batch().map_err(not_a_batch),
-            BatchBody::Json(json) => Ok(json),
+            BatchBody::Form { form, .. } => Ok(form.events()),
+            BatchBody::Json(json) if json.trim_ascii_start().starts_with(b"[") => {
+                Ok(mandrill::split(json))
+            }
+            BatchBody::Json(_) => Err(not_a_batch()),
         }
     }
 }

@@ -10,21 +10,15 @@ use store::NewEvent;
 /// The events of a batch, each with its identity, verified by the key `webhook`.
 #[must_use]
 pub fn events<'a>(batch: &'a [RawEvent<'_>], webhook: Option<&'a str>) -> Vec<NewEvent<'a>> {
-    let mut occurrences: HashMap<EventId, u32> = HashMap::with_capacity(batch.len());
+    let mut occurrences = Occurrences::with_capacity(batch.len());
     batch
         .iter()
         .map(|raw| {
             let facts = raw.facts();
-            let first = id(&facts, 0);
-            let occurrence = occurrences.entry(first).or_default();
-            let id = if *occurrence == 0 {
-                first
-            } else {
-                id(&facts, *occurrence)
-            };
-            *occurrence += 1;
+            let ts = facts.ts.unwrap_or(0);
+            let (message, fingerprint) = (facts.message_key(), facts.fingerprint());
             NewEvent {
-                id,
+                id: occurrences.id(&message, ts, &fingerprint),
                 content: content(facts, webhook),
                 data: data(raw),
             }
@@ -32,13 +26,25 @@ pub fn events<'a>(batch: &'a [RawEvent<'_>], webhook: Option<&'a str>) -> Vec<Ne
         .collect()
 }
 
-fn id(facts: &Facts<'_>, occurrence: u32) -> EventId {
-    EventId::of_content(
-        &facts.message_key(),
-        facts.ts.unwrap_or(0),
-        &facts.fingerprint(),
-        occurrence,
-    )
+/// How often each identity has occurred in a batch.
+pub(crate) struct Occurrences(HashMap<EventId, u32>);
+
+impl Occurrences {
+    pub(crate) fn with_capacity(events: usize) -> Self {
+        Self(HashMap::with_capacity(events))
+    }
+
+    /// Equal events of a batch are several: two clicks in one second.
+    pub(crate) fn id(&mut self, message: &[&[u8]], ts: u32, fingerprint: &[&[u8]]) -> EventId {
+        let first = EventId::of_content(message, ts, fingerprint, 0);
+        let occurrence = self.0.entry(first).or_default();
+        let id = match *occurrence {
+            0 => first,
+            occurrence => EventId::of_content(message, ts, fingerprint, occurrence),
+        };
+        *occurrence += 1;
+        id
+    }
 }
 
 /// What was received, as it was: what is not JSON becomes a JSON string.
@@ -83,7 +89,7 @@ mod tests {
     use super::*;
 
     fn ids(batch: &str) -> Vec<EventId> {
-        let raw = mandrill::split(batch.as_bytes()).unwrap();
+        let raw = mandrill::split(batch.as_bytes());
         events(&raw, Some("main"))
             .iter()
             .map(|event| event.id)
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_kept_as_text() {
-        let raw = mandrill::split(br#"[{"event":"open"},{bad "x" \ json}]"#).unwrap();
+        let raw = mandrill::split(br#"[{"event":"open"},{bad "x" \ json}]"#);
         let events = events(&raw, None);
         assert_eq!(events[1].content.kind, "unknown");
         let kept: String = serde_json::from_str(&events[1].data).unwrap();

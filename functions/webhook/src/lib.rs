@@ -5,13 +5,14 @@
 //! behind it, and in the end disable the webhook.
 
 mod admission;
+mod former;
 pub mod intake;
 mod types;
 
 use domain::Redacted;
 use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
-use mandrill::WebhookKey;
+use mandrill::{RawEvent, WebhookKey};
 use platform::http::{HttpError, empty};
 use platform::secret::Secret;
 use platform::{
@@ -173,25 +174,24 @@ async fn receive(deps: &Deps, request_id: &str, request: &Request) -> Result<(),
                 .admit(&*settings.map_err(|error| HttpError::unavailable(request_id, &error))?)?
         }
     };
-    let batch = candidate.batch()?;
-    store(deps, request_id, webhook.as_deref(), batch).await
+    store(deps, request_id, webhook.as_deref(), &candidate.events()?).await
 }
 
 async fn store(
     deps: &Deps,
     request_id: &str,
     webhook: Option<&str>,
-    batch: &[u8],
+    batch: &[RawEvent<'_>],
 ) -> Result<(), HttpError> {
-    let raw = mandrill::split(batch).map_err(admission::not_a_batch)?;
-    let events = intake::events(&raw, webhook);
+    let events = intake::events(batch, webhook);
+    let former = former::ids(batch, &events, clock::now());
     let unknown = events
         .iter()
         .filter(|event| event.content.kind == mandrill::UNKNOWN)
         .count();
     let appended = deps
         .events
-        .append(&events, clock::now)
+        .append_unless_former(&events, &former, clock::now)
         .await
         .map_err(|error| refuse(request_id, &error))?;
     tracing::info!(
