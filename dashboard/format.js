@@ -38,13 +38,54 @@ export function compareKinds(a, b) {
   return rank(a) - rank(b) || (a < b ? -1 : Number(a > b));
 }
 
+/**
+ * How many levels of objects and lists are shown one within the other. What is deeper is shown as text:
+ * browsers give up on elements, and engines on calls, that stand in thousands of others.
+ */
+export const LEVELS = 16;
+
+/** A value as JSON text, however deep it is: the first `levels` levels on lines of their own, the rest in one. */
+export function json(value, levels = 0) {
+  const parts = [];
+  const open = [];
+  const write = (one) => {
+    if (one === null || typeof one !== 'object') {
+      parts.push(JSON.stringify(one));
+      return;
+    }
+    const names = Array.isArray(one) ? null : Object.keys(one);
+    parts.push(names === null ? '[' : '{');
+    open.push({ names, values: Object.values(one), at: 0 });
+  };
+  write(value);
+  while (open.length > 0) {
+    const depth = open.length;
+    const isSpread = depth <= levels;
+    const container = open[depth - 1];
+    const { names, values, at } = container;
+    if (at === values.length) {
+      if (isSpread && at > 0) parts.push('\n', '  '.repeat(depth - 1));
+      parts.push(names === null ? ']' : '}');
+      open.pop();
+      continue;
+    }
+    if (at > 0) parts.push(',');
+    if (isSpread) parts.push('\n', '  '.repeat(depth));
+    if (names !== null) parts.push(JSON.stringify(names[at]), isSpread ? ': ' : ':');
+    container.at += 1;
+    write(values[at]);
+  }
+  return parts.join('');
+}
+
 /** Any JSON value as one line of text; nothing for null, empty lists and empty objects. */
 export function text(value) {
   if (value === null || value === undefined) return '';
   if (typeof value === 'string') return value.replace(/\s+/g, ' ').trim();
   if (typeof value !== 'object') return String(value);
-  if (Array.isArray(value)) return value.map(text).filter(Boolean).join(', ');
-  return Object.keys(value).length === 0 ? '' : JSON.stringify(value);
+  if (!Array.isArray(value)) return Object.keys(value).length === 0 ? '' : json(value);
+  const flat = value.flat(LEVELS);
+  return flat.map((one) => (Array.isArray(one) ? json(one) : text(one))).filter(Boolean).join(', ');
 }
 
 /** The parts that say something, joined. */

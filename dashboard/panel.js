@@ -1,7 +1,7 @@
 // One event with all its fields. Beside the table on a wide window, over it on a narrow one.
 
 import { kindOf } from './feed.js';
-import { linkable, text } from './format.js';
+import { LEVELS, json, linkable, text } from './format.js';
 import { fillBadge, timeElement } from './list.js';
 
 const WIDE = '(min-width: 1100px)';
@@ -47,19 +47,19 @@ function link(url) {
 }
 
 /** The value of a field as an element; null when there is nothing to show. */
-function shown(name, value) {
+function shown(name, value, level) {
   if (text(value) === '') return null;
   if (name === 'occurred_at' || name === 'received_at') return element('span', '', timeElement(value), element('small', '', String(value)));
   if (Array.isArray(value)) return element('span', 'tags', ...value.map((one) => element('span', 'tag', text(one))));
-  if (typeof value === 'object') return fields(Object.entries(value));
+  if (typeof value === 'object') return level < LEVELS ? fields(Object.entries(value), level + 1) : element('span', '', json(value));
   if (typeof value === 'string') return element('span', '', link(value));
   return element('span', '', text(value));
 }
 
-function fields(entries) {
+function fields(entries, level = 0) {
   const list = element('dl', '');
   for (const [name, value, label] of entries) {
-    const description = shown(name, value);
+    const description = shown(name, value, level);
     if (description === null) continue;
     const group = element('div', '', element('dt', '', label ?? name), element('dd', '', description));
     list.append(group);
@@ -78,10 +78,10 @@ function everything(event) {
 /** What was received, in a form that one can read. */
 function received({ data }) {
   if (data === undefined || data === null) return [element('p', 'hint', 'What was received is not kept any more.')];
-  const json = JSON.stringify(data, null, 2);
-  const more = json.length - MOST;
+  const whole = json(data, LEVELS);
+  const more = whole.length - MOST;
   const rest = more > 0 ? [element('p', 'hint', `… and ${more.toLocaleString()} more characters.`)] : [];
-  return [element('h3', '', 'As received'), element('pre', '', json.slice(0, MOST)), ...rest];
+  return [element('h3', '', 'As received'), element('pre', '', whole.slice(0, MOST)), ...rest];
 }
 
 export class Panel {

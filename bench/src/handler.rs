@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use lambda_http::request::LambdaRequest;
 use mandrill::{Form, WebhookKey};
+use platform::payload::Payload;
 use platform::{Aws, clients, clock, config};
 use serde::de::IgnoredAny;
 use sha1::Sha1;
@@ -127,11 +127,9 @@ fn store_steps(batch: &Batch) -> Result<()> {
         "body": STANDARD.encode(&batch.body),
     })
     .to_string();
-    let reading = cpu::least(RUNS, || {
-        serde_json::from_str::<LambdaRequest>(&envelope).is_ok()
-    });
+    let reading = cpu::least(RUNS, || serde_json::from_str::<Payload>(&envelope).is_ok());
     out::line("beside it");
-    print("lambda_http reads the invocation", reading);
+    print("the invocation is read", reading);
     let raw = mandrill::split(batch.json.as_bytes());
     let events = webhook::intake::events(&raw, Some("main"));
     let borrowed: Vec<&NewEvent<'_>> = events.iter().collect();

@@ -69,6 +69,20 @@ test('shows the beginning of an event that is too large for the feed', async ({ 
   await expect(panel).toContainText(/… and \d{3},\d{3} more characters\./);
 });
 
+for (const levels of [1_000, 3_000]) {
+  test(`shows metadata of ${levels} levels as text below the last that one can read`, async ({ page, stack }) => {
+    const deep = JSON.parse(`${'{"a":'.repeat(levels)}"the end"${'}'.repeat(levels)}`);
+    await stack.post([message('send', 1, { metadata: deep }, { new: deep }), message('send', 2)]);
+    await open(page, stack);
+    await page.getByRole('button', { name: 'reader1@example.net' }).click();
+    const panel = page.getByRole('dialog');
+    await expect(panel.locator('pre')).toContainText('"the end"');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'reader2@example.net' }).click();
+    await expect(panel.locator('pre')).toContainText('"order_id": 2');
+  });
+}
+
 test('says so when what was received cannot be loaded', async ({ page, stack }) => {
   await stack.post(sends(1, 1));
   await open(page, stack);

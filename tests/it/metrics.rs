@@ -93,7 +93,6 @@ async fn webhook_counts_batches_events_by_type_and_refusals_by_code() {
     let key = "wrong";
     let wrong = flows::Mandrill::new(&stack.webhook(), &stack.urls().webhook_url, key);
     assert_eq!(wrong.post(sends(0..3)).await.status, 403);
-    assert_eq!(stack.mandrill().post("{}").await.status, 400);
     expect(
         &stack,
         &[""],
@@ -107,9 +106,8 @@ async fn webhook_counts_batches_events_by_type_and_refusals_by_code() {
             ("EventsReceived/unknown", 2),
             ("EventsStored", 6),
             ("EventsUnknown", 2),
-            ("RequestsRefused", 2),
+            ("RequestsRefused", 1),
             ("RequestsRefused/bad_signature", 1),
-            ("RequestsRefused/not_a_batch", 1),
         ],
     )
     .await;

@@ -20,7 +20,8 @@ pub struct Payload {
     pub raw_query_string: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    request_context: Context,
+    /// What the gateway says about it.
+    pub request_context: Context,
     /// A text, or base64.
     #[serde(default)]
     pub body: Option<String>,
@@ -29,8 +30,13 @@ pub struct Payload {
     pub is_base64_encoded: bool,
 }
 
+/// What the gateway says about a request.
 #[derive(Debug, Deserialize)]
-struct Context {
+#[serde(rename_all = "camelCase")]
+pub struct Context {
+    /// The name under which it was reached.
+    #[serde(default)]
+    pub domain_name: Option<String>,
     http: HttpContext,
 }
 

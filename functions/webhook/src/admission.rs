@@ -1,18 +1,18 @@
 //! Whether a request is Mandrill's.
 
-use http::{StatusCode, header};
-use lambda_http::{Request, RequestExt, request::RequestContext};
+use http::{HeaderMap, StatusCode, header};
 use mandrill::{Form, RawEvent};
 use platform::http::HttpError;
 
 use crate::Settings;
+use crate::request::Received;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 /// A POST that may be Mandrill's.
 pub(crate) struct Candidate<'r> {
-    request: &'r Request,
+    received: &'r Received,
     /// The URL under which API Gateway saw the request. Rebuilding it is safe, since the key
     /// decides, and spares most people to configure it.
     url: Option<String>,
@@ -99,18 +99,20 @@ fn not_a_batch() -> HttpError {
 }
 
 impl<'r> Candidate<'r> {
-    pub(crate) fn read(request: &'r Request) -> Result<Candidate<'r>, HttpError> {
-        let content_type = request
-            .headers()
+    pub(crate) fn read(
+        headers: &'r HeaderMap,
+        received: &'r Received,
+    ) -> Result<Candidate<'r>, HttpError> {
+        let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         let media_type = content_type
             .and_then(|value| value.split(';').next())
             .map(str::trim)
             .unwrap_or_default();
-        let body: &[u8] = request.body().as_ref();
+        let body = received.body.as_slice();
         let body = if media_type.eq_ignore_ascii_case(FORM) {
-            let signature = request.headers().get("x-mandrill-signature");
+            let signature = headers.get("x-mandrill-signature");
             BatchBody::Form {
                 form: Form::parse(body),
                 signature: signature.map(|value| value.to_str().unwrap_or_default()),
@@ -123,8 +125,8 @@ impl<'r> Candidate<'r> {
             ));
         };
         Ok(Candidate {
-            request,
-            url: rebuilt_url(request),
+            received,
+            url: received.url(),
             body,
         })
     }
@@ -185,11 +187,8 @@ impl<'r> Candidate<'r> {
     /// Whether the URL has the secret that it should have; none when it needs none.
     fn has_url_secret(&self, settings: &Settings) -> Option<bool> {
         let secret = settings.url_secret.as_ref()?;
-        let parameters = self.request.query_string_parameters_ref();
-        let given = parameters
-            .and_then(|parameters| parameters.first(&secret.name))
-            .unwrap_or_default();
-        Some(mandrill::secrets_match(&secret.value, given))
+        let given = self.received.parameter(&secret.name).unwrap_or_default();
+        Some(mandrill::secrets_match(&secret.value, &given))
     }
 
     /// The events of the batch. A form is never refused, whatever is in it: Mandrill would send it
@@ -203,18 +202,4 @@ impl<'r> Candidate<'r> {
             BatchBody::Json(_) => Err(not_a_batch()),
         }
     }
-}
-
-fn rebuilt_url(request: &Request) -> Option<String> {
-    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
-        return None;
-    };
-    let domain = context.domain_name.as_deref()?;
-    let path = request.raw_http_path();
-    let query = request
-        .uri()
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    Some(format!("https://{domain}{path}{query}"))
 }

@@ -7,21 +7,25 @@
 mod admission;
 mod former;
 pub mod intake;
+mod request;
 mod types;
 
 use domain::Redacted;
 use http::{HeaderValue, Method, StatusCode, header};
-use lambda_http::{Body, Error, Request, RequestExt, Response};
+use lambda_http::lambda_runtime::LambdaEvent;
+use lambda_http::{Adapter, Body, Error, Request, RequestExt, Response, Service, service_fn};
 use mandrill::{RawEvent, WebhookKey};
 use platform::http::{HttpError, empty};
+use platform::payload::Payload;
 use platform::secret::Secret;
 use platform::{
     Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::{EventWriter, OversizedWriter, StoreError};
 
 use crate::admission::{Admitted, Candidate};
+use crate::request::Received;
 
 /// What the function works with.
 #[derive(Debug)]
@@ -100,12 +104,26 @@ pub fn permissions() -> Vec<Permission> {
 ///
 /// # Errors
 /// None: the answer says what failed.
-pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Error> {
+pub async fn handle(
+    deps: &Deps,
+    event: LambdaEvent<Payload>,
+) -> Result<impl Serialize + use<>, Error> {
+    let (payload, context) = event.into_parts();
+    let (request, received) = request::divide(payload);
+    let received = &received;
+    let service = service_fn(|request: Request| async move {
+        Ok::<_, Error>(answer(deps, received, &request).await)
+    });
+    let event = LambdaEvent::new(request, context);
+    Adapter::from(service).call(event).await
+}
+
+async fn answer(deps: &Deps, received: &Received, request: &Request) -> Response<Body> {
     let request_id = request
         .lambda_context_ref()
         .map(|context| context.request_id.clone())
         .unwrap_or_default();
-    Ok(match receive(deps, &request_id, &request).await {
+    match receive(deps, &request_id, received, request).await {
         Ok(()) => empty(StatusCode::OK),
         Err(error) => {
             deps.metrics.record_by(
@@ -131,11 +149,16 @@ pub async fn handle(deps: &Deps, request: Request) -> Result<Response<Body>, Err
             }
             response
         }
-    })
+    }
 }
 
-async fn receive(deps: &Deps, request_id: &str, request: &Request) -> Result<(), HttpError> {
-    let path = request.raw_http_path();
+async fn receive(
+    deps: &Deps,
+    request_id: &str,
+    received: &Received,
+    request: &Request,
+) -> Result<(), HttpError> {
+    let path = received.path.as_str();
     if path.strip_suffix('/').unwrap_or(path) != deps.path {
         return Err(HttpError::new(
             StatusCode::NOT_FOUND,
@@ -155,7 +178,7 @@ async fn receive(deps: &Deps, request_id: &str, request: &Request) -> Result<(),
             ));
         }
     }
-    let candidate = Candidate::read(request)?;
+    let candidate = Candidate::read(request.headers(), received)?;
     let admitted = deps
         .secret
         .find(|settings| match candidate.admit(settings) {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use futures::StreamExt;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Request, Service, service_fn};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use platform::{Aws, ConfigError, Lookup};
 use serde::Serialize;
@@ -64,10 +62,7 @@ impl Program {
     /// When the payload is not what the function takes, or the function returns an error.
     pub(super) async fn run(&self, payload: &str, context: Context) -> Result<String, InvokeError> {
         match self {
-            Program::Webhook(deps) => {
-                let service = service_fn(|request: Request| webhook::handle(deps, request));
-                http(payload, context, service).await
-            }
+            Program::Webhook(deps) => answer(webhook::handle(deps, event(payload, context)?).await),
             Program::Api(deps) => answer(api::handle(deps, event(payload, context)?).await),
             Program::Connect(deps) => answer(connect::handle(deps, event(payload, context)?).await),
             Program::Disconnect(deps) => {
@@ -177,19 +172,4 @@ fn answer<T: Serialize, E: Into<Diagnostic>>(result: Result<T, E>) -> Result<Str
     let value = result.map_err(|error| failed(error.into()))?;
     serde_json::to_string(&value)
         .map_err(|error| InvokeError::failed("serde_json::Error", error.to_string()))
-}
-
-/// What `lambda_http::run` does with a request and its response.
-async fn http<'a, S>(payload: &str, context: Context, service: S) -> Result<String, InvokeError>
-where
-    S: Service<
-            Request,
-            Response = lambda_http::Response<lambda_http::Body>,
-            Error = lambda_http::Error,
-        >,
-    S::Future: Send + 'a,
-{
-    let event: LambdaEvent<LambdaRequest> = event(payload, context)?;
-    let mut adapter = Adapter::from(service);
-    answer(adapter.call(event).await)
 }

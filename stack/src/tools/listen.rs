@@ -1,8 +1,10 @@
 //! `posthorn listen`: the feed in a terminal.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
 
 use super::feed::{Entrance, Feed, FeedError, FeedItem, FeedOptions};
@@ -131,9 +133,24 @@ fn explain(error: FeedError, url: &str) -> ToolError {
     }
 }
 
+/// The fields of an object, except what is deeper than a parser goes; `inner` names the field whose
+/// own fields are read so.
+fn readable(text: &str, inner: Option<&str>) -> Value {
+    let fields: HashMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+    let value = |(name, field): (String, &RawValue)| {
+        let value = if inner == Some(&name) {
+            readable(field.get(), None)
+        } else {
+            serde_json::from_str(field.get()).unwrap_or_default()
+        };
+        (name, value)
+    };
+    fields.into_iter().map(value).collect()
+}
+
 /// Time, kind, recipient, and what is worth showing.
 fn as_line(text: &str, is_coloured: bool) -> String {
-    let event: Value = serde_json::from_str(text).unwrap_or_default();
+    let event = readable(text, Some("detail"));
     let field = |pointer: &str| {
         event
             .pointer(pointer)
@@ -208,6 +225,20 @@ mod tests {
                 "unknown"
             ]
         );
+    }
+
+    #[test]
+    fn an_event_of_any_depth_has_its_line() {
+        for levels in [1_000, 100_000] {
+            let deep = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            let event = format!(
+                r#"{{"type":"click","recipient":"a@example.net","metadata":{deep},"detail":{{"url":"u","location":{deep}}},"data":{deep}}}"#
+            );
+            let line = as_line(&event, false);
+            assert!(
+                line.contains("click") && line.contains("a@example.net") && line.ends_with('u')
+            );
+        }
     }
 
     #[test]
