@@ -52,7 +52,8 @@ impl Secrets {
             .then_some(Secrets { all })
     }
 
-    /// Makes another secret the current one. The one before signs for `overlap_ms` more.
+    /// Makes another secret the current one. All those before it sign for `overlap_ms` more at most,
+    /// and none for longer than it was to: an overlap of 0 leaves the new one alone, as after a leak.
     ///
     /// # Errors
     /// When too many old ones would sign.
@@ -63,8 +64,9 @@ impl Secrets {
         now: Millis,
     ) -> Result<(), TooManySecrets> {
         let mut all = self.all.clone();
-        if let Some(current) = all.first_mut() {
-            current.expires_at = Some(now.plus(overlap_ms));
+        let end = now.plus(overlap_ms);
+        for old in &mut all {
+            old.expires_at = Some(old.expires_at.map_or(end, |at| at.min(end)));
         }
         all.retain(|old| old.expires_at.is_some_and(|at| at > now));
         if all.len() > MAX_RETIRING {
@@ -122,6 +124,37 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_without_an_overlap_ends_earlier_overlaps_too() {
+        let mut secrets = Secrets::new(secret(1), Millis(0));
+        secrets.rotate(secret(2), 24 * HOUR, Millis(10)).unwrap();
+        secrets.rotate(secret(3), 24 * HOUR, Millis(20)).unwrap();
+        secrets.rotate(secret(4), 0, Millis(30)).unwrap();
+        let signing: Vec<_> = secrets.signing(Millis(30)).cloned().collect();
+        assert_eq!(signing, [secret(4)]);
+        assert_eq!(secrets.all().len(), 1);
+    }
+
+    #[test]
+    fn no_old_secret_signs_for_longer_than_the_newest_overlap() {
+        let mut secrets = Secrets::new(secret(1), Millis(0));
+        secrets.rotate(secret(2), 24 * HOUR, Millis(0)).unwrap();
+        secrets.rotate(secret(3), HOUR, Millis(0)).unwrap();
+        let at = |now: u64| secrets.signing(Millis(now)).cloned().collect::<Vec<_>>();
+        assert_eq!(at(HOUR - 1), [secret(3), secret(2), secret(1)]);
+        assert_eq!(at(HOUR), [secret(3)]);
+    }
+
+    #[test]
+    fn a_longer_overlap_does_not_prolong_an_earlier_one() {
+        let mut secrets = Secrets::new(secret(1), Millis(0));
+        secrets.rotate(secret(2), HOUR, Millis(0)).unwrap();
+        secrets.rotate(secret(3), 24 * HOUR, Millis(0)).unwrap();
+        let at = |now: u64| secrets.signing(Millis(now)).cloned().collect::<Vec<_>>();
+        assert_eq!(at(HOUR), [secret(3), secret(2)]);
+        assert_eq!(at(24 * HOUR), [secret(3)]);
+    }
+
+    #[test]
     fn ten_old_secrets_sign_at_most() {
         let mut secrets = Secrets::new(secret(0), Millis(0));
         for n in 1..=10 {
@@ -134,7 +167,7 @@ mod tests {
         );
         assert_eq!(secrets, before);
         assert_eq!(secrets.rotate(secret(11), 0, Millis(1)), Ok(()));
-        assert_eq!(secrets.signing(Millis(1)).count(), 11);
+        assert_eq!(secrets.signing(Millis(1)).count(), 1);
         assert_eq!(secrets.rotate(secret(12), HOUR, Millis(1 + HOUR)), Ok(()));
         assert_eq!(secrets.all().len(), 2);
     }
