@@ -1,5 +1,7 @@
 //! Headers of its own that an endpoint gets with every attempt.
 
+use std::collections::HashSet;
+
 use crate::redacted::Redacted;
 
 /// The most headers of an endpoint.
@@ -10,6 +12,9 @@ pub const MAX_VALUE_BYTES: usize = 2_048;
 pub const MAX_NAME_BYTES: usize = 100;
 
 /// Names that say how a request is sent or what is in it, and are not its owner's to choose.
+///
+/// Compared as receivers see them ([`folded`]): `Webhook_Id` is `webhook-id` to CGI, WSGI, Rack and
+/// PHP, which make both `HTTP_WEBHOOK_ID`, and take whichever comes last.
 const RESERVED: &[&str] = &[
     "accept-encoding",
     "connection",
@@ -57,7 +62,7 @@ pub enum HeaderError {
     /// The name is reserved.
     #[error("the header {0} is reserved")]
     Reserved(String),
-    /// The name is there twice, in different case.
+    /// The name is there twice, in different case or with `_` in the place of `-`.
     #[error("the header {0} is there twice")]
     Twice(String),
     /// No header can have this value, which is not told.
@@ -95,8 +100,9 @@ impl CustomHeaders {
             return Err(HeaderError::TooMany);
         }
         checked.sort_by(|(a, _), (b, _)| a.cmp(b));
-        match checked.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            Some(pair) => Err(HeaderError::Twice(pair[0].0.clone())),
+        let mut seen = HashSet::new();
+        match checked.iter().find(|(name, _)| !seen.insert(folded(name))) {
+            Some((name, _)) => Err(HeaderError::Twice(name.clone())),
             None => Ok(CustomHeaders(checked)),
         }
     }
@@ -132,12 +138,21 @@ fn check_name(name: &str) -> Result<String, HeaderError> {
         ));
     }
     let name = name.to_ascii_lowercase();
-    let is_reserved = RESERVED.contains(&name.as_str())
-        || RESERVED_STARTS.iter().any(|start| name.starts_with(start));
+    let seen_as = folded(&name);
+    let is_reserved = RESERVED.contains(&seen_as.as_str())
+        || RESERVED_STARTS
+            .iter()
+            .any(|start| seen_as.starts_with(start));
     if is_reserved {
         return Err(HeaderError::Reserved(name));
     }
     Ok(name)
+}
+
+/// What a receiver may take a name in lower case for: frameworks that hand headers on as variables
+/// cannot tell `-`, `_` and (as PHP does) `.` apart.
+fn folded(name: &str) -> String {
+    name.replace(['_', '.'], "-")
 }
 
 #[cfg(test)]
@@ -172,6 +187,26 @@ mod tests {
             "Proxy-Authorization",
             "X-Forwarded-For",
             "Date",
+            "webhook_id",
+            "Webhook_Signature",
+            "webhook-Timestamp",
+            "webhook.id",
+            "x_hub_signature",
+            "X_Hub-Signature_256",
+            "svix_id",
+            "Content_Length",
+            "content.type",
+            "Transfer_Encoding",
+            "TRANSFER_ENCODING",
+            "Keep_Alive",
+            "user_agent",
+            "accept_encoding",
+            "x_forwarded_for",
+            "Proxy_Connection",
+            "proxy-connection",
+            "http2_settings",
+            "x_amz_date",
+            "Idempotency_Key",
         ] {
             let expected = HeaderError::Reserved(name.to_ascii_lowercase());
             assert_eq!(one(name, "a"), Err(expected));
@@ -202,6 +237,12 @@ mod tests {
     fn a_name_is_there_once_and_there_are_not_too_many() {
         let twice = CustomHeaders::new([("x-a", "1"), ("X-A", "2")]);
         assert_eq!(twice, Err(HeaderError::Twice("x-a".into())));
+        for (one, other) in [("x-a-b", "X_A_B"), ("x_a-b", "x-a_b"), ("x-key", "x.key")] {
+            let twice = CustomHeaders::new([(one, "1"), (other, "2")]);
+            assert!(matches!(twice, Err(HeaderError::Twice(_))), "{one} {other}");
+        }
+        assert!(CustomHeaders::new([("x-a-b", "1"), ("x-ab", "2")]).is_ok());
+        assert!(one("Authorization", "Bearer a").is_ok() && one("x_team", "a").is_ok());
         let many = (0..=MAX_HEADERS).map(|n| (format!("x-{n}"), ""));
         assert_eq!(CustomHeaders::new(many), Err(HeaderError::TooMany));
     }
