@@ -1,6 +1,7 @@
 //! When a failed attempt is repeated, and when not.
 
 use std::num::NonZeroU32;
+use std::time::UNIX_EPOCH;
 
 use crate::delivery::ErrorClass;
 use crate::health::DISABLED_AFTER_MS;
@@ -227,20 +228,51 @@ pub fn next(
 }
 
 /// How long a `Retry-After` asks to wait from `now` on, in milliseconds; none when it cannot be
-/// read. It is a number of seconds or a date (RFC 9110, section 10.2.3).
+/// read.
+///
+/// It is a number of seconds or a date (RFC 9110, section 10.2.3); fractions are sent as well. A
+/// date is the server's, so it counts from `date`, the answer's own `Date`, if that can be read:
+/// clocks differ.
 #[must_use]
-pub fn retry_after_ms(text: &str, now: Millis) -> Option<u64> {
+pub fn retry_after_ms(text: &str, date: Option<&str>, now: Millis) -> Option<u64> {
     let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a number has is longer than any wait.
-        return Some(
-            text.parse()
-                .map_or(u64::MAX, |secs: u64| secs.saturating_mul(1_000)),
-        );
+    if let Some(ms) = seconds_ms(text) {
+        return Some(ms);
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    let at = u64::try_from(date.timestamp().as_millisecond()).unwrap_or(0);
-    Some(at.saturating_sub(now.0))
+    let at = date_ms(text)?;
+    let sent_at = date.and_then(|date| date_ms(date.trim())).unwrap_or(now);
+    Some(at.0.saturating_sub(sent_at.0))
+}
+
+/// A number of seconds, in milliseconds, rounded up. More digits than a number has is longer than
+/// any wait.
+fn seconds_ms(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let thousandths = fraction.bytes().chain(*b"000").take(3);
+    let ms = thousandths.fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0'));
+    let is_more = fraction.bytes().skip(3).any(|digit| digit != b'0');
+    let whole = whole.parse().unwrap_or(u64::MAX);
+    Some(
+        whole
+            .saturating_mul(1_000)
+            .saturating_add(ms + u64::from(is_more)),
+    )
+}
+
+/// A date in any of the three forms of RFC 9110, section 5.6.7, or as mail and JSON have it, which
+/// is sent too.
+fn date_ms(text: &str) -> Option<Millis> {
+    if let Ok(time) = httpdate::parse_http_date(text) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        return Some(Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)));
+    }
+    let mail = jiff::fmt::rfc2822::parse(text).map(|date| date.timestamp());
+    let time: jiff::Timestamp = mail.or_else(|_| text.parse()).ok()?;
+    Some(Millis(u64::try_from(time.as_millisecond()).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -374,17 +406,53 @@ mod tests {
         for (text, ms) in [
             ("120", Some(120_000)),
             (" 0 ", Some(0)),
+            ("\t007", Some(7_000)),
             ("99999999999999999999999", Some(u64::MAX)),
+            ("99999999999999999999999.5", Some(u64::MAX)),
+            ("1.5", Some(1_500)),
+            ("0.25 ", Some(250)),
+            ("30.0", Some(30_000)),
+            ("30.", Some(30_000)),
+            ("1.0004", Some(1_001)),
+            ("2.123456789", Some(2_124)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(90_000)),
+            ("  Sun, 06 Nov 1994 08:49:37 GMT ", Some(90_000)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(90_000)),
+            ("Sun Nov  6 08:49:37 1994", Some(90_000)),
+            ("Sun, 06 Nov 1994 09:49:37 +0100", Some(90_000)),
+            ("1994-11-06T08:49:37Z", Some(90_000)),
+            ("1994-11-06T08:49:37.5+00:00", Some(90_500)),
             ("Sun, 06 Nov 1993 08:49:37 GMT", None),
             ("Sat, 06 Nov 1993 08:49:37 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(252_618_189_112_000)),
             ("", None),
             ("-1", None),
-            ("1.5", None),
+            ("-1.5", None),
+            ("+1", None),
+            (".5", None),
+            ("1.5.1", None),
+            ("1e3", None),
+            ("0x10", None),
+            ("120 seconds", None),
+            ("٣", None),
             ("soon", None),
         ] {
-            assert_eq!(retry_after_ms(text, now), ms, "{text}");
+            assert_eq!(retry_after_ms(text, None, now), ms, "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_in_retry_after_counts_from_the_answers_own_date() {
+        let now = Millis(784_111_777_000);
+        let wait = |date| retry_after_ms("Sun, 06 Nov 1994 08:51:07 GMT", date, now);
+        assert_eq!(wait(None), Some(90_000));
+        // A server whose clock is an hour slow or fast means the same wait.
+        assert_eq!(wait(Some("Sun, 06 Nov 1994 08:49:37 GMT")), Some(90_000));
+        assert_eq!(wait(Some("Sun Nov  6 08:51:07 1994")), Some(0));
+        assert_eq!(wait(Some("Sun, 06 Nov 1994 09:51:07 GMT")), Some(0));
+        assert_eq!(wait(Some("Sun, 06 Nov 1994 07:51:07 GMT")), Some(3_600_000));
+        assert_eq!(wait(Some("today")), Some(90_000));
+        assert_eq!(retry_after_ms("5", Some("today"), now), Some(5_000));
     }
 
     #[test]
@@ -490,8 +558,12 @@ mod tests {
         }
 
         #[test]
-        fn reading_any_text_as_retry_after_never_panics(text in ".*", now in any::<u64>()) {
-            let _ = retry_after_ms(&text, Millis(now));
+        fn reading_any_text_as_retry_after_never_panics(
+            text in "(.*|[0-9.]{0,30})",
+            date in proptest::option::of(".*"),
+            now in any::<u64>(),
+        ) {
+            let _ = retry_after_ms(&text, date.as_deref(), Millis(now));
         }
     }
 }

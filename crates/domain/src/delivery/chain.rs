@@ -96,7 +96,10 @@ impl Pending {
             number: delivery.attempts,
             class,
             status: answer.map(|answer| answer.status),
-            retry_after_ms: asked.and_then(|text| retry::retry_after_ms(text, ended)),
+            retry_after_ms: asked.and_then(|text| {
+                let date = answer.and_then(|answer| answer.header("date"));
+                retry::retry_after_ms(text, date, ended)
+            }),
             once: delivery.is_last_asked(),
         });
         let attempt = Attempt {
