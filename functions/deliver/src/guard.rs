@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
+use crate::post::Tapped;
+
 /// How long a connection may take, from its name to the end of its handshake.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -111,7 +113,8 @@ impl Service<Uri> for Guard {
     }
 }
 
-/// A connector with a limit of time, whose errors say what kind they are.
+/// A connector with a limit of time, whose errors say what kind they are, and whose connections
+/// note what they read.
 #[derive(Debug, Clone)]
 pub(crate) struct InTime<C>(pub(crate) C);
 
@@ -120,9 +123,9 @@ where
     C: Service<Uri, Error = BoxError>,
     C::Future: Send + 'static,
 {
-    type Response = C::Response;
+    type Response = TokioIo<Tapped<TokioIo<C::Response>>>;
     type Error = ConnectError;
-    type Future = Connecting<C::Response, ConnectError>;
+    type Future = Connecting<Self::Response, ConnectError>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         self.0.poll_ready(context).map_err(kind)
@@ -132,7 +135,9 @@ where
         let connecting = self.0.call(uri);
         Box::pin(async move {
             let connected = timeout(CONNECT_LIMIT, connecting).await;
-            connected.map_err(|_| ConnectError::TimedOut)?.map_err(kind)
+            let connected = connected.map_err(|_| ConnectError::TimedOut)?;
+            let stream = connected.map_err(kind)?;
+            Ok(TokioIo::new(Tapped::new(TokioIo::new(stream))))
         })
     }
 }

@@ -1,28 +1,49 @@
 //! One HTTP request to an endpoint, and what is kept of its answer.
+//!
+//! The status line decides: once it has been read, nothing behind it makes another outcome of it, as
+//! the endpoint has decided then. hyper is as lenient as it can be told to be; what it refuses
+//! nevertheless is read from what the connection has noted.
+
+mod head;
+mod tap;
+#[cfg(test)]
+mod tests;
+mod tls;
 
 use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Redacted;
-use domain::delivery::{Answer, ErrorClass, KEPT_HEADERS, MAX_BODY_BYTES, MAX_HEADER_BYTES};
-use http::{HeaderMap, Method, Request, Uri};
+use domain::delivery::{
+    Answer, ErrorClass, KEPT_HEADERS, MAX_BODY_BYTES, MAX_HEADER_BYTES, TlsFault,
+};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use platform::ConfigError;
+use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::guard::{ConnectError, Guard, InTime};
 
+use head::{Head, Reading};
+use tap::Heard;
+pub(crate) use tap::Tapped;
+
 /// How long an endpoint may take, from the name's resolution to the end of its answer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// What the head of an answer may have.
+/// What is read of the head of an answer; what is behind it does not count.
 const HEAD_BYTES: usize = 64 * 1024;
+/// The most headers of an answer that hyper reads, which takes 100 unless it is told.
+const MAX_HEADERS: usize = 1_000;
 /// How long a connection is kept for the next request: shorter than servers do (Node.js: 5 s), since
 /// what is sent over one that is being closed is lost.
 const IDLE: Duration = Duration::from_secs(4);
+
 /// An HTTP client that follows no redirect, knows no proxy, and goes where the guard lets it.
 #[derive(Debug, Clone)]
 pub(crate) struct Client(legacy::Client<InTime<HttpsConnector<Guard>>, Full<Bytes>>);
@@ -30,15 +51,18 @@ pub(crate) struct Client(legacy::Client<InTime<HttpsConnector<Guard>>, Full<Byte
 impl Client {
     /// A client that may go anywhere, and without TLS, if `allows_private`.
     pub(crate) fn new(allows_private: bool) -> Result<Client, ConfigError> {
-        let provider = rustls::crypto::ring::default_provider();
-        let tls = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(provider)
-            .map_err(|error| ConfigError::Invalid {
-                name: "TLS".to_owned(),
-                reason: error.to_string(),
-            })?;
+        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+        Client::trusting(roots.collect(), allows_private)
+    }
+
+    fn trusting(roots: RootCertStore, allows_private: bool) -> Result<Client, ConfigError> {
+        let tls = tls::config(roots).map_err(|error| ConfigError::Invalid {
+            name: "TLS".to_owned(),
+            reason: error.to_string(),
+        })?;
         // Whether plain HTTP will do is for the guard to say.
-        let connector = tls
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(Guard { allows_private });
@@ -46,6 +70,10 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .http1_max_buf_size(HEAD_BYTES)
+            .http1_max_headers(MAX_HEADERS)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .build(InTime(connector));
         Ok(Client(client))
     }
@@ -66,9 +94,24 @@ impl Client {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        let sent = timeout_at(deadline, self.0.request(request)).await;
-        let sent = sent.map_err(|_| ErrorClass::Timeout)?;
-        let response = sent.map_err(|error| class(&error))?;
+        let connection = capture_connection(&mut request);
+        let response = match timeout_at(deadline, self.0.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let heard = heard(&connection);
+                return match head::read(&heard, true) {
+                    Reading::Head(head) => Ok(as_far_as_read(head)),
+                    Reading::Unfinished => Err(class(&error, ErrorClass::Reset)),
+                    Reading::NotHttp => Err(class(&error, ErrorClass::NotHttp)),
+                };
+            }
+            Err(_) => {
+                return match head::read(&heard(&connection), false) {
+                    Reading::Head(head) => Ok(as_far_as_read(head)),
+                    Reading::Unfinished | Reading::NotHttp => Err(ErrorClass::Timeout),
+                };
+            }
+        };
         let (status, headers) = (response.status().as_u16(), kept(response.headers()));
         let (body, is_cut) = beginning(response.into_body(), deadline).await;
         Ok(Answer {
@@ -80,21 +123,44 @@ impl Client {
     }
 }
 
-/// What kind of failure it is.
-fn class(error: &legacy::Error) -> ErrorClass {
+/// The beginning of the answer, as the connection has read it; nothing if there is no connection.
+fn heard(connection: &CaptureConnection) -> Vec<u8> {
+    let mut extras = Extensions::new();
+    if let Some(connected) = connection.connection_metadata().as_ref() {
+        connected.get_extras(&mut extras);
+    }
+    extras.get().map(Heard::bytes).unwrap_or_default()
+}
+
+fn as_far_as_read(head: Head<'_>) -> Answer {
+    let body = &head.body[..head.body.len().min(MAX_BODY_BYTES)];
+    Answer {
+        status: head.status,
+        headers: Redacted(kept(&head.headers)),
+        body: Redacted(body.to_vec()),
+        is_cut: true,
+    }
+}
+
+/// What kind of failure it is; `otherwise` if there was a connection, and TLS is not the cause.
+fn class(error: &legacy::Error, otherwise: ErrorClass) -> ErrorClass {
     let mut source: Option<&(dyn Error + 'static)> = error.source();
     while let Some(inner) = source {
         match inner.downcast_ref::<ConnectError>() {
             Some(ConnectError::Dns(_)) => return ErrorClass::Dns,
             Some(ConnectError::Blocked(_)) => return ErrorClass::Blocked,
             Some(ConnectError::Refused(_)) => return ErrorClass::Refused,
-            Some(ConnectError::Tls(_)) => return ErrorClass::Tls,
+            Some(ConnectError::Tls(error)) => {
+                let faults = tls::faults(error.as_ref());
+                return ErrorClass::Tls(faults.unwrap_or(TlsFault::Closed.into()));
+            }
             Some(ConnectError::TimedOut) => return ErrorClass::Timeout,
             None => source = inner.source(),
         }
     }
-    // The connection ended, or what came was no HTTP.
-    ErrorClass::Reset
+    // With TLS 1.3 a server refuses us only when it should answer.
+    let faults = error.source().and_then(tls::faults);
+    faults.map_or(otherwise, ErrorClass::Tls)
 }
 
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -130,6 +196,3 @@ where
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

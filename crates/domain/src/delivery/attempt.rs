@@ -1,6 +1,6 @@
 //! One HTTP request of a delivery, and what came of it.
 
-use super::DeliveryId;
+use super::{DeliveryId, TlsFaults};
 use crate::redacted::Redacted;
 use crate::time::Millis;
 
@@ -30,16 +30,18 @@ pub enum ErrorClass {
     Dns,
     /// Nobody takes connections there.
     Refused,
-    /// There is no TLS, or none that can be trusted.
-    Tls,
+    /// There is no TLS, or none that can be trusted, and why.
+    Tls(TlsFaults),
     /// It took too long, to connect or in all.
     Timeout,
     /// There was an answer, and it was no success.
     Status,
     /// The address is forbidden.
     Blocked,
-    /// The connection broke, or what came is no HTTP.
+    /// The connection ended before there was a status line.
     Reset,
+    /// The server answered, but not in HTTP/1.
+    NotHttp,
     /// The event is not kept any more, so that there was nothing to send.
     Missing,
     /// Anything else.
@@ -47,15 +49,16 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// All of them.
-    pub const ALL: [ErrorClass; 9] = [
+    /// All of them; `Tls` without a reason.
+    pub const ALL: [ErrorClass; 10] = [
         ErrorClass::Dns,
         ErrorClass::Refused,
-        ErrorClass::Tls,
+        ErrorClass::Tls(TlsFaults::NONE),
         ErrorClass::Timeout,
         ErrorClass::Status,
         ErrorClass::Blocked,
         ErrorClass::Reset,
+        ErrorClass::NotHttp,
         ErrorClass::Missing,
         ErrorClass::Other,
     ];
@@ -66,24 +69,35 @@ impl ErrorClass {
         match self {
             ErrorClass::Dns => "dns",
             ErrorClass::Refused => "refused",
-            ErrorClass::Tls => "tls",
+            ErrorClass::Tls(_) => "tls",
             ErrorClass::Timeout => "timeout",
             ErrorClass::Status => "status",
             ErrorClass::Blocked => "blocked",
             ErrorClass::Reset => "reset",
+            ErrorClass::NotHttp => "not_http",
             ErrorClass::Missing => "missing",
             ErrorClass::Other => "other",
         }
     }
 
-    /// Reads what [`ErrorClass::as_str`] wrote; what is not known is [`ErrorClass::Other`].
+    /// What was wrong with TLS; empty for other failures.
     #[must_use]
-    pub fn stored(text: &str) -> ErrorClass {
-        let known = ErrorClass::ALL.into_iter();
-        known
-            .into_iter()
-            .find(|class| class.as_str() == text)
-            .unwrap_or(ErrorClass::Other)
+    pub fn tls_faults(self) -> TlsFaults {
+        match self {
+            ErrorClass::Tls(faults) => faults,
+            _ => TlsFaults::NONE,
+        }
+    }
+
+    /// Reads what [`ErrorClass::as_str`] and [`TlsFaults::to_text`] wrote; what is not known is
+    /// [`ErrorClass::Other`].
+    #[must_use]
+    pub fn stored(text: &str, faults: TlsFaults) -> ErrorClass {
+        let mut known = ErrorClass::ALL.into_iter();
+        match known.find(|class| class.as_str() == text) {
+            Some(ErrorClass::Tls(_)) => ErrorClass::Tls(faults),
+            class => class.unwrap_or(ErrorClass::Other),
+        }
     }
 }
 
@@ -188,9 +202,15 @@ mod tests {
     #[test]
     fn every_class_is_read_as_it_was_written() {
         for class in ErrorClass::ALL {
-            assert_eq!(ErrorClass::stored(class.as_str()), class);
+            assert_eq!(ErrorClass::stored(class.as_str(), TlsFaults::NONE), class);
         }
-        assert_eq!(ErrorClass::stored("new"), ErrorClass::Other);
+        assert_eq!(
+            ErrorClass::stored("new", TlsFaults::NONE),
+            ErrorClass::Other
+        );
+        let expired = TlsFaults::from_text("expired");
+        assert_eq!(ErrorClass::stored("tls", expired), ErrorClass::Tls(expired));
+        assert_eq!(ErrorClass::stored("reset", expired), ErrorClass::Reset);
     }
 
     #[test]

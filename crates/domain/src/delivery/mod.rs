@@ -4,6 +4,7 @@ mod attempt;
 mod chain;
 mod id;
 mod message;
+mod tls;
 
 pub use attempt::{
     Answer, Attempt, ErrorClass, Exchange, KEPT_HEADERS, MAX_BODY_BYTES, MAX_HEADER_BYTES,
@@ -14,6 +15,7 @@ pub use chain::{
 };
 pub use id::{DeliveryId, InvalidDeliveryId};
 pub use message::{DeliveryMessage, InvalidMessage};
+pub use tls::{TlsFault, TlsFaults};
 
 use crate::event::Source;
 use crate::time::Millis;

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::delivery::{Answer, Attempt, ErrorClass, Exchange};
+use domain::delivery::{Answer, Attempt, ErrorClass, Exchange, TlsFaults};
 use domain::{Delivery, DeliveryId, DeliveryStatus, Millis, Redacted, Source};
 
 use crate::attributes::{flag, get_flag, get_number, get_text, get_time, key, number, text, time};
@@ -42,6 +42,7 @@ pub(super) mod attribute {
     pub(in crate::deliveries) const DURATION: &str = "duration_ms";
     pub(in crate::deliveries) const HTTP_STATUS: &str = "http_status";
     pub(in crate::deliveries) const ERROR: &str = "error";
+    pub(in crate::deliveries) const TLS: &str = "tls";
     pub(in crate::deliveries) const ANSWER: &str = "answer";
     pub(in crate::deliveries) const IS_CUT: &str = "is_cut";
     /// Of a parked record.
@@ -150,6 +151,10 @@ pub(super) fn of_attempt(
     match &exchange.outcome {
         Err(class) => {
             set(attribute::ERROR, text(class.as_str()));
+            let faults = class.tls_faults();
+            if !faults.is_empty() {
+                set(attribute::TLS, text(faults.to_text()));
+            }
         }
         Ok(answer) => {
             set(attribute::HTTP_STATUS, number(answer.status));
@@ -184,7 +189,11 @@ fn read_attempt(item: &Item) -> Option<Attempt> {
     };
     let outcome = match get_number(item, attribute::HTTP_STATUS) {
         Some(status) => Ok(read_answer(item, status)?),
-        None => Err(ErrorClass::stored(get_text(item, attribute::ERROR)?)),
+        None => {
+            let faults = get_text(item, attribute::TLS).unwrap_or_default();
+            let class = get_text(item, attribute::ERROR)?;
+            Err(ErrorClass::stored(class, TlsFaults::from_text(faults)))
+        }
     };
     Some(Attempt {
         delivery,
@@ -282,7 +291,13 @@ mod tests {
             is_cut: true,
             ..Answer::of_status(503)
         };
-        let answers = [Ok(answer), Ok(Answer::of_status(204)), Err(ErrorClass::Tls)];
+        let answers = [
+            Ok(answer),
+            Ok(Answer::of_status(204)),
+            Err(ErrorClass::Tls(TlsFaults::NONE)),
+            Err(ErrorClass::Tls(TlsFaults::from_text("expired wrong_host"))),
+            Err(ErrorClass::NotHttp),
+        ];
         for outcome in answers {
             let attempt = attempt(outcome);
             assert_eq!(to_attempt(&stored(&attempt)).unwrap(), attempt);

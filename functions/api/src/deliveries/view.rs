@@ -1,6 +1,6 @@
 //! Deliveries and attempts as they are shown.
 
-use domain::delivery::Attempt;
+use domain::delivery::{Attempt, ErrorClass, TlsFault};
 use domain::{Delivery, DeliveryStatus};
 
 use crate::schema::deliveries as schema;
@@ -35,7 +35,13 @@ pub(crate) fn attempt(attempt: &Attempt) -> schema::Attempt {
         at: exchange.at.to_string(),
         duration_ms: exchange.duration_ms,
         status: answer.map(|answer| answer.status),
-        error: exchange.error().map(|error| error.as_str()),
+        error: exchange.error().map(ErrorClass::as_str),
+        tls: exchange
+            .error()
+            .into_iter()
+            .flat_map(|error| error.tls_faults().iter())
+            .map(TlsFault::as_str)
+            .collect(),
         headers: headers.unwrap_or_default(),
         // What is no UTF-8 is shown as well as it can be.
         body: answer.map(|answer| String::from_utf8_lossy(&answer.body.0).into_owned()),

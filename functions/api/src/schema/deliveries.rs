@@ -98,10 +98,16 @@ pub(crate) struct Attempt {
     /// The status of the answer; null when there was none.
     #[schema(required)]
     pub(crate) status: Option<u16>,
-    /// What went wrong: `dns`, `refused`, `tls`, `timeout`, `status`, `blocked`, `reset`, `missing`
-    /// (the event is not kept any more), `other`; null when nothing did.
+    /// What went wrong: `dns`, `refused`, `tls`, `timeout`, `status`, `blocked`, `reset` (the
+    /// connection ended before there was a status), `not_http`, `missing` (the event is not kept any
+    /// more), `other`; null when nothing did.
     #[schema(required)]
     pub(crate) error: Option<&'static str>,
+    /// With the error `tls`, all that was wrong, as far as it is known: `self_signed`,
+    /// `unknown_issuer`, `expired`, `not_yet_valid`, `wrong_host`, `revoked`, `bad_certificate`,
+    /// `client_certificate` (the server wants one), `protocol` (no version or cipher that both sides
+    /// take), `not_tls`, `closed` (during the handshake). Else empty.
+    pub(crate) tls: Vec<&'static str>,
     /// Those headers of the answer that tell something.
     pub(crate) headers: BTreeMap<String, String>,
     /// What was answered, up to 16 KB; null when nothing was.

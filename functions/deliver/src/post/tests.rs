@@ -1,3 +1,6 @@
+mod odd;
+mod secure;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -91,7 +94,7 @@ async fn what_comes_compressed_is_kept_as_it_came() {
 async fn a_head_that_does_not_come_is_waited_for_in_vain() {
     // The clock stands still while anything can happen, and then goes to the next timer.
     let (uri, _) = server(|mut stream| async move {
-        stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK").await.unwrap();
         std::future::pending::<()>().await;
     })
     .await;
@@ -117,12 +120,13 @@ async fn failures_say_of_what_kind_they_are() {
     let (uri, _) = server(|stream| async move { drop(stream) }).await;
     assert_eq!(class_of(uri).await, ErrorClass::Reset);
     let (uri, _) = answers("SSH-2.0-OpenSSH_9.2p1\r\n").await;
-    assert_eq!(class_of(uri.clone()).await, ErrorClass::Reset);
+    assert_eq!(class_of(uri.clone()).await, ErrorClass::NotHttp);
     // Nobody listens there any more.
     assert_eq!(class_of(uri).await, ErrorClass::Refused);
     let (uri, _) = answers("no TLS at all").await;
     let uri = uri.to_string().replace("http:", "https:").parse().unwrap();
-    assert_eq!(class_of(uri).await, ErrorClass::Tls);
+    let not_tls = ErrorClass::Tls(TlsFault::NotTls.into());
+    assert_eq!(class_of(uri).await, not_tls);
     let uri = "http://nothing.invalid/".parse().unwrap();
     assert_eq!(class_of(uri).await, ErrorClass::Dns);
     let client = Client::new(false).unwrap();
