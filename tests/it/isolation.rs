@@ -1,12 +1,19 @@
 //! One endpoint is nobody else's trouble.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
+use posthorn::faults::CallFault;
 use serde_json::{Value, json};
 
-use crate::deliver::{attempts, endpoint, publish, quick, settled, wait_until_idle};
+use crate::deliver::{
+    attempts, endpoint, publish, quick, settled, settled_within, wait_until_idle,
+};
 use crate::endpoints::{created, get, path};
+
+/// Before SQS would hand a message out again: the queue's visibility timeout is four minutes.
+const BEFORE_SQS: Duration = Duration::from_secs(200);
 
 /// How often each endpoint's requests came.
 fn counts(receiver: &Receiver) -> BTreeMap<String, usize> {
@@ -181,4 +188,43 @@ async fn attempts_that_end_are_on_record_while_another_hangs() {
     let delivery = settled(&stack, &event, &hangs, "pending").await;
     assert!(attempts(&delivery).is_empty());
     assert_eq!(counts(&receiver)["/quick"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_decided_on_or_read_is_put_off_by_seconds_and_sent_once() {
+    // All three tries of a call fail: of the rate limit, of the events, and of the claim, which
+    // holds for a minute.
+    for (operation, skipped) in [("UpdateItem", 0), ("BatchGetItem", 0), ("UpdateItem", 1)] {
+        let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+        let body = json!({ "url": receiver.url("/a"), "rate_limit": 10 });
+        let endpoint = created(&stack, &body).await;
+        for passed in [skipped, 0, 0] {
+            let faults = stack.faults();
+            faults.plan_call("DeliverFunction", operation, passed, CallFault::Fail);
+        }
+        let event = publish(&stack, "a", "1").await;
+        let delivery = settled_within(BEFORE_SQS, &stack, &event, &endpoint, "delivered").await;
+        assert_eq!(stack.faults().planned_calls(), 0, "{operation}");
+        assert_eq!(attempts(&delivery), [(1, Value::Null)], "{operation}");
+        wait_until_idle(&stack).await;
+        assert_eq!(receiver.received().len(), 1, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_of_a_contended_endpoint_becomes_no_dead_letter() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    let body = json!({ "url": receiver.url("/a"), "rate_limit": 10 });
+    let endpoint = created(&stack, &body).await;
+    // Two rounds in a row.
+    for _ in 0..6 {
+        let faults = stack.faults();
+        faults.plan_call("DeliverFunction", "UpdateItem", 0, CallFault::Fail);
+    }
+    let event = publish(&stack, "a", "1").await;
+    let delivery = settled_within(BEFORE_SQS, &stack, &event, &endpoint, "delivered").await;
+    assert_eq!(attempts(&delivery), [(1, Value::Null)]);
+    wait_until_idle(&stack).await;
+    let dead = stack.queue("DeliveriesDeadLetters").await.unwrap();
+    assert!(dead.is_empty(), "{dead:?}");
 }

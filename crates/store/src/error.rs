@@ -35,6 +35,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            StoreError::Throttled { .. } | StoreError::Unavailable { .. } => true,
+            StoreError::Refused { .. } | StoreError::Corrupt(_) => false,
+        }
+    }
+
     /// A call that did not end before the caller had to.
     pub(crate) fn too_slow(operation: &'static str) -> StoreError {
         StoreError::Unavailable {

@@ -1,10 +1,13 @@
 //! Attempts that are not made now: by another message if it is soon, by the delivery's row if not.
+//!
+//! Handed back to SQS, a message would be hidden for the queue's visibility timeout, minutes, and a
+//! few times of that make it a dead letter. So what only has to be tried again is sent round.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Millis;
-use domain::delivery::MAX_QUEUE_DELAY_MS;
+use domain::delivery::{DeliveryMessage, MAX_QUEUE_DELAY_MS};
 use futures::future::join_all;
 use platform::clock;
 use platform::queue::Message;
@@ -54,6 +57,27 @@ pub(crate) async fn send(
     served
 }
 
+/// Sends attempts round that could not be decided on or recorded, after `least_ms` and some
+/// seconds. What has gone round a few times is left to the queue, and so is what cannot be sent.
+pub(crate) async fn again(deps: &Deps, asked: Vec<Asked>, least_ms: u64) -> Vec<Served> {
+    let (asked, tired): (Vec<_>, Vec<_>) = asked
+        .into_iter()
+        .partition(|asked| asked.message.waits < MAX_WAITS);
+    let tired = tired
+        .into_iter()
+        .map(|asked| Served::again(asked.message_id));
+    let messages = asked
+        .into_iter()
+        .map(|asked| {
+            let mut next = asked.message;
+            let wait_ms = least_ms + soon(&mut next);
+            (asked, message(&next, wait_ms))
+        })
+        .collect();
+    let sent = send_messages(deps, messages).await;
+    tired.chain(sent).collect()
+}
+
 enum When {
     Message(Message),
     Row(Millis),
@@ -64,9 +88,7 @@ fn when(deps: &Deps, asked: &Asked, later: Later, now: Millis) -> When {
     let (wait_ms, until) = match later {
         Later::Slot(slot) => (slot.0.saturating_sub(now.0), slot),
         Later::Soon if next.waits < MAX_WAITS => {
-            let wait_ms = (SOON_MS + fastrand::u64(..2 * SOON_MS)) << next.waits;
-            next.waits += 1;
-            next.slot = None;
+            let wait_ms = soon(&mut next);
             (wait_ms, now.plus(wait_ms))
         }
         Later::Soon => return When::Row(now.plus(PUT_OFF_MS + fastrand::u64(..SPREAD_MS))),
@@ -78,12 +100,24 @@ fn when(deps: &Deps, asked: &Asked, later: Later, now: Millis) -> When {
     if wait_ms > MAX_QUEUE_DELAY_MS {
         return When::Row(until);
     }
-    When::Message(Message {
-        body: next.to_json(),
-        group: next.group(),
+    When::Message(message(&next, wait_ms))
+}
+
+/// How long a message waits that asks again, longer each time.
+fn soon(message: &mut DeliveryMessage) -> u64 {
+    let wait_ms = (SOON_MS + fastrand::u64(..2 * SOON_MS)) << message.waits;
+    message.waits += 1;
+    message.slot = None;
+    wait_ms
+}
+
+fn message(message: &DeliveryMessage, wait_ms: u64) -> Message {
+    Message {
+        body: message.to_json(),
+        group: message.group(),
         // Rather too late than too early: then it would only be sent round once more.
         delay: Duration::from_secs(wait_ms.div_ceil(1_000)),
-    })
+    }
 }
 
 async fn send_messages(deps: &Deps, messages: Vec<(Asked, Message)>) -> Vec<Served> {

@@ -126,12 +126,11 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatc
     let now = clock::now();
     let Inbox { asked, unreadable } = Inbox::read(event.payload.records);
     let size = asked.len() + unreadable.len();
-    let ids: Vec<_> = asked.iter().map(|asked| asked.message_id.clone()).collect();
-    let served = match deliver(deps, asked, now).await {
+    let served = match deliver(deps, asked.clone(), now).await {
         Ok(served) => served,
         Err(error) => {
-            tracing::error!(request.id = request_id, error = %Chain(&error), "Deliveries could not be made and come again.");
-            ids.into_iter().map(Served::again).collect()
+            tracing::error!(request.id = request_id, error = %Chain(&error), "Deliveries could not be made, and are attempted later.");
+            later::again(deps, asked, 0).await
         }
     };
     let counts = Counts::of(&served);

@@ -13,9 +13,10 @@ use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::telemetry::Chain;
 use store::KnownEndpoint;
+use store::deliveries::CLAIM_MS;
 
 use crate::Deps;
-use crate::admit::{self, Admitted};
+use crate::admit::{self, Admitted, Later};
 use crate::attempt::{self, Made, Strain};
 use crate::events::Sought;
 use crate::inbox::Asked;
@@ -90,26 +91,37 @@ pub(crate) async fn serve(
             Some(Sought::Unread) | None
         )
     });
-    let mut served: Vec<_> = unread
-        .into_iter()
-        .map(|asked| Served::again(asked.message_id))
-        .collect();
-    let admitted = match admit::admit(deps, known, readable.clone()).await {
+    let (put_off, served) = tokio::join!(
+        later::again(deps, unread, 0),
+        serve_readable(deps, known, readable, events, recorder)
+    );
+    put_off.into_iter().chain(served).collect()
+}
+
+async fn serve_readable(
+    deps: &Deps,
+    known: &Arc<KnownEndpoint>,
+    asked: Vec<Asked>,
+    events: &HashMap<EventId, Sought>,
+    recorder: &Recorder,
+) -> Vec<Served> {
+    let admitted = match admit::admit(deps, known, asked.clone()).await {
         Ok(admitted) => admitted,
         Err(error) => {
             tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "It could not be found out whether an endpoint takes attempts.");
-            let again = readable
-                .into_iter()
-                .map(|asked| Served::again(asked.message_id));
-            served.extend(again);
-            return served;
+            if !error.is_transient() {
+                let ids = asked.into_iter().map(|asked| asked.message_id);
+                return ids.map(Served::again).collect();
+            }
+            // As when its permits are taken: then they may be, by those who were faster.
+            let later = asked.into_iter().map(|asked| (asked, Later::Soon));
+            return later::send(deps, known, later.collect()).await;
         }
     };
     let putting_off = later::send(deps, known, admitted.later);
     let making = make(deps, known, admitted.now, events, recorder);
     let (put_off, made) = tokio::join!(putting_off, making);
-    served.extend(put_off.into_iter().chain(made));
-    served
+    put_off.into_iter().chain(made).collect()
 }
 
 async fn cancel(deps: &Deps, asked: Asked) -> Served {
@@ -142,7 +154,7 @@ async fn make(
             let (sought, strain) = (events.get(&admitted.asked.message.id.event), &strain);
             async move {
                 let made = attempt::make(deps, known, &admitted, sought, strain).await;
-                finish(admitted, made, recorder).await
+                finish(deps, admitted, made, recorder).await
             }
         })
         .collect();
@@ -161,8 +173,14 @@ async fn make(
     served
 }
 
-/// Has an attempt recorded.
-async fn finish(admitted: Admitted, made: Made, recorder: &Recorder) -> (Served, Report) {
+/// Has an attempt recorded. One whose claim or record is uncertain is made again when nobody can
+/// hold its claim any more.
+async fn finish(
+    deps: &Deps,
+    admitted: Admitted,
+    made: Made,
+    recorder: &Recorder,
+) -> (Served, Report) {
     let Admitted { asked, permit, .. } = admitted;
     let (outcome, is_own, end) = match made {
         Made::Not(end) => (Outcome::NotMade, false, end),
@@ -181,7 +199,14 @@ async fn finish(admitted: Admitted, made: Made, recorder: &Recorder) -> (Served,
         is_own,
         permit,
     };
-    (Served::new(asked, end), report)
+    let served = match end {
+        End::Again => later::again(deps, vec![asked.clone()], CLAIM_MS)
+            .await
+            .pop(),
+        end => Some(Served::new(asked.clone(), end)),
+    };
+    let served = served.unwrap_or_else(|| Served::again(asked.message_id));
+    (served, report)
 }
 
 fn outcome(settled: &Settled) -> Outcome {

@@ -32,6 +32,9 @@ use crate::transaction::{self, Transacted};
 
 /// How long a call may take, with trying it again on what others made of the state.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// The same for noting how attempts went: a permit that is not given back is missing for half a
+/// minute, and the attempts have been recorded by then.
+const REPORT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What attempts led to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -171,7 +174,7 @@ impl HealthKeeper {
             }
             let is_same = turn.health == seen.health;
             let health = turn.health.clone();
-            let pace = pace.get_or_insert_with(Pace::new);
+            let pace = pace.get_or_insert_with(|| Pace::within(REPORT_LIMIT));
             if is_same || self.replaced(id, &mut seen, health, pace).await? {
                 return Ok(Some(turn));
             }
@@ -289,7 +292,7 @@ impl HealthKeeper {
         mut seen: Seen,
         make: impl Fn(&Seen) -> (Option<Health>, T),
     ) -> Result<T, StoreError> {
-        let mut pace = Pace::new();
+        let mut pace = Pace::within(TIME_LIMIT);
         loop {
             let (health, answer) = make(&seen);
             let Some(health) = health else {
@@ -458,8 +461,8 @@ struct Pace {
 }
 
 impl Pace {
-    fn new() -> Pace {
-        let deadline = Instant::now() + TIME_LIMIT;
+    fn within(limit: Duration) -> Pace {
+        let deadline = Instant::now() + limit;
         Pace {
             deadline,
             backoff: Backoff::until(deadline),
