@@ -282,6 +282,32 @@ async fn all_keys_sign_after_a_rotation_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_without_an_overlap_leaves_the_newest_key_alone() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    let endpoint = endpoint(&stack, &receiver, "/a", &[]).await;
+    let mut keys = vec![endpoint["secret"].as_str().unwrap().to_owned()];
+    for body in [
+        json!({}),
+        json!({ "overlap_hours": 168 }),
+        json!({ "overlap_hours": 0 }),
+    ] {
+        let answer = post(&stack, &path(&endpoint, "/rotate-secret"), &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        keys.push(answer.json()["secret"].as_str().unwrap().to_owned());
+    }
+    let event = publish(&stack, "a", "1").await;
+    settled(&stack, &event, &endpoint, "delivered").await;
+    let received = receiver.received_at("/a");
+    let signed: Vec<_> = keys
+        .iter()
+        .map(|key| received[0].is_signed_by(key))
+        .collect();
+    assert_eq!(signed, [false, false, false, true]);
+    let there = get(&stack, &path(&endpoint, "")).await;
+    assert_eq!(there["secrets"].as_array().unwrap().len(), 1, "{there}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_comes_twice_makes_one_attempt() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
     let endpoint = endpoint(&stack, &receiver, "/a", &[]).await;

@@ -153,6 +153,7 @@ mod tests {
             "http/1.1 200 ok",
             "HTTP/2 200",
             "HTTP/2.0 200 OK",
+            "HTTP/1 200 OK",
             "HTTP/1.2 200 OK",
             "HTTP/1.1 200 \u{1}\u{7f}",
             "HTTP/1.1 200 ü",

@@ -29,6 +29,22 @@ fn odd_rests() -> Vec<(&'static str, Vec<u8>)> {
         ("a folded field", "x-a: 1\r\n\t2\r\n  3\r\n\r\n".to_owned()),
         ("a fold in front", " x-a: 1\r\n\r\n".to_owned()),
         ("a space before the colon", "x-a : 1\r\n\r\n".to_owned()),
+        (
+            "a space before a name",
+            " x-a: 1\r\nx-b: 2\r\n\r\n".to_owned(),
+        ),
+        (
+            "a warning of PHP",
+            "PHP Warning:  PHP Startup: no mcrypt.so in Unknown on line 0\r\n\r\n".to_owned(),
+        ),
+        (
+            "a value that goes on without a fold",
+            "x-a: 1;\r\npreload\r\n\r\n".to_owned(),
+        ),
+        (
+            "a letter in a length",
+            "content-length: 5O\r\n\r\nabc".to_owned(),
+        ),
         ("a space in a name", "x a: 1\r\n\r\n".to_owned()),
         ("a line without a colon", "nonsense\r\n\r\n".to_owned()),
         ("a field without a name", ": 1\r\n\r\n".to_owned()),
@@ -156,6 +172,7 @@ async fn a_status_line_counts_in_every_form_that_servers_send() {
         "HTTP/1.1 200 \u{1}\u{7f}\r\n",
         "HTTP/1.1 200 a\0b\r\n",
         "HTTP/1.2 200 OK\r\n",
+        "HTTP/1 200 OK\r\n",
         "HTTP/2 200\r\n",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n",
         "HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 200 OK\r\n",
