@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Field, Filter, Pattern, Term};
+use super::{Field, Filter, OPERATORS, Pattern, Term};
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +70,10 @@ impl Pattern {
         let is_word = *field == Field::Word;
         let must_quote = self.text.is_empty()
             || self.text.contains(is_special)
-            || (is_word && (self.text.contains(':') || self.text.starts_with('-')));
+            || (is_word
+                && (self.text.contains(':')
+                    || self.text.starts_with('-')
+                    || OPERATORS.contains(&self.text.as_str())));
         // Where everything is searched, a star says nothing.
         let star = |is_open: bool| match is_open && !field.is_searched() {
             true => "*",

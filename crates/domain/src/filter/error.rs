@@ -28,6 +28,14 @@ pub enum FilterError {
         /// Where it should stand.
         at: usize,
     },
+    /// An operator of another search language, which would else be a word to search for.
+    #[error(
+        "an operator at {at}: commas are OR, spaces are AND, a minus is NOT; expected quotes around it to search for the word"
+    )]
+    Operator {
+        /// Where it stands.
+        at: usize,
+    },
     /// Nothing after a colon, a comma or a minus.
     #[error("a value is missing at {at}: expected a word, a text in quotes, or *")]
     MissingValue {
@@ -65,6 +73,7 @@ impl FilterError {
             FilterError::TooManyTerms { at }
             | FilterError::UnknownField { at }
             | FilterError::MissingKey { at }
+            | FilterError::Operator { at }
             | FilterError::MissingValue { at }
             | FilterError::UnclosedQuote { at }
             | FilterError::BadEscape { at }

@@ -24,6 +24,10 @@ use matching::Texts;
 /// The most terms that a filter may be written with. No search that a person types comes near it,
 /// and it bounds what one filter may cost for each event.
 pub const MAX_TERMS: usize = 50;
+
+/// What other search languages write between terms. Here they are refused outside of quotes; in
+/// lower case, in which a filter is kept, they are words.
+const OPERATORS: [&str; 5] = ["AND", "OR", "NOT", "&&", "||"];
 /// The longest filter text, in bytes. No search that a person types comes near it, and as a rule it
 /// fits the URL of a WebSocket, which API Gateway bounds at 4,096 characters; whose escapes make it
 /// longer than that gets no ticket.

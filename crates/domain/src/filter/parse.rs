@@ -1,6 +1,6 @@
 //! From text to terms.
 
-use super::{Field, FilterError, MAX_TERMS, Pattern, Term, fold};
+use super::{Field, FilterError, MAX_TERMS, OPERATORS, Pattern, Term, fold};
 
 /// Reads all terms.
 pub(super) fn terms(text: &str) -> Result<Vec<Term>, FilterError> {
@@ -13,6 +13,12 @@ pub(super) fn terms(text: &str) -> Result<Vec<Term>, FilterError> {
         terms.push(parser.term()?);
     }
     Ok(terms)
+}
+
+/// Whether the next term is what other search languages write between terms.
+fn is_operator(rest: &str) -> bool {
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    OPERATORS.contains(&&rest[..end])
 }
 
 struct Parser<'t> {
@@ -50,8 +56,12 @@ impl<'t> Parser<'t> {
     }
 
     fn term(&mut self) -> Result<Term, FilterError> {
+        let start = self.at;
         let negated = self.take('-');
         let field = self.field()?;
+        if field == Field::Word && is_operator(self.rest()) {
+            return Err(FilterError::Operator { at: start });
+        }
         let mut values = vec![self.value(&field)?];
         while self.take(',') {
             values.push(self.value(&field)?);

@@ -184,6 +184,42 @@ fn what_is_not_a_filter_is_refused_with_its_place() {
 }
 
 #[test]
+fn operators_of_other_languages_are_refused_with_what_stands_for_them_here() {
+    for (text, at) in [
+        ("type:open OR type:click", 10),
+        ("type:open AND type:click", 10),
+        ("NOT type:open", 0),
+        ("type:open -NOT", 10),
+        ("a || b", 2),
+        ("a && b", 2),
+        ("ä OR", 3),
+    ] {
+        let error = text.parse::<Filter>().unwrap_err();
+        assert_eq!(error, FilterError::Operator { at }, "{text}");
+        let text = error.to_string();
+        assert!(
+            text.contains("commas are OR, spaces are AND, a minus is NOT"),
+            "{text}"
+        );
+    }
+    for word in [
+        "or",
+        "and not",
+        "\"OR\"",
+        "\"||\"",
+        "Order",
+        "ANDORRA",
+        "subject:OR",
+        "a||b",
+        "OR,AND",
+    ] {
+        let filter = filter(word);
+        // A filter is kept by its text.
+        assert_eq!(filter.to_string().parse(), Ok(filter), "{word}");
+    }
+}
+
+#[test]
 fn an_error_says_what_was_expected() {
     let error = |text: &str| text.parse::<Filter>().unwrap_err().to_string();
     assert_eq!(
