@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -18,6 +18,23 @@ test('the committed file is what the sources build', async () => {
   assert.equal(committed, await bundle(), 'run `npm run build` in client/, and commit dist/posthorn-client.js');
 });
 
+test('the committed types are what the sources say', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'posthorn-types-'));
+  try {
+    await run(join(CLIENT, 'node_modules/.bin/tsc'), ['--outDir', directory], { cwd: CLIENT });
+    const [made, committed] = await Promise.all([directory, join(CLIENT, 'dist/types')].map(contents));
+    assert.deepEqual(committed, made, 'run `npm run build` in client/, and commit dist/types');
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+/** The text of each file in a directory, by name. */
+async function contents(directory) {
+  const names = (await readdir(directory)).sort();
+  return Promise.all(names.map(async (name) => [name, await readFile(join(directory, name), 'utf8')]));
+}
+
 test('it has less than 5 KB, minified and compressed, and needs nothing else', async (t) => {
   const minified = await bundle({ minify: true, banner: {} });
   const bytes = gzipSync(minified, { level: 9 }).length;
@@ -26,10 +43,25 @@ test('it has less than 5 KB, minified and compressed, and needs nothing else', a
   assert.doesNotMatch(minified, /\bimport\b/);
 });
 
-test('what is packed can be imported, with its types', async () => {
+test('the README states its true sizes', async () => {
+  const readme = await readFile(join(CLIENT, 'README.md'), 'utf8');
+  const [, ...stated] = /dependency: ([\d.]+) KB as published, which gzip makes ([\d.]+) KB; minified by your bundler ([\d.]+) KB, which gzip makes ([\d.]+) KB/.exec(readme);
+  const published = await readFile(join(CLIENT, 'dist/posthorn-client.js'));
+  const minified = Buffer.from(await bundle({ minify: true, banner: {} }));
+  const sizes = [published, minified].flatMap((text) => [text.length, gzipSync(text, { level: 9 }).length]);
+  // Compressors differ by a few bytes.
+  const isTrue = (size, kb) => Math.abs(size / 1_000 - kb) < 0.1;
+  assert.ok(sizes.every((size, at) => isTrue(size, Number(stated[at]))), `${stated} KB is stated of ${sizes} bytes`);
+});
+
+test('what is packed from a fresh clone can be installed and imported, with its types', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'posthorn-client-'));
   try {
-    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', directory], { cwd: CLIENT });
+    const clone = join(directory, 'clone');
+    // What a clone has: no node_modules, and nothing that was built and is not committed.
+    const { stdout: tracked } = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: CLIENT });
+    for (const name of tracked.split('\0').filter(Boolean)) await cp(join(CLIENT, name), join(clone, name));
+    const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', directory], { cwd: clone });
     const packed = JSON.parse(stdout.slice(stdout.search(/^[[{]/m)));
     const [{ filename, files }] = Array.isArray(packed) ? packed : Object.values(packed);
     const names = files.map(({ path }) => path);
@@ -37,10 +69,8 @@ test('what is packed can be imported, with its types', async () => {
       assert.ok(names.includes(name), `${name} in ${names}`);
     }
     assert.ok(!names.some((name) => /^(src|test)\//.test(name)), names.join());
-    const installed = join(directory, 'node_modules/posthorn-client');
-    await run('mkdir', ['-p', installed]);
-    await run('tar', ['-xzf', join(directory, filename), '-C', installed, '--strip-components=1']);
     await writeFile(join(directory, 'package.json'), '{"type":"module"}');
+    await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${filename}`], { cwd: directory });
     await writeFile(join(directory, 'use.ts'), USE);
     await run(join(CLIENT, 'node_modules/.bin/tsc'), ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', 'use.ts'], {
       cwd: directory,
