@@ -18,6 +18,7 @@ def of_translated(translated):
         check_invocations(translated)
         + check_urls(translated)
         + check_webhook_methods(translated)
+        + check_webhook_path(translated)
         + check_destinations(translated)
         + check_page(translated)
         + check_managed_policies(translated)
@@ -210,6 +211,18 @@ def check_webhook_methods(translated):
         for method in ("head", "post")
         for asked in (path, f"{path}/")
         if (reached := reaches(translated, method, asked)) != ["WebhookFunction"]
+    ]
+
+
+def check_webhook_path(translated):
+    """Posts to a path that another route takes would never reach the webhook."""
+    pattern = re.compile(translated["Parameters"]["WebhookPath"]["AllowedPattern"])
+    taken = {path.split("/{")[0] for _, path, _, _ in http_routes(translated) if path.startswith("/")}
+    return [
+        f"WebhookPath may be {path}, where another route answers"
+        for base in sorted(taken)
+        for path in (base, f"{base}/", f"{base}/x")
+        if pattern.fullmatch(path)
     ]
 
 

@@ -55,6 +55,9 @@ class OurRules(Mistakes):
         post_only = catch_all + "            Method: POST\n            Path: /mandrill\n"
         self.finds(catch_all, post_only, "HEAD /mandrill does not reach WebhookFunction")
 
+    def test_the_webhook_is_not_where_another_route_answers(self):
+        self.finds("Path: /healthz", "Path: /readyz", "WebhookPath may be /readyz, where another route answers")
+
     def test_mandrills_address_may_end_with_a_slash(self):
         catch_all = "Webhook:\n          Type: HttpApi\n          Properties:\n            ApiId: !Ref HttpApi\n"
         any_method = catch_all + "            Method: ANY\n            Path: /mandrill\n"

@@ -160,7 +160,8 @@ impl Setup {
     /// What AWS would have counted so far.
     async fn bill(&self) -> Result<BTreeMap<String, f64>> {
         let url = format!("http://{}/_stack/bill", self.stack.address());
-        let bill: Value = serde_json::from_str(&self.client.get(url).send().await?.text().await?)?;
+        let request = self.client.get(url).bearer_auth(self.stack.stack_token());
+        let bill: Value = serde_json::from_str(&request.send().await?.text().await?)?;
         let lines = bill["lines"].as_array().ok_or("a bill without lines")?;
         let line = |line: &Value| {
             let name = line["name"].as_str()?.to_owned();

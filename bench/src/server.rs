@@ -34,6 +34,8 @@ struct Urls {
     webhook_url: String,
     webhook_keys: Vec<String>,
     token: String,
+    #[serde(default)]
+    stack_token: String,
 }
 
 impl Server {
@@ -58,6 +60,7 @@ impl Server {
                 webhook_url: String::new(),
                 webhook_keys: Vec::new(),
                 token: String::new(),
+                stack_token: String::new(),
             },
             variables: HashMap::new(),
             _directory: None,
@@ -114,6 +117,7 @@ impl Server {
                 webhook_url: format!("http://{address}/mandrill"),
                 webhook_keys: vec!["unused".to_owned()],
                 token: "unused".to_owned(),
+                stack_token: String::new(),
             },
             variables: HashMap::new(),
             _directory: None,
@@ -144,6 +148,12 @@ impl Server {
     #[must_use]
     pub fn variables(&self) -> &HashMap<String, String> {
         &self.variables
+    }
+
+    /// The token for what the stack tells of itself.
+    #[must_use]
+    pub fn stack_token(&self) -> &str {
+        &self.urls.stack_token
     }
 
     /// The token that opens everything.

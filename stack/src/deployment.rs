@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::{Filter, Rights, Scopes};
@@ -11,10 +11,12 @@ use platform::clock;
 use platform::tokens::TokenKeys;
 use serde_json::json;
 
-use crate::identity::{self, Identity};
+use crate::hosts::Hosts;
+use crate::identity::Identity;
 use crate::policies::Caller;
 use crate::stack::{Options, REGION, StartError};
 use crate::template::{self, SecretContent, Settings, Template};
+use crate::webhook;
 
 /// How long the token is good for that is printed at the start.
 const TOKEN_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
@@ -34,6 +36,10 @@ pub struct Urls {
     pub token: String,
     /// The key that signs tokens, for those who need another one.
     pub token_key: String,
+    /// Opens what the stack tells of itself (`/_stack/`).
+    pub stack_token: String,
+    /// The directory whose lock the stack holds for as long as it runs.
+    pub data_dir: PathBuf,
 }
 
 impl Urls {
@@ -55,6 +61,7 @@ impl Urls {
 pub(crate) struct Deployment {
     pub(crate) template: Template,
     pub(crate) urls: Urls,
+    pub(crate) hosts: Hosts,
     /// Each secret's text, by ARN.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) variables: Variables,
@@ -70,13 +77,14 @@ impl Deployment {
         let directory = &options.data_dir;
         let at_data_dir = |error| StartError::DataDirectory(directory.clone(), error);
         let mut identity = Identity::load(directory).map_err(at_data_dir)?;
-        let http = format!("http://localhost:{port}");
+        let authority = authority(options.host, port);
+        let http = format!("http://{authority}");
         let settings = Settings {
             region: REGION.to_owned(),
             stack_uuid: identity.uuid.clone(),
             suffix: identity.suffix.clone(),
             http_url: http.clone(),
-            websocket_url: format!("ws://localhost:{port}"),
+            websocket_url: format!("ws://{authority}"),
             parameters: options.parameters.clone(),
             defaults: BTreeMap::from([
                 // Off by default on AWS, where it costs something by the second.
@@ -87,6 +95,7 @@ impl Deployment {
             ]),
         };
         let template = Template::parse(&options.template, &settings)?;
+        webhook::check_path(&template)?;
         let (secrets, urls) =
             secrets(&template, options, &mut identity, &http).map_err(at_data_dir)?;
         let endpoint = endpoint(options.host, port);
@@ -103,9 +112,13 @@ impl Deployment {
                 .map_err(at_data_dir)?;
             callers.insert(key, Arc::new(Caller::function(&template, function)));
         }
+        let known = options.webhook_urls.iter();
+        let known = known.filter_map(|url| webhook::host(url));
+        let allowed = options.allow_hosts.iter().cloned().chain(known);
         Ok(Deployment {
             template,
             urls,
+            hosts: Hosts::new(options.host, allowed),
             secrets,
             variables,
             callers,
@@ -113,18 +126,23 @@ impl Deployment {
         })
     }
 
-    /// Writes `stack.json`, for tools and tests, and `functions.env`, for `cargo lambda watch`.
-    pub(crate) fn write_files(&self, directory: &Path) -> io::Result<()> {
-        // One file for all functions: the variables of all, and a key with the rights of all.
+    /// The text of `functions.env`: the variables of all functions, and a key with the rights of all.
+    pub(crate) fn shared_variables(&self) -> String {
         let mut all: BTreeMap<_, _> = self.variables.values().flatten().collect();
         let access_key = "AWS_ACCESS_KEY_ID".to_owned();
         all.insert(&access_key, &self.developer_key);
-        let lines: String = all
-            .iter()
+        all.iter()
             .map(|(name, value)| format!("{name}={value}\n"))
-            .collect();
-        identity::write_private_text(&directory.join("functions.env"), &lines)?;
-        identity::write_private(&directory.join("stack.json"), &self.urls)
+            .collect()
+    }
+}
+
+/// Where people reach a stack that listens on `host`.
+fn authority(host: IpAddr, port: u16) -> String {
+    match host {
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => format!("localhost:{port}"),
+        host if host.is_unspecified() => format!("localhost:{port}"),
+        host => SocketAddr::new(host, port).to_string(),
     }
 }
 
@@ -145,27 +163,14 @@ fn secrets(
     identity: &mut Identity,
     http: &str,
 ) -> io::Result<(BTreeMap<String, String>, Urls)> {
-    let webhook_path = template
-        .functions
-        .iter()
-        .find_map(|function| function.environment.get("WEBHOOK_PATH"));
-    let local_url = {
-        let query = options
-            .url_secret
-            .as_ref()
-            .map(|(name, value)| format!("?{name}={value}"))
-            .unwrap_or_default();
-        format!(
-            "{http}{}{query}",
-            webhook_path.map_or("/mandrill", String::as_str)
-        )
-    };
     let urls = if options.webhook_urls.is_empty() {
-        vec![local_url]
+        vec![webhook::url(http, template, options.url_secret.as_ref())]
     } else {
         options.webhook_urls.clone()
     };
-    let keys = if options.webhook_keys.is_empty() {
+    let keys = if options.without_webhook_key {
+        Vec::new()
+    } else if options.webhook_keys.is_empty() {
         vec![("main".to_owned(), identity.webhook_key.clone())]
     } else {
         options.webhook_keys.clone()
@@ -196,6 +201,8 @@ fn secrets(
         webhook_keys: keys.into_iter().map(|(_, key)| key).collect(),
         token: token(&token_key),
         token_key,
+        stack_token: identity.stack_token.clone(),
+        data_dir: std::path::absolute(&options.data_dir)?,
     };
     Ok((texts, urls))
 }

@@ -60,7 +60,7 @@ pub fn default_route(routes: &[HttpRoute]) -> Option<&HttpRoute> {
     routes.iter().find(|route| route.key == RouteKey::Default)
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let mut wanted = pattern.split('/');
     let mut given = path.split('/');
     loop {

@@ -2,12 +2,13 @@
 //! start, readable by its owner only, and the same ever after.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 /// Who the stack is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct Identity {
     /// A password for each secret that the template has generated, by logical id.
     #[serde(default)]
     pub passwords: BTreeMap<String, String>,
+    /// Opens what the stack tells of itself. Data directories of earlier versions have none.
+    #[serde(default)]
+    pub stack_token: String,
     /// An access key for each function, by logical id: by it the AWS endpoint knows who calls.
     #[serde(default)]
     pub access_keys: BTreeMap<String, String>,
@@ -32,16 +36,20 @@ impl Identity {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn load(directory: &Path) -> io::Result<Identity> {
-        let identity = match read_private(&path(directory))? {
+        let mut identity = match files::read_json(directory, files::IDENTITY)? {
             Some(identity) => identity,
             None => Identity {
                 uuid: uuid()?,
                 suffix: letters(12)?,
                 webhook_key: BASE64URL_NOPAD.encode(&random::<16>()?),
                 passwords: BTreeMap::new(),
+                stack_token: String::new(),
                 access_keys: BTreeMap::new(),
             },
         };
+        if identity.stack_token.is_empty() {
+            identity.stack_token = BASE64URL_NOPAD.encode(&random::<24>()?);
+        }
         Ok(identity)
     }
 
@@ -50,7 +58,7 @@ impl Identity {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, directory: &Path) -> io::Result<()> {
-        write_private(&path(directory), self)
+        files::write_json(directory, files::IDENTITY, self)
     }
 
     /// The access key of a function. It is random, since whoever has it may call what the function
@@ -91,49 +99,6 @@ impl Identity {
         self.passwords.insert(secret.to_owned(), password.clone());
         Ok(password)
     }
-}
-
-fn path(directory: &Path) -> PathBuf {
-    directory.join("identity.json")
-}
-
-/// Reads a JSON file; none when there is none.
-///
-/// # Errors
-/// When it cannot be read or is not what it should be.
-pub(crate) fn read_private<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(io::Error::other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes a JSON file that only its owner can read, whole or not at all.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn write_private<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    write_private_text(path, &(text + "\n"))
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn write_private_text(path: &Path, text: &str) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)
 }
 
 /// Random bytes that nobody can guess.
@@ -183,6 +148,10 @@ mod tests {
             (&again.uuid, &again.suffix, &again.webhook_key),
             (&first.uuid, &first.suffix, &first.webhook_key)
         );
+        assert_eq!(
+            (again.stack_token.len(), &again.stack_token),
+            (32, &first.stack_token)
+        );
         assert_eq!(again.access_key("PushFunction").unwrap(), key);
         assert_eq!(
             again.password("PosthornSecret", 43, &['x']).unwrap(),
@@ -192,7 +161,7 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(path(directory.path()))
+            let mode = std::fs::metadata(directory.path().join(files::IDENTITY))
                 .unwrap()
                 .permissions()
                 .mode();

@@ -11,6 +11,8 @@ use crate::stack::Urls;
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+/// Where the page reads which APIs it is to use.
+const CONFIG: &str = "/config.json";
 
 struct File {
     path: &'static str,
@@ -88,11 +90,17 @@ const FILES: &[File] = &[
     file("/style.css", CSS, include_str!("../../dashboard/style.css")),
 ];
 
+/// Whether a path is one of the page's.
+#[must_use]
+pub fn is_path(path: &str) -> bool {
+    path == CONFIG || FILES.iter().any(|file| file.path == path)
+}
+
 /// The answer to a request of a file; none when there is no such file.
 #[must_use]
 pub fn answer(parts: &Parts, urls: &Urls) -> Option<Answer> {
     let path = parts.uri.path();
-    if path == "/config.json" {
+    if path == CONFIG {
         return Some(config(parts, urls));
     }
     let file = FILES.iter().find(|file| file.path == path)?;
@@ -103,13 +111,10 @@ pub fn answer(parts: &Parts, urls: &Urls) -> Option<Answer> {
         HeaderValue::from_static(file.media_type),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // The page says the rest of its policy itself, but a `meta` element cannot forbid frames.
     headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'none'"),
     );
     Some(answer)
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::function_url::Body;
+use crate::limits::{self, Place, collect};
 use crate::sqs::SqsError;
 use crate::stack::Services;
 use crate::{aws, function_url, http_api, page, websocket_api};
@@ -27,6 +28,13 @@ pub type Answer = Response<Full<Bytes>>;
 
 /// The largest call of the SDK: DynamoDB's 16 MB and a little.
 const CALL_BYTES: usize = 17 * 1024 * 1024;
+
+/// For what is no page: nothing of it may be run or framed.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
 
 /// A JSON answer.
 #[must_use]
@@ -51,7 +59,9 @@ pub(crate) async fn serve(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, services.clone()));
+                    if let Some((stream, place)) = services.limits.admit(stream) {
+                        connections.spawn(connection(stream, peer, place, services.clone()));
+                    }
                 }
                 // Out of file descriptors, mostly: it gets better when others close.
                 Err(error) => {
@@ -65,15 +75,23 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, services: Arc<Services>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, services: Arc<Services>) {
     // Small messages are not worth waiting for more.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let services = services.clone();
-        async move { Ok::<_, Infallible>(route(request, peer, services).await) }
+        // A WebSocket takes it along.
+        request.extensions_mut().insert(place.clone());
+        // On the heap: a connection that waits for a request has no room for the answer's future.
+        Box::pin(async move {
+            let mut answer = route(request, peer, services).await;
+            secure(answer.headers_mut());
+            Ok::<_, Infallible>(answer)
+        })
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEAD)
         // The gateway answers 431 to what is longer than its 10 KB; hyper must be able to read it.
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service)
@@ -84,19 +102,39 @@ async fn connection(stream: TcpStream, peer: SocketAddr, services: Arc<Services>
     }
 }
 
+/// What keeps an answer from being used as a page, a frame or a script by another origin. An answer
+/// may have a policy of its own.
+fn secure(headers: &mut HeaderMap) {
+    let always = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+    ];
+    for (name, value) in always {
+        let value = HeaderValue::from_static(value);
+        headers.entry(name).or_insert(value);
+    }
+}
+
 async fn route(
     request: Request<Incoming>,
     peer: SocketAddr,
     services: Arc<Services>,
 ) -> Response<Body> {
+    if let Some(refusal) = services.hosts.refusal(request.uri(), request.headers()) {
+        return whole(refusal);
+    }
     let is_asked = !aws::is_call(request.headers()) && function_url::is_asked(request.uri());
     let function = function_url::function(&services.template.functions);
     let Some((function, url)) = function.filter(|_| is_asked) else {
         return whole(at_hand(request, peer, services).await);
     };
     let (parts, body) = request.into_parts();
-    match collect(body, function_url::BODY_BYTES).await {
-        Ok(body) => {
+    match services.limits.body(body, function_url::BODY_BYTES).await {
+        Ok((body, _held)) => {
             let payload = function_url::payload(url, &parts, &body, peer);
             function_url::response(services.stream(&function.logical_id, payload)).await
         }
@@ -126,7 +164,7 @@ async fn at_hand(request: Request<Incoming>, peer: SocketAddr, services: Arc<Ser
         return websocket_api::connect(request, peer, services).await;
     }
     if let Some(rest) = path.strip_prefix("/_stack/") {
-        return own(rest, &services).await;
+        return own(rest, request.headers(), &services).await;
     }
     http_api(request, peer, &services).await
 }
@@ -155,8 +193,8 @@ async fn http_api(request: Request<Incoming>, peer: SocketAddr, services: &Servi
             "Request Header Fields Too Large",
         );
     }
-    let body = match collect(body, http_api::BODY_BYTES).await {
-        Ok(body) => body,
+    let (body, _held) = match services.limits.body(body, http_api::BODY_BYTES).await {
+        Ok(read) => read,
         Err(answer) => return answer,
     };
     let payload = http_api::payload(route, &services.http_api_id, &parts, &body, peer);
@@ -176,19 +214,11 @@ fn answer_bytes(answer: &Answer) -> usize {
     bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
-async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Answer> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(http_api::message(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Request Entity Too Large",
-        )),
-        Err(_) => Err(http_api::message(StatusCode::BAD_REQUEST, "Bad Request")),
+/// What the local stack tells of itself, to those who can read `stack.json`.
+async fn own(path: &str, headers: &HeaderMap, services: &Services) -> Answer {
+    if !has_token(headers, &services.urls.stack_token) {
+        return token_needed();
     }
-}
-
-/// What the local stack tells of itself.
-async fn own(path: &str, services: &Services) -> Answer {
     match path {
         "health" => answer_json(
             StatusCode::OK,
@@ -205,6 +235,23 @@ async fn own(path: &str, services: &Services) -> Answer {
             None => http_api::message(StatusCode::NOT_FOUND, "Not Found"),
         },
     }
+}
+
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let given = headers.get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    given.is_some_and(|given| mandrill::secrets_match(token, given.trim()))
+}
+
+fn token_needed() -> Answer {
+    let mut answer = http_api::message(
+        StatusCode::UNAUTHORIZED,
+        "send `Authorization: Bearer` with the `stack_token` of stack.json in the data directory",
+    );
+    let scheme = HeaderValue::from_static("Bearer");
+    let headers = answer.headers_mut();
+    headers.insert(header::WWW_AUTHENTICATE, scheme);
+    answer
 }
 
 async fn queue_page(queue: &str, services: &Services) -> Answer {

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 
 /// How much may wait for a client before it counts as too slow. AWS names no figure.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// How much may wait for all clients, beside one message for each.
+const ALL_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
 
 /// What is to be done with a connection.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Socket {
     pub user_agent: Option<String>,
     last_active_at: AtomicU64,
     waiting_bytes: AtomicUsize,
+    /// What is waiting for all clients.
+    all_waiting_bytes: Arc<AtomicUsize>,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -52,29 +56,6 @@ pub enum NotSent {
 }
 
 impl Socket {
-    /// A connection that is about to open, and where its commands arrive.
-    ///
-    /// # Errors
-    /// When there is no randomness for its id.
-    pub fn new(
-        source_ip: IpAddr,
-        user_agent: Option<String>,
-    ) -> std::io::Result<(Arc<Socket>, mpsc::UnboundedReceiver<Command>)> {
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let now = clock::now();
-        let socket = Socket {
-            // 11 bytes: 16 characters with one `=`.
-            id: URL_SAFE.encode(crate::identity::random::<11>()?),
-            connected_at: now,
-            source_ip,
-            user_agent,
-            last_active_at: AtomicU64::new(now.0),
-            waiting_bytes: AtomicUsize::new(0),
-            commands,
-        };
-        Ok((Arc::new(socket), receiver))
-    }
-
     /// Something was sent or received.
     pub fn touch(&self) {
         self.last_active_at.store(clock::now().0, Ordering::Relaxed);
@@ -88,12 +69,16 @@ impl Socket {
     /// A message has left.
     pub fn sent(&self, bytes: usize) {
         self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.all_waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn send(&self, message: Bytes) -> Result<(), NotSent> {
         let bytes = message.len();
-        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) > BUFFER_BYTES {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let own = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let all = self.all_waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // A client that keeps up always has room for a message, however many others do not.
+        if own > BUFFER_BYTES || (own > 0 && all > ALL_BUFFERS_BYTES) {
+            self.sent(bytes);
             return Err(NotSent::TooSlow);
         }
         self.commands
@@ -102,16 +87,50 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    /// What waits for a client that is gone waits for nobody.
+    fn drop(&mut self) {
+        let bytes = *self.waiting_bytes.get_mut();
+        self.all_waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// The open connections.
 #[derive(Debug, Default)]
 pub struct Sockets {
     open: Mutex<HashMap<String, Arc<Socket>>>,
     ending: AtomicUsize,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 impl Sockets {
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Socket>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that is about to open, and where its commands arrive.
+    ///
+    /// # Errors
+    /// When there is no randomness for its id.
+    pub fn opening(
+        &self,
+        source_ip: IpAddr,
+        user_agent: Option<String>,
+    ) -> std::io::Result<(Arc<Socket>, mpsc::UnboundedReceiver<Command>)> {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let now = clock::now();
+        let socket = Socket {
+            // 11 bytes: 16 characters with one `=`.
+            id: URL_SAFE.encode(crate::identity::random::<11>()?),
+            connected_at: now,
+            source_ip,
+            user_agent,
+            last_active_at: AtomicU64::new(now.0),
+            waiting_bytes: AtomicUsize::new(0),
+            all_waiting_bytes: self.waiting_bytes.clone(),
+            commands,
+        };
+        Ok((Arc::new(socket), receiver))
     }
 
     /// A connection has opened.
@@ -178,5 +197,54 @@ impl Sockets {
             // One whose receiver is gone is closed already.
             let _ = socket.commands.send(Command::GoAway);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(sockets: &Sockets) -> (Arc<Socket>, mpsc::UnboundedReceiver<Command>) {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let (socket, commands) = sockets.opening(address, None).unwrap();
+        sockets.add(socket.clone());
+        (socket, commands)
+    }
+
+    #[test]
+    fn what_waits_for_clients_that_do_not_read_is_bounded_for_each_and_for_all() {
+        const MESSAGE_BYTES: usize = 128 * 1024;
+        const CLIENTS: usize = 40;
+        let sockets = Sockets::default();
+        let message = Bytes::from(vec![b'x'; MESSAGE_BYTES]);
+        let clients: Vec<_> = (0..CLIENTS).map(|_| opened(&sockets)).collect();
+        for (socket, _) in &clients {
+            while sockets.send(&socket.id, message.clone()).is_ok() {}
+            assert!(socket.waiting_bytes.load(Ordering::Relaxed) <= BUFFER_BYTES + MESSAGE_BYTES);
+        }
+        let waiting = || sockets.waiting_bytes.load(Ordering::Relaxed);
+        let most = ALL_BUFFERS_BYTES + (CLIENTS + 1) * MESSAGE_BYTES;
+        assert!(
+            (ALL_BUFFERS_BYTES..=most).contains(&waiting()),
+            "{}",
+            waiting()
+        );
+
+        // A client that reads gets its next message all the same.
+        let (reader, _commands) = opened(&sockets);
+        assert_eq!(sockets.send(&reader.id, message.clone()), Ok(()));
+        assert_eq!(
+            sockets.send(&reader.id, message.clone()),
+            Err(NotSent::TooSlow)
+        );
+        reader.sent(MESSAGE_BYTES);
+        assert_eq!(sockets.send(&reader.id, message), Ok(()));
+
+        // Those that go take what waited for them along.
+        for (socket, _) in &clients {
+            sockets.remove(&socket.id);
+        }
+        drop(clients);
+        assert_eq!(waiting(), MESSAGE_BYTES);
     }
 }

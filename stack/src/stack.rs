@@ -18,18 +18,20 @@ pub use crate::deployment::Urls;
 use crate::deployment::{Deployment, Variables};
 use crate::dynamodb::{CreateError, DynamoDb, OpenError};
 use crate::faults::Faults;
+use crate::files;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
+use crate::hosts::Hosts;
+use crate::limits::{self, Limits};
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
 use crate::sqs::{Counts, Message, Sqs, SqsError};
 use crate::tasks;
 use crate::template::{Template, TemplateError};
+use crate::webhook::PathTaken;
 
 /// The template that is deployed.
 pub const TEMPLATE: &str = include_str!("../../infra/template.yaml");
 pub(crate) const REGION: &str = "us-east-1";
-/// The file in the data directory that stands for the functions' log group.
-const FUNCTIONS_LOG: &str = "functions.log";
 
 /// How to start.
 #[derive(Debug, Clone)]
@@ -44,10 +46,15 @@ pub struct Options {
     pub template: String,
     /// Values for the template's parameters.
     pub parameters: BTreeMap<String, String>,
+    /// Names in `Host` that are answered, beside `localhost`, loopback addresses, `host`, and those of
+    /// `webhook_urls`.
+    pub allow_hosts: Vec<String>,
     /// The webhook URLs as they stand in Mandrill; the local one when empty.
     pub webhook_urls: Vec<String>,
     /// The webhook keys, each with a name; a generated one when empty.
     pub webhook_keys: Vec<(String, String)>,
+    /// Have no webhook key: the secret in the URL alone decides.
+    pub without_webhook_key: bool,
     /// A parameter that the webhook's URL has to have, and its value.
     pub url_secret: Option<(String, String)>,
     /// Poll streams four times a second, as Lambda does, instead of at once.
@@ -57,6 +64,8 @@ pub struct Options {
     pub functions: Option<PathBuf>,
     /// Close `WebSockets` after this long, in place of the two hours of AWS; never after more.
     pub socket_limit: Option<Duration>,
+    /// How many connections are served at once; one more is refused.
+    pub connections: usize,
     /// How many times as fast as the template says everything that waits goes, 1 to 3,600: what the
     /// functions wait for by the template's parameter `TimeScale`, if it has one, and schedules.
     pub time_scale: u32,
@@ -72,12 +81,15 @@ impl Options {
             data_dir: data_dir.into(),
             template: TEMPLATE.to_owned(),
             parameters: BTreeMap::new(),
+            allow_hosts: Vec::new(),
             webhook_urls: Vec::new(),
             webhook_keys: Vec::new(),
+            without_webhook_key: false,
             url_secret: None,
             at_aws_pace: false,
             functions: None,
             socket_limit: None,
+            connections: limits::CONNECTIONS,
             time_scale: 1,
         }
     }
@@ -86,7 +98,10 @@ impl Options {
 /// Why a stack does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port is taken, or the address is not ours.
+    /// The port is taken.
+    #[error("cannot listen on {0}, which another program uses: `--port 0` takes any that is free")]
+    PortTaken(SocketAddr),
+    /// The address is not ours, or the port not for everybody.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
     /// The data directory cannot be used.
@@ -95,6 +110,9 @@ pub enum StartError {
     /// Another process is using the data directory.
     #[error("another local stack is using the data directory {0}")]
     InUse(PathBuf),
+    /// The webhook would be where something else is.
+    #[error(transparent)]
+    WebhookPath(#[from] PathTaken),
     /// The template, or a parameter's value, is wrong.
     #[error("the template cannot be used")]
     Template(#[from] TemplateError),
@@ -127,6 +145,8 @@ pub(crate) struct Services {
     /// What functions that run as processes of their own have printed.
     functions_log: Option<PathBuf>,
     pub(crate) urls: Urls,
+    pub(crate) hosts: Hosts,
+    pub(crate) limits: Limits,
     pub(crate) http_api_id: String,
     pub(crate) websocket_path: String,
     pub(crate) socket_limit: Option<Duration>,
@@ -134,12 +154,8 @@ pub(crate) struct Services {
 
 impl Services {
     /// Makes the tables and the functions.
-    async fn new(
-        deployment: Deployment,
-        data_dir: &Path,
-        built: Option<&Path>,
-        socket_limit: Option<Duration>,
-    ) -> Result<Arc<Services>, StartError> {
+    async fn new(deployment: Deployment, options: &Options) -> Result<Arc<Services>, StartError> {
+        let (data_dir, built) = (options.data_dir.as_path(), options.functions.as_deref());
         let template = deployment.template;
         let dynamodb = DynamoDb::open(data_dir, REGION)?;
         for table in &template.tables {
@@ -158,7 +174,9 @@ impl Services {
         let stage = stage.unwrap_or_default();
         Ok(Arc::new(Services {
             websocket_path: format!("/{stage}"),
-            socket_limit,
+            socket_limit: options.socket_limit,
+            hosts: deployment.hosts,
+            limits: Limits::new(options.connections),
             aws: AwsEndpoint {
                 dynamodb,
                 s3,
@@ -179,7 +197,7 @@ impl Services {
             sockets,
             faults,
             bill,
-            functions_log: built.map(|_| data_dir.join(FUNCTIONS_LOG)),
+            functions_log: built.map(|_| data_dir.join(files::FUNCTIONS_LOG)),
             http_api_id: http_api_id.unwrap_or_default(),
             urls: deployment.urls,
             template,
@@ -256,7 +274,7 @@ fn functions(
     match built {
         None => Functions::in_process(&template.functions, variables),
         Some(directory) => {
-            let log = FunctionLog::create(&data_dir.join(FUNCTIONS_LOG));
+            let log = FunctionLog::create(&data_dir.join(files::FUNCTIONS_LOG));
             let log = Arc::new(log.map_err(FunctionError::Log)?);
             Functions::built(&template.functions, variables, directory, &log)
         }
@@ -280,25 +298,40 @@ impl Stack {
     /// When something of it cannot be had.
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let data_dir = options.data_dir.clone();
-        let (at_aws_pace, built) = (options.at_aws_pace, options.functions.clone());
-        let (socket_limit, time_scale) = (options.socket_limit, options.time_scale.clamp(1, 3_600));
+        let time_scale = options.time_scale.clamp(1, 3_600);
         let at_data_dir = |error| StartError::DataDirectory(data_dir.clone(), error);
-        create_private(&data_dir).map_err(at_data_dir)?;
+        files::create(&data_dir).map_err(at_data_dir)?;
         let lock = lock(&data_dir)?;
+        files::make_private(&data_dir).map_err(at_data_dir)?;
+        // Of one that was killed: nothing answers there yet.
+        files::remove(&data_dir, files::STACK).map_err(at_data_dir)?;
         let address = SocketAddr::new(options.host, options.port);
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| StartError::Listen(address, error))?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortTaken(address),
+            _ => StartError::Listen(address, error),
+        })?;
         let port = listener
             .local_addr()
             .map_err(|error| StartError::Listen(address, error))?
             .port();
 
         let deployment = Deployment::new(&options, port)?;
-        deployment.write_files(&data_dir).map_err(at_data_dir)?;
-        let services = Services::new(deployment, &data_dir, built.as_deref(), socket_limit).await?;
+        let variables = deployment.shared_variables();
+        let services = Services::new(deployment, &options).await?;
+        // What has come into being since.
+        files::make_private(&data_dir).map_err(at_data_dir)?;
         let (stop, stopped) = watch::channel(false);
-        let tasks = tasks::spawn(&services, listener, stopped, at_aws_pace, time_scale);
+        let tasks = tasks::spawn(
+            &services,
+            listener,
+            stopped,
+            options.at_aws_pace,
+            time_scale,
+        );
+        // Whoever finds `stack.json` finds a stack that answers.
+        files::write(&data_dir, files::FUNCTIONS_ENV, &variables).map_err(at_data_dir)?;
+        files::write_json(&data_dir, files::STACK, &services.urls).map_err(at_data_dir)?;
         Ok(Stack {
             services,
             data_dir,
@@ -435,25 +468,14 @@ impl Stack {
         let _ = tokio::time::timeout(Duration::from_secs(2), closed).await;
         let _ = self.stop.send(true);
         self.tasks.shutdown().await;
+        // A stack that can be found and does not answer helps nobody, but it is no harm either.
+        let _ = files::remove(&self.data_dir, files::STACK);
     }
-}
-
-/// Makes the data directory, which holds people's addresses, for its owner alone.
-fn create_private(directory: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }
 
 /// Holds the data directory for this process: two would deliver everything twice.
 fn lock(directory: &Path) -> Result<std::fs::File, StartError> {
     let at_data_dir = |error| StartError::DataDirectory(directory.to_owned(), error);
-    let file = std::fs::File::create(directory.join("lock")).map_err(at_data_dir)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(directory.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(at_data_dir(error)),
-    }
+    let held = files::lock(directory).map_err(at_data_dir)?;
+    held.ok_or_else(|| StartError::InUse(directory.to_owned()))
 }

@@ -1,8 +1,11 @@
 //! `posthorn up`: runs the local stack until it is told to stop.
 
+mod announcement;
+mod values;
+
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,16 +14,21 @@ use platform::telemetry::Chain;
 
 use crate::stack::{Options, Stack, StartError, TEMPLATE};
 use crate::tools::out;
+use crate::{files, limits};
 
 /// Runs everything in one process.
 #[derive(Debug, Clone, Args)]
 pub struct UpArgs {
     /// Port to listen on; 0 takes any that is free.
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, default_value_t = 8080, allow_negative_numbers = true)]
     port: u16,
-    /// Address to listen on.
-    #[arg(long, default_value = "127.0.0.1")]
+    /// Address to listen on; 0.0.0.0 is every one.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", value_parser = values::host)]
     host: IpAddr,
+    /// A name by which the stack may be asked (`Host`), beside `localhost`, --host and the hosts of
+    /// --webhook-url. Can be repeated.
+    #[arg(long, value_name = "NAME", value_parser = values::allowed_host)]
+    allow_host: Vec<String>,
     /// Where events, keys and everything else are kept.
     #[arg(long, default_value = ".posthorn", value_name = "DIR")]
     data_dir: PathBuf,
@@ -28,16 +36,19 @@ pub struct UpArgs {
     #[arg(long)]
     memory: bool,
     /// The webhook's URL as it stands in Mandrill, for a tunnel. Can be repeated.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = values::webhook_url)]
     webhook_url: Vec<String>,
     /// A key that Mandrill signs with, in place of the generated one. Can be repeated.
-    #[arg(long, value_name = "[NAME=]KEY")]
+    #[arg(long, value_name = "[NAME=]KEY", allow_hyphen_values = true)]
     webhook_key: Vec<String>,
     /// A parameter that the webhook's URL has to have.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::url_secret)]
     url_secret: Option<(String, String)>,
+    /// Have no webhook key: whoever knows the --url-secret may post.
+    #[arg(long, requires = "url_secret", conflicts_with = "webhook_key")]
+    no_webhook_key: bool,
     /// A value for a parameter of the template. Can be repeated.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::pair)]
     parameter: Vec<(String, String)>,
     /// Another template than the one in this binary.
     #[arg(long, value_name = "FILE")]
@@ -50,32 +61,27 @@ pub struct UpArgs {
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
     /// Close every WebSocket after so many seconds, to see what a client does at the two hours of AWS.
-    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
+    #[arg(long, value_name = "SECONDS", hide_short_help = true, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..))]
     socket_limit: Option<u64>,
     /// Let retries, breaks and schedules come so many times as soon (1 to 3600).
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=3600))]
     time_scale: u32,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    if name.is_empty() || value.is_empty() {
-        return Err("write NAME=VALUE".to_owned());
-    }
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// `KEY`, or `NAME=KEY`; a key may end with `=`.
-fn key(text: &str) -> (String, String) {
-    match text.split_once('=') {
-        Some((name, key)) if !key.trim_matches('=').is_empty() => (name.to_owned(), key.to_owned()),
-        _ => ("main".to_owned(), text.to_owned()),
+impl UpArgs {
+    /// ` --data-dir …` for the other commands, unless it is the default.
+    fn data_dir_option(&self) -> String {
+        data_dir_option(&self.data_dir)
     }
 }
 
 /// Why it ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 enum UpError {
+    #[error("--webhook-key: {0}")]
+    Key(&'static str),
     #[error("cannot read {0}")]
     Template(PathBuf, #[source] io::Error),
     #[error("cannot make a temporary directory")]
@@ -90,7 +96,9 @@ impl UpError {
     /// 2 for what was asked wrongly, 1 for what is wrong with the machine.
     fn exit_code(&self) -> u8 {
         match self {
-            UpError::Template(..) | UpError::Start(StartError::Template(_)) => 2,
+            UpError::Key(_)
+            | UpError::Template(..)
+            | UpError::Start(StartError::Template(_) | StartError::WebhookPath(_)) => 2,
             UpError::Temporary(_) | UpError::Start(_) | UpError::StackFile(..) => 1,
         }
     }
@@ -108,6 +116,9 @@ pub async fn run(args: UpArgs) -> ExitCode {
 }
 
 async fn serve(args: UpArgs) -> Result<(), UpError> {
+    let keys = args.webhook_key.iter();
+    let keys = keys.map(|text| values::webhook_key(text));
+    let webhook_keys = keys.collect::<Result<_, _>>().map_err(UpError::Key)?;
     let template = match &args.template {
         Some(path) => {
             std::fs::read_to_string(path).map_err(|error| UpError::Template(path.clone(), error))?
@@ -129,12 +140,15 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         port: args.port,
         template,
         parameters: args.parameter.iter().cloned().collect(),
+        allow_hosts: args.allow_host.clone(),
         webhook_urls: args.webhook_url.clone(),
-        webhook_keys: args.webhook_key.iter().map(|text| key(text)).collect(),
+        webhook_keys,
+        without_webhook_key: args.no_webhook_key,
         url_secret: args.url_secret.clone(),
         at_aws_pace: args.aws_pace,
         functions: args.functions.clone(),
         socket_limit: args.socket_limit.map(Duration::from_secs),
+        connections: limits::of_process(),
         time_scale: args.time_scale,
         ..Options::new(data_dir)
     };
@@ -144,60 +158,42 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
             .map_err(|error| UpError::StackFile(args.data_dir.clone(), error))?;
     }
     // Who closed our output still wants the stack.
-    let _ = out::line(&announcement(&stack, &args));
+    let _ = out::line(&announcement::text(&stack, &args));
     stopped().await;
     out::note("Stopping.");
+    if args.memory {
+        take_back(&stack, &args.data_dir);
+    }
     stack.stop().await;
     Ok(())
 }
 
 /// The tools look for these files in the data directory, also when nothing else is there.
-fn share_files(stack: &Stack, directory: &std::path::Path) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    for name in ["stack.json", "functions.env"] {
+fn share_files(stack: &Stack, directory: &Path) -> io::Result<()> {
+    files::create(directory)?;
+    for name in [files::FUNCTIONS_ENV, files::STACK] {
         let text = std::fs::read_to_string(stack.data_dir().join(name))?;
-        crate::identity::write_private_text(&directory.join(name), &text)?;
+        files::write(directory, name, &text)?;
     }
     Ok(())
 }
 
-fn announcement(stack: &Stack, args: &UpArgs) -> String {
-    let urls = stack.urls();
-    let default = PathBuf::from(".posthorn");
-    let data_dir = if args.data_dir == default {
-        String::new()
-    } else {
-        format!(" --data-dir {}", args.data_dir.display())
-    };
-    format!(
-        "Posthorn is running.\n\n  \
-         Page      {http}/#token={token}\n  \
-         Webhook   {webhook}\n  \
-         Key       {key}\n  \
-         Data      {data}\n\n\
-         Try, in another terminal:\n\n  \
-         cargo run -- simulate{data_dir}          # a Mandrill that sends five events a second\n  \
-         cargo run -- listen{data_dir}            # the feed in a terminal\n  \
-         cargo run -- receive                     # an endpoint on port 8888 for outbound webhooks\n  \
-         cargo run -- seed events/seed.json{data_dir}  # endpoints at that port, and events\n  \
-         curl -s -H 'Authorization: Bearer {token}' '{http}/v1/events?limit=3'\n  \
-         curl -s {http}/_stack/bill   # what it would have cost on AWS\n\n\
-         Ctrl-C stops it; {kept}.\n",
-        http = urls.http,
-        token = urls.token,
-        webhook = urls.webhook_url,
-        key = urls.webhook_keys.join(", "),
-        kept = if args.memory {
-            "nothing stays"
-        } else {
-            "everything stored stays"
-        },
-        data = if args.memory {
-            "in memory, gone when it stops".to_owned()
-        } else {
-            args.data_dir.display().to_string()
-        },
-    )
+/// Removes what was shared, unless another stack has shared its own there since.
+fn take_back(stack: &Stack, directory: &Path) {
+    let read = |directory: &Path| std::fs::read(directory.join(files::STACK)).ok();
+    if read(directory) == read(stack.data_dir()) {
+        // The tools see by the lock that it has stopped.
+        let _ = files::remove(directory, files::STACK);
+    }
+}
+
+/// ` --data-dir …` as it is written in a shell, empty for the default.
+pub(crate) fn data_dir_option(directory: &Path) -> String {
+    if directory == Path::new(".posthorn") {
+        return String::new();
+    }
+    let directory = directory.to_string_lossy();
+    format!(" --data-dir {}", out::quoted(&directory))
 }
 
 async fn stopped() {
@@ -212,19 +208,5 @@ async fn stopped() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_may_have_a_name_and_may_end_with_an_equals_sign() {
-        let key = |text| key(text);
-        assert_eq!(key("abc"), ("main".into(), "abc".into()));
-        assert_eq!(key("eu=abc"), ("eu".into(), "abc".into()));
-        assert_eq!(key("abc=="), ("main".into(), "abc==".into()));
-        assert_eq!(key("eu=abc=="), ("eu".into(), "abc==".into()));
     }
 }

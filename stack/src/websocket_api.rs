@@ -13,6 +13,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -22,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::http_api::{message, request_id};
+use crate::limits::Place;
 use crate::server::Answer;
 use crate::sockets::{Command, Socket};
 use crate::stack::Services;
@@ -39,6 +41,8 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 const URL_CHARACTERS: usize = 4_096;
 /// How many messages are taken at once for one write.
 const WRITES: usize = 64;
+/// How many messages of one client are handled side by side; the next one is not read before.
+const INVOCATIONS: usize = 64;
 
 type Stream = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -67,7 +71,7 @@ pub(crate) async fn connect(
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    let Ok((socket, commands)) = Socket::new(peer.ip(), user_agent) else {
+    let Ok((socket, commands)) = services.sockets.opening(peer.ip(), user_agent) else {
         return message(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
     };
     let payload = connect_payload(&services, &socket, headers, request.uri());
@@ -86,7 +90,9 @@ pub(crate) async fn connect(
             .insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     let upgrade = hyper::upgrade::on(&mut request);
+    let place = request.extensions_mut().remove::<Place>();
     tokio::spawn(async move {
+        let _place = place;
         match upgrade.await {
             Ok(upgraded) => open(upgraded, socket, commands, services).await,
             Err(error) => tracing::debug!(%error, "A connection did not open."),
@@ -230,14 +236,17 @@ async fn read(
     socket: &Arc<Socket>,
     services: &Arc<Services>,
 ) -> Ended {
+    let invocations = Arc::new(Semaphore::new(INVOCATIONS));
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {
                 socket.touch();
                 services.bill.message(text.len());
                 let (services, socket) = (services.clone(), socket.clone());
+                let slot = invocations.clone().acquire_owned().await;
                 // The gateway does not wait for one message's function before it calls the next.
                 tokio::spawn(async move {
+                    let _slot = slot;
                     let payload = message_payload(&services, &socket, &text);
                     if invoke(&services, "$default", payload).await.is_none() {
                         let failure = json!({

@@ -336,9 +336,53 @@ async fn the_path_is_a_parameter_of_the_template() {
     assert_eq!(answer.error(), (404, "not_found".into()));
 }
 
+/// As users of Djrill and others have it in Mandrill already, where it need not be touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_mandrill_knows_already_is_kept_with_or_without_its_slash() {
+    for (number, path) in ["/webhook/", "/djrill/webhook/", "/djrill/webhook"]
+        .into_iter()
+        .enumerate()
+    {
+        let stack = TestStack::start_with(|options| {
+            let path = ("WebhookPath".to_owned(), path.to_owned());
+            options.parameters.extend([path]);
+            options.allow_hosts = vec!["hooks.example.com".to_owned()];
+        })
+        .await;
+        let own = stack.urls().webhook_url.clone();
+        assert_eq!(own, format!("{}{path}", stack.urls().http));
+        let key = &stack.urls().webhook_keys[0];
+        Mandrill::new(&own, &own, key).deliver(sends(0..1)).await;
+        // Whichever of both stands in Mandrill is what Mandrill posts to and signs.
+        let bare = path.trim_end_matches('/');
+        for (at, known) in [bare.to_owned(), format!("{bare}/")].iter().enumerate() {
+            let url = format!("https://hooks.example.com{known}");
+            let batch = Mandrill::new("", &url, key).sign(sends(at + 1..at + 2));
+            let headers = [
+                ("host", "hooks.example.com"),
+                ("content-type", FORM),
+                ("x-mandrill-signature", batch.signature.as_str()),
+            ];
+            let asked = stack.http().request(Method::HEAD, known, &headers[..1], "");
+            assert_eq!(asked.await.status, 200, "{known}");
+            let posted = stack
+                .http()
+                .request(Method::POST, known, &headers, batch.body);
+            let answer = posted.await;
+            assert_eq!(answer.status, 200, "{number} {known}: {}", answer.body);
+        }
+        assert_eq!(stack.history().await.len(), 3);
+        let answer = post(&stack, "/mandrill", "mandrill_events=[]".to_owned(), None).await;
+        assert_eq!(answer.error(), (404, "not_found".into()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_url_under_which_the_gateway_is_reached_needs_no_configuration() {
-    let stack = TestStack::start().await;
+    let stack = TestStack::start_with(|options| {
+        options.allow_hosts = vec!["hooks.example.com".to_owned()];
+    })
+    .await;
     let url = "https://hooks.example.com/mandrill/?tenant=acme&x=1%202";
     let batch = Mandrill::new("", url, &stack.urls().webhook_keys[0]).sign(sends(0..1));
     let headers = [

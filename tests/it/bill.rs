@@ -27,7 +27,7 @@ async fn start_in_process() -> TestStack {
 }
 
 async fn bill(stack: &TestStack) -> Value {
-    stack.http().get("/_stack/bill", "").await.json()
+    stack.bill().await
 }
 
 /// How much of an item is on the bill.
@@ -110,7 +110,10 @@ async fn the_bill_counts_what_aws_would() {
     // The same once more: stored already, so that it is read and not written.
     mandrill.deliver(batches[0].json.clone()).await;
 
-    let answer = stack.http().get("/_stack/bill", "").await;
+    let answer = stack
+        .http()
+        .get("/_stack/bill", &stack.urls().stack_token)
+        .await;
     assert_eq!(answer.headers["cache-control"], "no-store");
     let bill = answer.json();
     let posts = batches.len() as f64 + 1.0;
@@ -155,7 +158,11 @@ async fn the_bill_names_nobody() {
     for batch in simulated(&[], 50, 100) {
         mandrill.deliver(batch.json).await;
     }
-    let text = stack.http().get("/_stack/bill", "").await.body;
+    let text = stack
+        .http()
+        .get("/_stack/bill", &stack.urls().stack_token)
+        .await
+        .body;
     let urls = stack.urls();
     assert!(!text.contains('@') && !text.contains(&urls.token));
     assert!(!text.contains(&urls.webhook_keys[0]));

@@ -26,6 +26,7 @@ mod logs;
 mod messages;
 mod metrics;
 mod mistakes;
+mod neighbours;
 mod odd_answers;
 mod oddities;
 mod openapi;

@@ -120,7 +120,7 @@ async fn behind_many_events_that_a_token_hides_a_page_ends_and_goes_on() {
         answer.json()
     };
     let read_units = async || {
-        let bill = stack.http().get("/_stack/bill", "").await.json();
+        let bill = stack.bill().await;
         bill["tables"]["EventsTable"]["read_units"]
             .as_f64()
             .unwrap()

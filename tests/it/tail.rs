@@ -279,7 +279,7 @@ async fn who_goes_without_a_word_keeps_the_place_until_the_time_is_over() {
     })
     .await;
     // What it took is billed to its end: four seconds at least, of the six that it had.
-    let bill = stack.http().get("/_stack/bill", "").await.json();
+    let bill = stack.bill().await;
     let billed = bill["functions"]["TailFunction"]["billed_ms"].as_u64();
     assert!(billed.unwrap() >= 3_500, "{billed:?}");
 }

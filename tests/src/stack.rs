@@ -210,6 +210,15 @@ impl TestStack {
         answer.json()
     }
 
+    /// What the workload so far would have cost.
+    ///
+    /// # Panics
+    /// When it is not said.
+    pub async fn bill(&self) -> Value {
+        let token = &self.urls().stack_token;
+        self.http.get("/_stack/bill", token).await.json()
+    }
+
     /// All events by `GET /v1/events`, newest first.
     ///
     /// # Panics

@@ -32,6 +32,7 @@ use crate::request::Received;
 pub struct Deps {
     events: EventWriter,
     secret: Secret<Settings>,
+    /// Without the slash at its end, which makes no difference.
     path: String,
     metrics: Metrics,
 }
@@ -76,7 +77,7 @@ impl Deps {
                 OversizedWriter::new(aws.s3(), config::required(lookup, "OVERSIZED_BUCKET")?),
             ),
             secret: Secret::new(aws.secrets_manager(), lookup)?,
-            path: config::required(lookup, "WEBHOOK_PATH")?,
+            path: without_slash(&config::required(lookup, "WEBHOOK_PATH")?).to_owned(),
             metrics: Metrics::new(lookup)?,
         })
     }
@@ -159,7 +160,7 @@ async fn receive(
     request: &Request,
 ) -> Result<(), HttpError> {
     let path = received.path.as_str();
-    if path.strip_suffix('/').unwrap_or(path) != deps.path {
+    if without_slash(path) != deps.path {
         return Err(HttpError::new(
             StatusCode::NOT_FOUND,
             "not_found",
@@ -198,6 +199,10 @@ async fn receive(
         }
     };
     store(deps, request_id, webhook.as_deref(), &candidate.events()?).await
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 async fn store(

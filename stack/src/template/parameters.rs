@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
+use fancy_regex::Regex;
 use serde_json::{Map, Value};
 
 use super::error::TemplateError;
@@ -145,7 +145,7 @@ impl<'a> Declaration<'a> {
             let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
                 self.refused(&format!("its AllowedPattern cannot be read: {error}"))
             })?;
-            if !regex.is_match(text) {
+            if !regex.is_match(text).unwrap_or(false) {
                 return Err(self.refused(&format!("\"{text}\" does not match {pattern}")));
             }
         }

@@ -1,17 +1,11 @@
 //! Calls of the HTTP API, with a token.
 
-use std::time::Duration;
-
 use reqwest::{Method, RequestBuilder, Response};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::post::{explain, tls};
-use super::target::{ApiTarget, is_local, without_query};
-use super::{ToolError, out};
-
-/// An HTTP API answers or gives up within 30 s; what takes longer is lost on the way.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+use super::ToolError;
+use super::client::{Said, Unanswered, client};
+use super::target::{ApiTarget, without_query};
 
 /// An HTTP API that knows who calls.
 #[derive(Debug, Clone)]
@@ -31,32 +25,14 @@ pub(super) enum CallError {
         message: String,
     },
     #[error("{url}: {reason}")]
-    Unanswered { url: String, reason: String },
-}
-
-#[derive(Default, Deserialize)]
-struct Envelope {
-    error: Inner,
-}
-
-#[derive(Default, Deserialize)]
-struct Inner {
-    code: String,
-    message: String,
+    Unanswered { url: String, reason: Unanswered },
+    #[error("{url}: the answer is not Posthorn's; is this the HTTP API? (see --url)")]
+    Foreign { url: String },
 }
 
 impl Api {
     pub(super) fn new(target: ApiTarget) -> Result<Api, ToolError> {
-        let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls()?)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_TIMEOUT);
-        if is_local(&target.url) {
-            client = client.no_proxy();
-        }
-        let client = client
-            .build()
-            .map_err(|error| ToolError::Failed(explain(&error.without_url())))?;
+        let client = client(&target.url)?;
         Ok(Api { client, target })
     }
 
@@ -97,30 +73,26 @@ impl Api {
         let url = without_query(&self.target.url);
         let unanswered = |error: reqwest::Error| CallError::Unanswered {
             url: url.clone(),
-            reason: explain(&error.without_url()),
+            reason: Unanswered::new(error, &url),
         };
         let response = request.send().await.map_err(unanswered)?;
         if !response.status().is_success() {
             return Err(refused(url, response).await);
         }
         let body = response.bytes().await.map_err(unanswered)?;
-        serde_json::from_slice(&body).map_err(|_| CallError::Unanswered {
-            url: url.clone(),
-            reason: "the answer is not Posthorn's; is this the HTTP API?".to_owned(),
-        })
+        serde_json::from_slice(&body).map_err(|_| CallError::Foreign { url: url.clone() })
     }
 }
 
 async fn refused(url: String, response: Response) -> CallError {
     let status = response.status().as_u16();
     let body = response.bytes().await.unwrap_or_default();
-    let Inner { code, message } = serde_json::from_slice(&body)
-        .map_or_else(|_| Inner::default(), |envelope: Envelope| envelope.error);
+    let Said { code, message } = Said::read(&body);
     CallError::Refused {
         url,
         status,
-        code: out::printable(&code).into_owned(),
-        message: out::printable(&message).into_owned(),
+        code,
+        message,
     }
 }
 
@@ -130,7 +102,13 @@ impl CallError {
         match self {
             CallError::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
             CallError::Unanswered { .. } => true,
+            CallError::Foreign { .. } => false,
         }
+    }
+
+    /// Whether nothing took the connection.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, CallError::Unanswered { reason, .. } if reason.is_unreachable)
     }
 }
 
@@ -140,9 +118,15 @@ impl From<CallError> for ToolError {
             return ToolError::Failed(error.to_string());
         }
         let hint = match &error {
-            CallError::Refused { status: 401, .. } => " (see --token)",
-            CallError::Refused { status: 404, .. } => " (see --url)",
-            CallError::Refused { .. } | CallError::Unanswered { .. } => "",
+            CallError::Refused {
+                status: 401 | 403, ..
+            } => " (see --token)",
+            CallError::Refused {
+                status: 404 | 421, ..
+            } => " (see --url)",
+            CallError::Refused { .. }
+            | CallError::Unanswered { .. }
+            | CallError::Foreign { .. } => "",
         };
         ToolError::Usage(format!("{error}{hint}"))
     }

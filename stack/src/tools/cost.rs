@@ -14,28 +14,28 @@ const MILLION: f64 = 1e6;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Events that Mandrill posts in a day
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     events_per_day: f64,
     /// People who watch
-    #[arg(long, value_name = "N", default_value = "0", value_parser = quantity)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = quantity, allow_negative_numbers = true)]
     viewers: f64,
     /// Hours of a day that each of them watches
-    #[arg(long, value_name = "HOURS", default_value = "8", value_parser = hours)]
+    #[arg(long, value_name = "HOURS", default_value = "8", value_parser = hours, allow_negative_numbers = true)]
     viewer_hours: f64,
     /// Part of the events that each of them wants, from 0 to 1: what their filter lets pass
-    #[arg(long, value_name = "FRACTION", default_value = "1", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", default_value = "1", value_parser = fraction, allow_negative_numbers = true)]
     wanted: f64,
     /// Endpoints that get every event, and take it at once
-    #[arg(long, value_name = "N", default_value = "0", value_parser = quantity)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = quantity, allow_negative_numbers = true)]
     endpoints: f64,
     /// Events in one POST, on average
-    #[arg(long, value_name = "N", default_value = "10", value_parser = batch)]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = batch, allow_negative_numbers = true)]
     batch: f64,
     /// Size of an event's JSON in KB, on average
-    #[arg(long, value_name = "KB", default_value = "1.5", value_parser = positive)]
+    #[arg(long, value_name = "KB", default_value = "1.5", value_parser = positive, allow_negative_numbers = true)]
     event_kb: f64,
     /// Days that an event is kept (`RetentionDays`)
-    #[arg(long, value_name = "DAYS", default_value = "30", value_parser = positive)]
+    #[arg(long, value_name = "DAYS", default_value = "30", value_parser = positive, allow_negative_numbers = true)]
     retention_days: f64,
     /// Functions for `x86_64` instead of arm64
     #[arg(long)]

@@ -114,6 +114,8 @@ pub enum FeedError {
     Unauthorized,
     #[error("the server refused the connection with {status}")]
     Refused { status: u16 },
+    #[error("the server refused the filter: {message}")]
+    Filter { message: String },
     #[error("the server refused what was asked: {code}: {message}")]
     Rejected { code: String, message: String },
     /// Only from the first connection; later ones are tried again.

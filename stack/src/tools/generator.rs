@@ -84,7 +84,9 @@ impl Generator {
         } else {
             UNPACED_EVENTS_PER_SECOND
         };
-        self.settings.start + (self.made as f64 / rate) as i64
+        self.settings
+            .start
+            .saturating_add((self.made as f64 / rate) as i64)
     }
 
     /// A story whose time has come, or a new one.

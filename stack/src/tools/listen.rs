@@ -12,18 +12,22 @@ use super::target::{ApiArgs, without_query};
 use super::tickets::Tickets;
 use super::{ToolError, out};
 
+/// A year: more than anybody waits, and no time overflows.
+const MAX_IDLE_SECONDS: u64 = 366 * 24 * 60 * 60;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     target: ApiArgs,
     /// Begin with so many stored events
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(0..=1_000))]
     last: u32,
     /// Begin where an earlier one ended, which has said so
     #[arg(long, conflicts_with = "last")]
     cursor: Option<String>,
     /// Only what matches, for example `type:open,click`
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     filter: Option<String>,
     /// Ask for what was received, too
     #[arg(long)]
@@ -32,10 +36,11 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Stop after so many events
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Stop when nothing came for so many seconds; a failure if --count was not reached by then
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_IDLE_SECONDS))]
     until_idle: Option<u64>,
 }
 
@@ -53,7 +58,7 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
     };
     let mut feed = Feed::connect(options)
         .await
-        .map_err(|error| explain(error, &shown_url))?;
+        .map_err(|error| explain(error, &shown_url, args.filter.as_deref()))?;
     let idle = args.until_idle.map(Duration::from_secs);
     let mut idle_since = Instant::now();
     let mut told = 0;
@@ -65,7 +70,9 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
         }
         let idle_end = idle.map(|idle| idle_since + idle);
         let item = tokio::select! {
-            item = feed.next() => item.map_err(|error| explain(error, &shown_url))?,
+            item = feed.next() => item.map_err(|error| {
+                explain(error, &shown_url, args.filter.as_deref())
+            })?,
             () = reached(idle_end) => break quiet(told, args.count),
             _ = tokio::signal::ctrl_c() => break Ok(()),
         };
@@ -76,7 +83,7 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
                 let line = if args.json {
                     out::json_line(&text)
                 } else {
-                    as_line(&text, out::is_terminal())
+                    as_line(&text, out::is_coloured())
                 };
                 out::line(&line)?;
             }
@@ -101,7 +108,7 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
     if let Some(place) = place {
         out::note(&format!(
             "-- to go on from here: --cursor {}",
-            out::printable(&place)
+            out::quoted(&out::printable(&place))
         ));
     }
     ended
@@ -123,9 +130,13 @@ fn quiet(told: u64, wanted: Option<u64>) -> Result<(), ToolError> {
     }
 }
 
-fn explain(error: FeedError, url: &str) -> ToolError {
+fn explain(error: FeedError, url: &str, filter: Option<&str>) -> ToolError {
     let text = format!("{url}: {}", out::printable(&error.to_string()));
     match error {
+        FeedError::Filter { message } => {
+            let shown = filter.and_then(|filter| pointed_at(filter, &message));
+            ToolError::Usage(format!("{text}{}", shown.unwrap_or_default()))
+        }
         FeedError::Unauthorized => ToolError::Usage(format!("{text} (see --token)")),
         FeedError::Refused { .. } => ToolError::Usage(format!("{text} (see --url and --filter)")),
         FeedError::Rejected { .. } => ToolError::Usage(text),
@@ -167,7 +178,7 @@ fn as_line(text: &str, is_coloured: bool) -> String {
         out::printable(&detail),
     );
     let kind = match colour(field("/type")).filter(|_| is_coloured) {
-        Some(colour) => format!("\x1b[{colour}m{kind}\x1b[0m"),
+        Some(colour) => out::coloured(&kind, colour),
         None => kind,
     };
     format!("{time:<9} {kind} {recipient:<36} {detail}")
@@ -204,9 +215,32 @@ fn colour(kind: &str) -> Option<&'static str> {
     })
 }
 
+/// The filter, with a caret below the place that the server's message names: `… at 5: …`, in bytes.
+fn pointed_at(filter: &str, message: &str) -> Option<String> {
+    let mut places = message.split(" at ").skip(1);
+    let at = places.find_map(|rest| rest.split(':').next()?.parse::<usize>().ok())?;
+    let before = out::printable(filter.get(..at)?).chars().count();
+    let filter = out::printable(filter);
+    Some(format!("\n  {filter}\n  {:before$}^", ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_caret_points_at_what_is_wrong_with_a_filter() {
+        let pointed = |filter: &str| {
+            let error = filter.parse::<domain::Filter>().unwrap_err();
+            pointed_at(filter, &error.to_string()).unwrap()
+        };
+        assert_eq!(pointed("ü colour:red"), "\n  ü colour:red\n    ^");
+        assert_eq!(pointed("a\tOR b"), "\n  a\\tOR b\n     ^");
+        assert_eq!(pointed("type:"), "\n  type:\n       ^");
+        assert_eq!(pointed_at("a", "no place"), None);
+        assert_eq!(pointed_at("ä", "odd at 1: x"), None);
+        assert_eq!(pointed_at("a", "far at 9: x"), None);
+    }
 
     #[test]
     fn a_line_says_when_what_who_and_why() {

@@ -6,6 +6,7 @@
 //! Secrets never appear in what they print, but for those that `seed` makes and a server shows once.
 
 mod api;
+mod client;
 pub mod cost;
 mod duration;
 pub mod feed;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
+use platform::config;
+
 use super::ToolError;
 
 /// One line of result, flushed so that a pipe sees it at once.
@@ -13,8 +15,11 @@ pub(crate) fn line(text: &str) -> Result<(), ToolError> {
     Ok(stdout.flush()?)
 }
 
-/// A remark on stderr. Nothing is left to do when that fails.
+/// A remark on stderr, of one line or more, which may quote what was received. Nothing is left to do
+/// when that fails.
 pub(crate) fn note(text: &str) {
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    let text = lines.join("\n");
     let mut stderr = io::stderr().lock();
     let clear = if stderr.is_terminal() {
         "\r\x1b[2K"
@@ -36,12 +41,31 @@ pub(crate) fn has_progress() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether results may be coloured.
-pub(crate) fn is_terminal() -> bool {
+/// Whether results are read by a person, and not by a program.
+fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// The text with every character that could drive or confuse a terminal shown escaped.
+/// Whether results may be coloured: by a terminal that can, for a person who has not said no
+/// (<https://no-color.org>).
+pub(crate) fn is_coloured() -> bool {
+    let set = |name: &str| config::process(name).filter(|value| !value.is_empty());
+    is_terminal() && set("NO_COLOR").is_none() && set("TERM").as_deref() != Some("dumb")
+}
+
+/// A text in a colour, which is the number of an escape sequence.
+pub(crate) fn coloured(text: &str, colour: &str) -> String {
+    format!("\x1b[{colour}m{text}\x1b[0m")
+}
+
+/// A text as one word of a shell's command.
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
+    // Only NUL cannot be quoted, which no argument can hold either.
+    shlex::try_quote(text).unwrap_or(Cow::Borrowed(text))
+}
+
+/// The text with every character that could drive a terminal, reorder what it shows or hide in it
+/// shown escaped.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
@@ -78,7 +102,9 @@ fn printable_json(text: &str) -> String {
             // Raw control characters are only legal between tokens.
             '\n' | '\r' | '\t' => shown.push(' '),
             hostile if is_hostile(hostile) => {
-                let _ = write!(shown, "\\u{:04x}", u32::from(hostile));
+                for unit in hostile.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
             }
             harmless => shown.push(harmless),
         }
@@ -86,11 +112,32 @@ fn printable_json(text: &str) -> String {
     shown
 }
 
-/// Control characters (C0, DEL, C1), line separators, and marks that reorder what is shown.
-/// All of them lie in the basic plane, which `printable_json` relies on.
+/// Control characters (C0, DEL, C1), line separators, and those that show nothing or change how others
+/// are shown: Unicode's `Default_Ignorable_Code_Point`, which has the bidirectional marks, joiners,
+/// variation selectors, fillers and tags, and the annotation marks.
+/// (<https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt>)
 fn is_hostile(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 #[cfg(test)]
@@ -103,12 +150,65 @@ mod tests {
             printable("a\x1b[2J\u{9b}b\u{202e}c\n"),
             "a\\u{1b}[2J\\u{9b}b\\u{202e}c\\n"
         );
-        assert_eq!(printable("Grüße 📦 注文"), "Grüße 📦 注文");
+        assert_eq!(printable("Grüße 📦 注文 שלום"), "Grüße 📦 注文 שלום");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        for hidden in [
+            '\0',
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{206f}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
+        ] {
+            let shown = format!("a\\u{{{:x}}}b", u32::from(hidden));
+            assert_eq!(printable(&format!("a{hidden}b")), shown);
+        }
+    }
+
+    #[test]
+    fn a_quoted_text_is_one_word_of_a_shell() {
+        for text in [
+            "", "a b", "it's", "a\"b", "$HOME", "a;b", "`x`", "a\\b", "ä", "a\nb", "*", "~", "!",
+            "#",
+        ] {
+            let quoted = quoted(text);
+            let output = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {quoted}")])
+                .output();
+            assert_eq!(output.unwrap().stdout, text.as_bytes(), "{quoted}");
+        }
     }
 
     #[test]
     fn escaped_json_is_one_line_and_means_the_same() {
-        let text = "{\n\t\"a\": \"\u{9b}31m\u{202e}\"}";
+        let text = "{\n\t\"a\": \"\u{9b}31m\u{202e}\u{e0041}\"}";
         let shown = printable_json(text);
         assert!(!shown.chars().any(is_hostile));
         let (left, right): (serde_json::Value, serde_json::Value) = (

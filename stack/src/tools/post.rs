@@ -1,17 +1,13 @@
 //! One signed POST, as Mandrill makes it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
 
 use mandrill::Form;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::ToolError;
-use super::target::{Secret, Webhook, is_local};
-
-/// An HTTP API answers or gives up within 30 s; what takes longer is lost on the way.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+pub use super::client::Unanswered;
+use super::client::{Said, client};
+use super::target::{Secret, Webhook, without_query};
 
 /// Signs batches and posts them to one webhook.
 #[derive(Debug, Clone)]
@@ -34,27 +30,48 @@ pub struct Answer {
     pub body: String,
 }
 
-/// The request had no answer.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct Unanswered {
-    reason: String,
+impl Answer {
+    /// Why a batch was not accepted, and what to check.
+    fn refusal(&self, webhook: &Webhook) -> String {
+        let Said { message, .. } = Said::read(self.body.as_bytes());
+        let hint = match self.status {
+            403 => {
+                let url = without_query(&webhook.sign_url);
+                format!(
+                    " (check --key, the URL that is signed, which is {url}, and the secret in --url)"
+                )
+            }
+            404 | 421 => format!(
+                " (check --url, which is {})",
+                without_query(&webhook.post_url)
+            ),
+            413 => " (see --batch)".to_owned(),
+            _ => String::new(),
+        };
+        let status = self.status.to_string();
+        [status, message]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+            + &hint
+    }
+
+    /// Whether no later attempt can be luckier, as long as nothing is changed on either side.
+    pub(super) fn is_final(&self) -> bool {
+        (300..500).contains(&self.status) && !matches!(self.status, 408 | 425 | 429)
+    }
 }
 
 impl Poster {
     pub fn new(webhook: Webhook) -> Result<Self, ToolError> {
-        let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls()?)
-            .user_agent("Mandrill-Webhook/1.0")
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_TIMEOUT);
-        if is_local(&webhook.post_url) {
-            client = client.no_proxy();
-        }
-        let client = client
-            .build()
-            .map_err(|error| ToolError::Failed(explain(&error.without_url())))?;
+        let client = client(&webhook.post_url)?;
         Ok(Self { client, webhook })
+    }
+
+    /// Why a batch was not accepted, and what to check.
+    pub(super) fn refusal(&self, answer: &Answer) -> String {
+        answer.refusal(&self.webhook)
     }
 
     /// `events` is the exact text of a JSON array.
@@ -65,9 +82,8 @@ impl Poster {
     }
 
     pub async fn post(&self, batch: &SignedBatch) -> Result<Answer, Unanswered> {
-        self.exchange(batch).await.map_err(|error| Unanswered {
-            reason: explain(&error.without_url()),
-        })
+        let answer = self.exchange(batch).await;
+        answer.map_err(|error| Unanswered::new(error, &self.webhook.post_url))
     }
 
     async fn exchange(&self, batch: &SignedBatch) -> Result<Answer, reqwest::Error> {
@@ -77,6 +93,7 @@ impl Poster {
             .body(batch.body.clone());
         let request = request
             .header("accept", "*/*")
+            .header("user-agent", "Mandrill-Webhook/1.0")
             .header("content-type", "application/x-www-form-urlencoded")
             .header("x-mandrill-signature", &batch.signature);
         let response = request.send().await?;
@@ -107,33 +124,6 @@ pub fn form_body(events: &str) -> String {
         }
     }
     body
-}
-
-/// One TLS set-up for requests and sockets: ring, and the machine's own root certificates.
-pub(super) fn tls() -> Result<ClientConfig, ToolError> {
-    let mut roots = RootCertStore::empty();
-    // Without any root certificate plain HTTP still works, and HTTPS fails with a message that says so.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ToolError::Failed(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// An error with its sources, since the outermost text alone says little.
-pub(super) fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        // Some errors already repeat their source.
-        if !text.contains(&inner_text) {
-            let _ = write!(text, ": {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod verify;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +37,13 @@ const LINES: usize = 1_024;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Port to listen on; 0 takes any that is free
-    #[arg(long, default_value_t = 8888)]
+    #[arg(long, default_value_t = 8888, allow_negative_numbers = true)]
     port: u16,
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
     /// Answer with this status
-    #[arg(long, value_parser = clap::value_parser!(u16).range(200..=599))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(200..=599), allow_negative_numbers = true)]
     status: Option<u16>,
     /// Answer 410, which ends an endpoint
     #[arg(long, conflicts_with = "status")]
@@ -51,10 +52,10 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["status", "gone"])]
     hang: bool,
     /// The fraction of requests to fail so, with 500 if nothing else is said; the others get 200
-    #[arg(long, value_name = "FRACTION", value_parser = simulate::fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = simulate::fraction, allow_hyphen_values = true)]
     fail_rate: Option<f64>,
     /// Take so long to answer: 500ms, 3s, 1m
-    #[arg(long, value_name = "TIME", value_parser = duration::duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration::duration, allow_hyphen_values = true)]
     slow: Option<Duration>,
     /// The endpoint's signing secret, whsec_…; what it did not sign gets 401. Can be repeated
     #[arg(long, value_name = "SECRET")]
@@ -72,8 +73,13 @@ pub async fn run(args: Args) -> Result<(), ToolError> {
     let desk = Arc::new(Desk::new(&args)?);
     let address = SocketAddr::new(args.host, args.port);
     let listener = TcpListener::bind(address).await;
-    let listener = listener
-        .map_err(|error| ToolError::Failed(format!("cannot listen on {address}: {error}")))?;
+    let listener = listener.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => ": `--port 0` takes any that is free",
+            _ => "",
+        };
+        ToolError::Failed(format!("cannot listen on {address}: {error}{hint}"))
+    })?;
     let address = listener.local_addr()?;
     out::note(&format!(
         "Receiving on http://{address}/ and every path below. Ctrl-C ends it."
@@ -208,7 +214,7 @@ impl Summary {
         out::line(&if args.json {
             seen.json(attempt)
         } else {
-            seen.line(attempt)
+            seen.line(attempt, out::is_coloured())
         })
     }
 

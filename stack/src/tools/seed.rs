@@ -10,6 +10,7 @@ use super::api::Api;
 use super::send::read;
 use super::target::{ApiArgs, Secret};
 use super::{ToolError, out};
+use crate::webhook::encoded;
 use file::{Endpoint, Seed};
 
 /// Endpoints that are asked for at once, the most there may be.
@@ -82,7 +83,7 @@ async fn endpoints(seed: &Seed<'_>, api: &Api) -> Result<(), ToolError> {
             "          ingest secret  {}",
             shown(&created.ingest_secret)
         ))?;
-        secrets.push(format!("--secret {}", shown(&created.secret)));
+        secrets.push(format!("--secret {}", out::quoted(&shown(&created.secret))));
         // The file may name it twice.
         there.push(There {
             id: created.id,
@@ -120,7 +121,7 @@ async fn list(api: &Api) -> Result<Vec<There>, ToolError> {
         let page: Page = api.get(&path).await?;
         all.extend(page.endpoints);
         match page.next {
-            Some(next) => path = format!("/v1/endpoints?limit={PAGE}&after={next}"),
+            Some(next) => path = format!("/v1/endpoints?limit={PAGE}&after={}", encoded(&next)),
             None => return Ok(all),
         }
     }

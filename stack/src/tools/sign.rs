@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::post::{form_body, signature};
-use super::send::{as_batch, read};
+use super::send::{as_batch, read, without_mark};
 use super::target::{Secret, missing, read_stack, without_query};
 use super::{ToolError, out};
 
@@ -80,17 +80,15 @@ pub fn verify(args: VerifyArgs) -> Result<(), ToolError> {
 impl Signed {
     fn body(&self) -> Result<String, ToolError> {
         let text = match (&self.body, &self.file) {
-            (Some(body), _) => body.clone(),
+            (Some(body), _) => without_mark(body).to_owned(),
             (None, Some(file)) => read(file)?,
             (None, None) => return Err(ToolError::Usage("pass a file or --body".to_owned())),
         };
         if !self.json {
             return Ok(text);
         }
-        let batch = as_batch(&text);
-        batch.map(|events| form_body(&events)).ok_or_else(|| {
-            ToolError::Usage("the input is neither a JSON array nor a JSON object".to_owned())
-        })
+        let batch = as_batch(&text).map_err(|why| ToolError::Usage(format!("the input {why}")));
+        Ok(form_body(&batch?))
     }
 
     fn pairs(&self) -> Result<(Vec<Secret>, Vec<String>), ToolError> {

@@ -32,6 +32,12 @@ const BURST_BATCHES: u64 = 10;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
+/// How often a batch is posted that gets no answer at all.
+const UNANSWERED: u32 = 5;
+
+/// Years that a date may have.
+const FIRST_SECONDS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799;
+
 /// How long POSTs on their way may still take after Ctrl-C.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -40,31 +46,40 @@ pub struct Args {
     #[command(flatten)]
     target: WebhookArgs,
     /// Events per second; 0 posts as fast as the answers come
-    #[arg(long, default_value_t = 5.0, value_parser = rate)]
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = rate, allow_hyphen_values = true)]
     rate: f64,
     /// Events per POST
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=MAX_BATCH))]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_BATCH))]
     batch: u64,
     /// Stop after so many events [default: when interrupted]
-    #[arg(long)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// The same seed and start make the same events [default: another one each time]
-    #[arg(long)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Time of the first event in Unix seconds [default: now]
-    #[arg(long)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i64).range(FIRST_SECONDS))]
     start: Option<i64>,
     /// Fraction of the batches that are posted twice, as after a lost answer
-    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", value_parser = fraction)]
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true)]
     duplicates: f64,
     /// Post in bursts with silence between them, at the same rate on average
     #[arg(long)]
     bursts: bool,
     /// POSTs on their way at the same time; Mandrill has one
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
-    /// Retries of a batch before giving up, as Mandrill disables a webhook then
-    #[arg(long, default_value_t = 20)]
+    /// Retries of a batch before giving up, as Mandrill disables a webhook then. Nothing is retried
+    /// until a first batch was accepted, unless the server says that it may be later.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        allow_negative_numbers = true
+    )]
     retries: u32,
     /// Only these kinds, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -82,7 +97,8 @@ pub struct Args {
     )]
     custom: Vec<String>,
     /// With --custom, how often
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, requires = "custom")]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, requires = "custom",
+        allow_hyphen_values = true)]
     every: Duration,
     /// With --custom, a token with the scope `write` [default: the local stack's]
     #[arg(long, requires = "custom")]
@@ -213,6 +229,12 @@ async fn post_all(
             _ = stop.wait_for(|stop| *stop) => break,
             slot = ready => slot,
         };
+        if stats.has_given_up() {
+            // Mandrill would have disabled the webhook.
+            watcher.abort();
+            finish(posts).await;
+            return;
+        }
         before += batch.kinds.len() as u64;
         stats.batch_begun();
         let courier = Courier {
@@ -224,16 +246,10 @@ async fn post_all(
         let is_doubled = random.chance(args.duplicates);
         posts.spawn(async move {
             let _slot = slot;
-            courier.deliver(&batch, is_doubled).await
+            courier.deliver(&batch, is_doubled).await;
         });
-        while let Some(ended) = posts.try_join_next() {
-            if matches!(ended, Ok(false)) {
-                // Mandrill would have disabled the webhook.
-                watcher.abort();
-                finish(posts).await;
-                return;
-            }
-        }
+        // What has ended is not kept.
+        while posts.try_join_next().is_some() {}
     }
     tokio::select! {
         () = async { while posts.join_next().await.is_some() {} } => {}
@@ -248,7 +264,7 @@ async fn until_interrupted(mut interrupted: watch::Receiver<bool>) {
     let _ = interrupted.wait_for(|stop| *stop).await;
 }
 
-async fn finish(mut posts: JoinSet<bool>) {
+async fn finish(mut posts: JoinSet<()>) {
     let _ = timeout(LAST_ANSWERS, async {
         while posts.join_next().await.is_some() {}
     })
@@ -264,11 +280,11 @@ struct Courier {
 }
 
 impl Courier {
-    /// Whether the batch was accepted in the end.
-    async fn deliver(mut self, batch: &Batch, is_doubled: bool) -> bool {
+    async fn deliver(mut self, batch: &Batch, is_doubled: bool) {
         let signed = self.poster.sign(&batch.json);
         if !self.insist(&signed).await {
-            return false;
+            self.stats.give_up();
+            return;
         }
         self.stats.accepted(&batch.kinds);
         if is_doubled {
@@ -276,36 +292,38 @@ impl Courier {
             // The batch is stored already, whatever becomes of its repetition.
             self.insist(&signed).await;
         }
-        true
     }
 
+    /// Whether the batch was accepted in the end.
     async fn insist(&mut self, signed: &SignedBatch) -> bool {
-        let mut wait = FIRST_RETRY;
+        let (mut wait, mut unanswered) = (FIRST_RETRY, 0);
         for attempt in 0..=self.retries {
             let began = Instant::now();
-            let reason = match self.poster.post(signed).await {
-                Ok(answer) if answer.status == 200 => {
-                    self.stats.answered(began.elapsed());
-                    return true;
-                }
+            let (reason, is_final) = match self.poster.post(signed).await {
                 Ok(answer) => {
                     self.stats.answered(began.elapsed());
-                    refusal(answer.status)
+                    if answer.status == 200 {
+                        return true;
+                    }
+                    (self.poster.refusal(&answer), answer.is_final())
                 }
-                Err(unanswered) => unanswered.to_string(),
+                Err(error) => {
+                    unanswered += 1;
+                    (error.to_string(), error.is_unreachable)
+                }
             };
-            if attempt == self.retries {
+            // What never worked is a mistake in what was asked, and what did may work again.
+            let is_hopeless = is_final && !self.stats.has_accepted();
+            if is_hopeless || attempt == self.retries || unanswered == UNANSWERED {
+                let attempts = attempt + 1;
                 out::note(&format!(
-                    "batch given up after {} attempt(s): {reason}",
-                    attempt + 1
+                    "batch given up after {attempts} attempt(s): {reason}"
                 ));
                 break;
             }
             if self.stats.may_complain() {
-                out::note(&format!(
-                    "batch refused ({reason}); again in {} s",
-                    wait.as_secs()
-                ));
+                let seconds = wait.as_secs();
+                out::note(&format!("batch refused ({reason}); again in {seconds} s"));
             }
             tokio::select! {
                 _ = self.interrupted.wait_for(|stop| *stop) => break,
@@ -314,16 +332,6 @@ impl Courier {
             wait = (wait * 2).min(LONGEST_RETRY);
         }
         false
-    }
-}
-
-/// The status, with what usually causes it.
-fn refusal(status: u16) -> String {
-    match status {
-        403 => "403: the signature does not fit (see --key and --sign-url), or the URL lacks its secret".to_owned(),
-        404 => "404: nothing there, see --url".to_owned(),
-        413 => "413: too large, see --batch".to_owned(),
-        other => other.to_string(),
     }
 }
 
@@ -346,7 +354,7 @@ fn rate(text: &str) -> Result<f64, String> {
     if rate == 0.0 || (1e-8..=1e9).contains(&rate) {
         Ok(rate)
     } else {
-        Err("not a rate".to_owned())
+        Err("not between 0.00000001 and 1000000000, nor 0".to_owned())
     }
 }
 

@@ -11,6 +11,9 @@ use http::Uri;
 use serde::Deserialize;
 
 use super::ToolError;
+use crate::files::is_abandoned;
+use crate::up::data_dir_option;
+use crate::webhook::check_url;
 
 /// A key or token. It cannot be printed by accident.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -25,6 +28,18 @@ impl Secret {
     /// The value itself, for the place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Refuses what no key or token can be, without showing it.
+    fn check(&self, option: &str) -> Result<(), ToolError> {
+        let why = if self.0.is_empty() {
+            "is empty"
+        } else if self.0.contains(char::is_control) {
+            "has a line end or another control character in it"
+        } else {
+            return Ok(());
+        };
+        Err(ToolError::Usage(format!("{option} {why}")))
     }
 }
 
@@ -80,11 +95,16 @@ impl WebhookArgs {
         let stack_url = stack.as_ref().and_then(|stack| stack.webhook_url.as_ref());
         let local_url = stack.as_ref().and_then(Stack::local_webhook_url);
         let post_url = self.url.as_ref().or(local_url.as_ref()).ok_or_else(start)?;
-        let key = self.key.as_ref().or(stack_key).ok_or_else(start)?;
+        // A stack without a key takes any, for the secret in its URL.
+        let no_key = stack.as_ref().map(|_| Secret::new("unknown to the stack"));
+        let key = self.key.as_ref().or(stack_key).or(no_key.as_ref());
+        let key = key.ok_or_else(start)?;
         // The local stack's own key belongs to the local stack's own URL, by whatever address it is reached.
         let known_url = if self.key.is_none() { stack_url } else { None };
         let sign_url = self.sign_url.as_ref().or(known_url).unwrap_or(post_url);
         parse(post_url, &["http", "https"])?;
+        check_url(sign_url).map_err(|why| ToolError::Usage(format!("--sign-url: {why}")))?;
+        key.check("--key")?;
         Ok(Webhook {
             post_url: post_url.clone(),
             sign_url: sign_url.clone(),
@@ -127,6 +147,7 @@ impl ApiArgs {
         let url = url.ok_or_else(|| missing(&self.data_dir, "pass --url and --token"))?;
         parse(&url, &["http", "https"])?;
         if let Some(token) = &self.token {
+            token.check("--token")?;
             return Ok(ApiTarget {
                 url,
                 token: token.clone(),
@@ -153,6 +174,8 @@ pub(super) struct Stack {
     pub(super) webhook_keys: Vec<Secret>,
     token: Option<Secret>,
     pub(super) token_key: Option<Secret>,
+    /// The directory whose lock it holds.
+    data_dir: Option<PathBuf>,
 }
 
 impl Stack {
@@ -172,7 +195,7 @@ impl Stack {
     }
 }
 
-/// `None` if no local stack ever ran with this data directory.
+/// `None` if no local stack runs with this data directory, or has left its file there when it was killed.
 pub(super) fn read_stack(data_dir: &Path) -> Result<Option<Stack>, ToolError> {
     let path = data_dir.join("stack.json");
     let text = match fs::read_to_string(&path) {
@@ -186,7 +209,8 @@ pub(super) fn read_stack(data_dir: &Path) -> Result<Option<Stack>, ToolError> {
         }
     };
     // The parser's own message could quote a key.
-    match serde_json::from_str(&text) {
+    match serde_json::from_str::<Stack>(&text) {
+        Ok(stack) if stack.data_dir.as_deref().is_some_and(is_abandoned) => Ok(None),
         Ok(stack) => Ok(Some(stack)),
         Err(_) => Err(ToolError::Usage(format!(
             "{} is not what a local stack writes",
@@ -196,9 +220,13 @@ pub(super) fn read_stack(data_dir: &Path) -> Result<Option<Stack>, ToolError> {
 }
 
 pub(super) fn missing(data_dir: &Path, alternative: &str) -> ToolError {
-    let dir = data_dir.display();
+    let up = match data_dir_option(data_dir) {
+        option if option.is_empty() => String::new(),
+        option => format!(" -- up{option}"),
+    };
     ToolError::Usage(format!(
-        "no local stack has run with {dir}: start one with `cargo run`, or {alternative}"
+        "no local stack runs with {}: start one with `cargo run{up}`, or {alternative}",
+        data_dir.display()
     ))
 }
 
@@ -211,12 +239,14 @@ pub(super) fn is_local(url: &str) -> bool {
 pub(super) fn without_query(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let shown = &url[..end];
-    match (shown.find("://"), shown.find('@')) {
-        (Some(scheme), Some(at)) if at > scheme => {
-            format!("{}{}", &shown[..scheme + 3], &shown[at + 1..])
-        }
-        _ => shown.to_owned(),
-    }
+    let Some((scheme, rest)) = shown.split_once("://") else {
+        return shown.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 fn parse(url: &str, schemes: &[&str]) -> Result<Uri, ToolError> {
@@ -349,7 +379,13 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("start one with `cargo run`, or pass --url and --key")
+                .contains("start one with `cargo run -- up --data-dir ")
+        );
+        assert!(error.to_string().ends_with("`, or pass --url and --key"));
+        let error = missing(Path::new(".posthorn"), "pass --url and --key").to_string();
+        assert!(
+            error.contains("start one with `cargo run`, or pass --url and --key"),
+            "{error}"
         );
         assert!(
             feed(dir.path(), None)
@@ -357,6 +393,24 @@ mod tests {
                 .to_string()
                 .contains("--token")
         );
+    }
+
+    #[test]
+    fn a_file_that_a_killed_stack_has_left_counts_as_none() {
+        let dir = data_dir(None);
+        let held = crate::files::lock(dir.path()).unwrap();
+        let stack = serde_json::json!({ "http": "http://localhost:8080", "token": "t", "data_dir": dir.path() });
+        fs::write(dir.path().join("stack.json"), stack.to_string()).unwrap();
+        assert!(feed(dir.path(), None).is_ok());
+        drop(held);
+        let error = feed(dir.path(), None).unwrap_err().to_string();
+        assert!(error.contains("no local stack runs with"), "{error}");
+    }
+
+    #[test]
+    fn a_stack_without_a_key_is_posted_to_all_the_same() {
+        let dir = data_dir(Some(&STACK.replace(r#"["first","second"]"#, "[]")));
+        assert!(webhook(dir.path(), None, None).is_ok());
     }
 
     #[test]
@@ -383,9 +437,26 @@ mod tests {
             without_query("https://u:p@a.example/m?secret=s#f"),
             "https://a.example/m"
         );
-        assert_eq!(
-            without_query("http://localhost:8080/mandrill"),
-            "http://localhost:8080/mandrill"
-        );
+        for plain in [
+            "http://localhost:8080/mandrill",
+            "https://a.example/u@b",
+            "notaurl",
+        ] {
+            assert_eq!(without_query(plain), plain);
+        }
+    }
+
+    #[test]
+    fn keys_and_tokens_that_can_be_none_are_refused_and_not_shown() {
+        let dir = data_dir(Some(STACK));
+        for key in ["", "very-secret\n", "very\u{0}secret"] {
+            let error = webhook(dir.path(), None, Some(key))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("--key ") && !error.contains("secret"),
+                "{error}"
+            );
+        }
     }
 }

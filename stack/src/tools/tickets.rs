@@ -1,15 +1,11 @@
 //! Tickets for the live feed, made with a token.
 
-use std::time::Duration;
-
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::ToolError;
-use super::post::{explain, tls};
-use super::target::{Secret, is_local, without_query};
-
-/// An HTTP API answers or gives up within 30 s; what takes longer is lost on the way.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+use super::client::{Said, Unanswered, client};
+use super::target::{Secret, without_query};
 
 /// Where tickets are made, and with what.
 #[derive(Debug, Clone)]
@@ -51,29 +47,10 @@ struct Made {
     url: Secret,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    error: Inner,
-}
-
-#[derive(Deserialize)]
-struct Inner {
-    message: String,
-}
-
 impl Tickets {
     /// From the HTTP API at `api`, with a token that allows to read.
     pub fn new(api: &str, token: Secret) -> Result<Tickets, ToolError> {
-        let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls()?)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_TIMEOUT);
-        if is_local(api) {
-            client = client.no_proxy();
-        }
-        let client = client
-            .build()
-            .map_err(|error| ToolError::Failed(explain(&error.without_url())))?;
+        let client = client(api)?;
         Ok(Tickets {
             client,
             url: format!("{}/v1/tickets", api.trim_end_matches('/')),
@@ -83,7 +60,23 @@ impl Tickets {
 
     /// The address of a socket that is open to a client for the next minute.
     pub async fn socket_url(&self) -> Result<Secret, NoTicket> {
-        let request = self.client.post(&self.url).bearer_auth(self.token.reveal());
+        self.made_with(&json!({})).await
+    }
+
+    /// Why there is no ticket for a filter. A refused socket does not say; this does.
+    pub(super) async fn refusal_of(&self, filter: &str) -> Option<NoTicket> {
+        self.made_with(&json!({ "filter": filter })).await.err()
+    }
+
+    async fn made_with(&self, asked: &Value) -> Result<Secret, NoTicket> {
+        let unanswered = |error| NoTicket::Unanswered {
+            reason: Unanswered::new(error, &self.url).to_string(),
+        };
+        let request = self.client.post(&self.url);
+        let request = request
+            .bearer_auth(self.token.reveal())
+            .header("content-type", "application/json")
+            .body(asked.to_string());
         let answer = request.send().await.map_err(unanswered)?;
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(unanswered)?;
@@ -94,10 +87,7 @@ impl Tickets {
                 message: format!("no ticket: is {} the HTTP API?", without_query(&self.url)),
             });
         }
-        let message = serde_json::from_slice(&body).map_or_else(
-            |_| String::new(),
-            |envelope: Envelope| envelope.error.message,
-        );
+        let Said { message, .. } = Said::read(&body);
         Err(match status {
             401 | 403 => NoTicket::Unauthorized { message },
             408 | 429 | 500.. => NoTicket::Unanswered {
@@ -105,11 +95,5 @@ impl Tickets {
             },
             status => NoTicket::Refused { status, message },
         })
-    }
-}
-
-fn unanswered(error: reqwest::Error) -> NoTicket {
-    NoTicket::Unanswered {
-        reason: explain(&error.without_url()),
     }
 }

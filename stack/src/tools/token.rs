@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long)]
     mask: bool,
     /// How long it is good for: 90s, 15m, 1h, 30d
-    #[arg(long, default_value = "1h", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime, allow_hyphen_values = true)]
     ttl: Duration,
     /// Who holds it: the same name with the same `Idempotency-Key` is the same event [default: a
     /// random name]

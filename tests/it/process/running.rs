@@ -74,6 +74,19 @@ pub(super) fn assert_code(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
 }
 
+/// One line that says what is wrong.
+pub(super) async fn assert_refused(args: &[&str], code: i32, says: &str) {
+    let output = run(args).await;
+    assert_code(&output, code);
+    let said = stderr(&output);
+    assert_eq!(said.lines().count(), 1, "{args:?}: {said}");
+    assert!(
+        said.starts_with("posthorn: ") && said.contains(says),
+        "{args:?}: {said}"
+    );
+    assert_eq!(stdout(&output), "", "{args:?}");
+}
+
 /// A local stack that runs as a process.
 pub(super) struct Running {
     pub(super) child: Child,
@@ -90,8 +103,12 @@ impl Running {
         let (directory, port) = (directory.to_str().unwrap(), port.to_string());
         let mut all = vec!["up", "--port", &port, "--data-dir", directory];
         all.extend(args);
-        let mut child = command(&all)
-            .await
+        Running::begin(command(&all).await, Path::new(directory)).await
+    }
+
+    /// Waits until a command that starts a stack in this data directory says that it is ready.
+    pub(super) async fn begin(mut command: Command, directory: &Path) -> Running {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -112,7 +129,7 @@ impl Running {
             let ended = || panic!("it ended: {}", notes.lock().unwrap());
             announcement += &(line.unwrap_or_else(ended) + "\n");
         }
-        let text = std::fs::read_to_string(Path::new(directory).join("stack.json")).unwrap();
+        let text = std::fs::read_to_string(directory.join("stack.json")).unwrap();
         Running {
             child,
             announcement,

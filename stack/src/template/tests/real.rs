@@ -293,6 +293,51 @@ fn the_real_templates_parameters_are_checked() {
         refusal("WebhookPath", "in").starts_with("parameter WebhookPath: \"in\" does not match")
     );
     assert!(refusal("Shards", "1").contains("the template has no such parameter"));
+    for path in [
+        "",
+        "/",
+        "//",
+        "/a//b",
+        "/a//",
+        "/in?x=1",
+        "/in#a",
+        "/a%20b",
+        "/ä",
+        "/a b",
+        "/a/../b",
+        "/./a",
+        "/..",
+        "/v1",
+        "/v1/",
+        "/v1/x",
+        "/docs",
+        "/docs/x",
+        "/openapi.json",
+        "/healthz",
+        "/healthz/",
+        "mandrill/",
+    ] {
+        assert!(
+            refusal("WebhookPath", path).contains("write a path such as"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn the_webhooks_path_may_be_any_that_mandrill_knows_already() {
+    for path in [
+        "/webhook/",
+        "/djrill/webhook/",
+        "/a.b/.c/~d_e-f",
+        "/v10",
+        "/doc",
+        "/hooks/v1",
+    ] {
+        let template = Template::parse(REAL, &settings(&[("WebhookPath", path)])).unwrap();
+        let webhook = template.function("WebhookFunction").unwrap();
+        assert_eq!(webhook.environment["WEBHOOK_PATH"], path);
+    }
 }
 
 #[test]

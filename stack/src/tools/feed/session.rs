@@ -40,8 +40,6 @@ pub(super) struct Session {
     /// The connection began without the filter, and live events may still be any. The next look brings what is left out.
     is_muted: bool,
     has_progressed: bool,
-    /// Replayed events are not told before the first `live` if none were asked for.
-    is_quiet: bool,
     /// Where the feed begins when it was asked for the last few events: a later resume reads further back.
     beginning: Beginning,
     seen: Seen,
@@ -108,7 +106,6 @@ impl Session {
             phase: Phase::Opening,
             looks_left: LOOKS,
             has_lost_its_place: false,
-            is_quiet: options.cursor.is_none() && options.last == 0,
             subscribing: None,
             has_to_resume: false,
             is_filter_new: false,
@@ -297,7 +294,7 @@ impl Session {
                 .or_else(|| message.cursor.clone())
                 .unwrap_or_default();
             let is_before = message.replay && self.beginning.is_after(&cursor);
-            if is_new && !is_before && !(self.is_quiet && message.replay) {
+            if is_new && !is_before {
                 let text = event.get().to_owned();
                 steps.push(Step::Tell(FeedItem::Event {
                     id: key.id,
@@ -321,7 +318,6 @@ impl Session {
             0 => Phase::Live,
             _ => Phase::Looking,
         };
-        self.is_quiet = false;
         self.beginning.fix();
         let recovered =
             message.recovered.unwrap_or(true) && !std::mem::take(&mut self.has_lost_its_place);
@@ -362,6 +358,7 @@ impl Session {
                 self.has_lost_its_place = true;
                 vec![self.resume()]
             }
+            "bad_filter" => vec![Step::Fail(FeedError::Filter { message: text })],
             "internal" => vec![Step::Reconnect(format!("the server failed: {text}"))],
             _ => vec![Step::Fail(FeedError::Rejected {
                 code,
@@ -386,6 +383,11 @@ impl Session {
 enum Beginning {
     /// Wherever the replay begins: fewer events than were asked for were there, or it began with a cursor.
     Open,
+    /// No stored events were asked for, and the first replay is running, whose last event is the newest before all
+    /// that is to come.
+    Newest(Option<String>),
+    /// Behind this cursor.
+    After(String),
     /// The first replay is running.
     Counting {
         wanted: u32,
@@ -398,8 +400,11 @@ enum Beginning {
 
 impl Beginning {
     fn new(options: &FeedOptions) -> Self {
-        if options.cursor.is_some() || options.last == 0 {
+        if options.cursor.is_some() {
             return Self::Open;
+        }
+        if options.last == 0 {
+            return Self::Newest(None);
         }
         Self::Counting {
             wanted: options.last.min(MAX_LAST),
@@ -412,6 +417,13 @@ impl Beginning {
     fn is_after(&mut self, cursor: &str) -> bool {
         match self {
             Self::Open => false,
+            Self::Newest(newest) => {
+                if newest.as_deref().is_none_or(|newest| newest < cursor) {
+                    *newest = Some(cursor.to_owned());
+                }
+                true
+            }
+            Self::After(beginning) => cursor <= beginning.as_str(),
             Self::At(beginning) => cursor < beginning.as_str(),
             Self::Counting { told, earliest, .. } => {
                 *told += 1;
@@ -425,17 +437,18 @@ impl Beginning {
 
     /// The first replay is over.
     fn fix(&mut self) {
-        if let Self::Counting {
-            wanted,
-            told,
-            earliest,
-        } = self
-        {
-            *self = match earliest.take() {
+        *self = match self {
+            Self::Counting {
+                wanted,
+                told,
+                earliest,
+            } => match earliest.take() {
                 Some(earliest) if told >= wanted => Self::At(earliest),
                 _ => Self::Open,
-            };
-        }
+            },
+            Self::Newest(newest) => newest.take().map_or(Self::Open, Self::After),
+            Self::Open | Self::At(_) | Self::After(_) => return,
+        };
     }
 }
 

@@ -13,10 +13,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_
 
 use super::session::{Address, Session, Step};
 use super::{Entrance, FeedError, FeedItem, FeedOptions, Pace};
-use crate::tools::post::{explain, tls};
+use crate::tools::client::{explain, tls};
 use crate::tools::random::Random;
 use crate::tools::target::Secret;
 use crate::tools::tickets::NoTicket;
+use crate::webhook::encoded;
 
 /// A server that does not finish a handshake within this time is taken for dead.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,8 +70,25 @@ impl Connector {
         let connecting = connect_async_tls_with_config(url, None, true, Some(self.tls.clone()));
         match timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Ok(Ok((socket, _))) => Ok((socket, address)),
-            Ok(Err(error)) => Err(self.failure(&error, &secret)),
+            Ok(Err(error)) => Err(match (self.failure(&error, &secret), filter) {
+                (Failure::Fatal(FeedError::Refused { status }), Some(filter)) => {
+                    Failure::Fatal(self.refused(status, filter).await)
+                }
+                (failure, _) => failure,
+            }),
             Err(_) => Err(Failure::Lost("the handshake took too long".to_owned())),
+        }
+    }
+
+    /// What is wrong with a filter that was refused with the connection: API Gateway drops the text.
+    async fn refused(&self, status: u16, filter: &str) -> FeedError {
+        let refusal = match &self.entrance {
+            Entrance::Tickets(tickets) => tickets.refusal_of(filter).await,
+            Entrance::Address(_) => None,
+        };
+        match refusal {
+            Some(NoTicket::Refused { message, .. }) => FeedError::Filter { message },
+            _ => FeedError::Refused { status },
         }
     }
 
@@ -105,7 +123,13 @@ impl Connector {
 fn without_ticket(error: NoTicket) -> Failure {
     match error {
         NoTicket::Unauthorized { .. } => Failure::Fatal(FeedError::Unauthorized),
-        NoTicket::Refused { status, .. } => Failure::Fatal(FeedError::Refused { status }),
+        NoTicket::Refused { status, message } if message.is_empty() => {
+            Failure::Fatal(FeedError::Refused { status })
+        }
+        NoTicket::Refused { status, message } => Failure::Fatal(FeedError::Rejected {
+            code: status.to_string(),
+            message,
+        }),
         NoTicket::Unanswered { reason } => Failure::Lost(reason),
     }
 }
@@ -309,24 +333,11 @@ fn with_filter(address: &str, filter: Option<&str>) -> (String, Address) {
     let Some(filter) = filter else {
         return (address.to_owned(), Address::Complete);
     };
-    let url = format!("{address}&filter={}", percent_encoded(filter));
+    let url = format!("{address}&filter={}", encoded(filter));
     if url.len() > ADDRESS_BYTES {
         return (address.to_owned(), Address::WithoutFilter);
     }
     (url, Address::Complete)
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -345,8 +356,8 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_one_query_value() {
-        assert_eq!(percent_encoded("a&b=ü/"), "a%26b%3D%C3%BC%2F");
+    fn a_filter_is_one_query_value() {
+        assert_eq!(encoded("a&b=ü/"), "a%26b%3D%C3%BC%2F");
     }
 
     #[test]

@@ -55,11 +55,21 @@ impl Seen {
     }
 
     /// Time, answer, path, type, id, and what the signature is worth.
-    pub(super) fn line(&self, attempt: u32) -> String {
+    pub(super) fn line(&self, attempt: u32, is_coloured: bool) -> String {
+        let paint = |text: String, colour: &str| match is_coloured {
+            true => out::coloured(&text, colour),
+            false => text,
+        };
         let time = self.at.strftime("%H:%M:%SZ");
         let answer = match self.answered {
             Answered::With(status) => status.to_string(),
             Answered::Not => "---".to_owned(),
+        };
+        // As in `listen`: good is green, waiting is yellow, trouble is red.
+        let answer = match self.answered {
+            Answered::With(200..=299) => paint(answer, "32"),
+            Answered::Not => paint(answer, "33"),
+            Answered::With(_) => paint(answer, "31"),
         };
         let kind = self.kind().unwrap_or("?".to_owned());
         let (path, kind) = (out::printable(&self.path), out::printable(&kind));
@@ -69,8 +79,8 @@ impl Seen {
             attempt => format!("  attempt {attempt}"),
         };
         let verdict = match &self.verdict {
-            Verdict::Verified(_) => "  verified".to_owned(),
-            Verdict::Wrong(why) => format!("  REFUSED: {}", out::printable(why)),
+            Verdict::Verified(_) => paint("  verified".to_owned(), "32"),
+            Verdict::Wrong(why) => paint(format!("  REFUSED: {}", out::printable(why)), "31"),
             Verdict::Unasked => String::new(),
         };
         format!("{time} {answer} {path} {kind:<14} {id}{again}{verdict}")
@@ -124,10 +134,12 @@ mod tests {
             r#"{"type":"hard_bounce"}"#,
             Verdict::Wrong("stale".to_owned()),
         );
-        let line = seen.line(2);
+        let line = seen.line(2, false);
         let words: Vec<_> = line.split_whitespace().skip(1).collect();
         let expected = "401 /bounces hard_bounce evt_1 attempt 2 REFUSED: stale";
         assert_eq!(words.join(" "), expected);
+        let coloured = seen.line(2, true);
+        assert!(coloured.contains("\x1b[31m401\x1b[0m"), "{coloured:?}");
     }
 
     #[test]
@@ -139,7 +151,7 @@ mod tests {
             "{\"type\":\"\u{9b}2J\\n\"}",
             "{\"type\":5}",
         ] {
-            let line = seen(body, Verdict::Unasked).line(1);
+            let line = seen(body, Verdict::Unasked).line(1, false);
             assert!(!line.chars().any(char::is_control), "{line:?}");
         }
     }

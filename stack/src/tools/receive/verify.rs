@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use domain::signing;
+use domain::signing::{self, SigningSecret};
 use http::HeaderMap;
 use standardwebhooks::{Webhook, WebhookError};
 
@@ -31,8 +31,12 @@ pub(super) enum Verdict {
 impl Secrets {
     pub(super) fn new(secrets: &[Secret]) -> Result<Secrets, ToolError> {
         let webhook = |secret: &Secret| {
-            let webhook = Webhook::new(secret.reveal())
-                .map_err(|_| ToolError::Usage("a --secret is whsec_ and base64".to_owned()))?;
+            let text = secret.reveal();
+            // The package takes any base64, with or without the prefix.
+            SigningSecret::parse(text)
+                .map_err(|error| ToolError::Usage(wrong(text, &error.to_string())))?;
+            let webhook = Webhook::new(text);
+            let webhook = webhook.map_err(|error| ToolError::Failed(error.to_string()))?;
             Ok((webhook, secret.clone()))
         };
         secrets
@@ -87,6 +91,15 @@ impl fmt::Debug for Secrets {
     }
 }
 
+/// Why a text is no secret, without the text.
+fn wrong(text: &str, why: &str) -> String {
+    let hint = match text.starts_with("whin_") {
+        true => "; this one is the `ingest_secret`, pass `secret`",
+        false => "",
+    };
+    format!("--secret: {why}{hint}")
+}
+
 fn explain(error: &WebhookError) -> String {
     match error {
         WebhookError::InvalidSignature => format!("{SIGNATURE} of another secret or body"),
@@ -105,6 +118,7 @@ fn explain(error: &WebhookError) -> String {
 mod tests {
     use super::*;
 
+    const PREFIX: &str = "whsec_";
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     const BODY: &[u8] = br#"{"type":"order.created"}"#;
@@ -162,7 +176,22 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_is_refused_without_being_shown() {
-        let error = Secrets::new(&[Secret::new("whsec_?")]).unwrap_err();
-        assert!(!error.to_string().contains("whsec_?"), "{error}");
+        for text in [
+            "whsec_?",
+            "nope",
+            "",
+            "whsec_",
+            "whsec_AAAA",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whin_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+        ] {
+            let error = Secrets::new(&[Secret::new(text)]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let error = error.to_string();
+            let has_any = text.len() > PREFIX.len();
+            assert!(!has_any || !error.contains(text), "{error}");
+            assert_eq!(error.contains("ingest_secret"), text.starts_with("whin_"));
+        }
     }
 }

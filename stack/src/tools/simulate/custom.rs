@@ -10,6 +10,9 @@ use crate::tools::generator::custom_event;
 use crate::tools::random::Random;
 use crate::tools::{ToolError, out};
 
+/// How many events in a row may find no server.
+const UNREACHABLE: u32 = 5;
+
 /// What is published.
 #[derive(Debug)]
 pub(super) struct Custom {
@@ -37,6 +40,8 @@ impl Custom {
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut published, mut lost) = (0, 0);
+        // How many in a row did not find a server.
+        let mut unreachable = 0;
         while self.count.is_none_or(|count| published + lost < count) {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -47,11 +52,20 @@ impl Custom {
             match answer {
                 Ok(Published { id }) => {
                     published += 1;
+                    unreachable = 0;
                     out::line(&format!("{kind:<16} {}", out::printable(&id)))?;
                 }
                 // The next one may be luckier.
                 Err(error) if error.is_passing() => {
                     lost += 1;
+                    unreachable = if error.is_unreachable() {
+                        unreachable + 1
+                    } else {
+                        0
+                    };
+                    if unreachable == UNREACHABLE || (published == 0 && unreachable > 0) {
+                        return Err(error.into());
+                    }
                     out::note(&error.to_string());
                 }
                 Err(error) => return Err(error.into()),

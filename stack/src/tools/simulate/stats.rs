@@ -29,6 +29,7 @@ struct Counts {
     kinds: BTreeMap<Kind, u64>,
     answers: AnswerTimes,
     complained: Option<Instant>,
+    has_given_up: bool,
 }
 
 impl Stats {
@@ -74,6 +75,19 @@ impl Stats {
             counts.complained = Some(Instant::now());
         }
         may
+    }
+
+    /// A batch will not be posted again.
+    pub(super) fn give_up(&self) {
+        self.counts().has_given_up = true;
+    }
+
+    pub(super) fn has_given_up(&self) -> bool {
+        self.counts().has_given_up
+    }
+
+    pub(super) fn has_accepted(&self) -> bool {
+        self.counts().accepted > 0
     }
 
     pub(super) fn never_accepted(&self) -> u64 {

@@ -131,6 +131,117 @@ async fn a_batch_that_is_never_accepted_is_a_failure_and_stops_the_run() {
 }
 
 #[tokio::test]
+async fn what_no_retry_mends_ends_the_run_at_the_first_batch() {
+    for status in [301, 400, 401, 403, 404, 415, 421] {
+        let receiver = Receiver::start(&[200, 200, status]).await;
+        let error = receiver.run("--rate 0 --count 100").await.unwrap_err();
+        assert_eq!(error.exit_code(), 1, "{status}");
+        assert_eq!(receiver.bodies().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_not_asked_again() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mandrill", taken.local_addr().unwrap());
+    drop(taken);
+    let receiver = Receiver {
+        url,
+        bodies: Arc::default(),
+    };
+    let running = receiver.run("--rate 0 --count 100");
+    let ended = timeout(FIRST_RETRY, running).await;
+    assert_eq!(ended.expect("it ends at once").unwrap_err().exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_batch_was_accepted_is_retried() {
+    let receiver = Receiver::start(&[403, 200]).await;
+    receiver
+        .run("--rate 0 --count 20 --batch 10 --kinds send")
+        .await
+        .unwrap();
+    assert_eq!(receiver.bodies().len(), 3);
+}
+
+#[test]
+fn a_refusal_says_what_to_check() {
+    let webhook = crate::tools::target::Webhook {
+        post_url: "http://localhost:8080/in?secret=hidden".to_owned(),
+        sign_url: "https://name.example/in?secret=hidden".to_owned(),
+        key: Secret::new("key"),
+    };
+    let poster = Poster::new(webhook).unwrap();
+    let refusal = |status, body: &str| {
+        let body = body.to_owned();
+        poster.refusal(&crate::tools::post::Answer { status, body })
+    };
+    let said = refusal(
+        403,
+        r#"{"error":{"code":"bad_signature","message":"it does not match"}}"#,
+    );
+    for part in [
+        "403 it does not match",
+        "--key",
+        "https://name.example/in",
+        "--url",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let said = refusal(404, "");
+    assert!(
+        said.contains("http://localhost:8080/in,") || said.contains("http://localhost:8080/in)"),
+        "{said}"
+    );
+    assert_eq!(
+        refusal(500, r#"{"message":"\u202eoops"}"#),
+        "500 \\u{202e}oops"
+    );
+    assert!(
+        ![refusal(403, ""), refusal(404, ""), refusal(421, "")]
+            .concat()
+            .contains("hidden")
+    );
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    for (option, values) in [
+        (
+            "--rate",
+            &["-1", "NaN", "inf", "-inf", "1e12", "1e-12", "x", ""][..],
+        ),
+        ("--batch", &["0", "-1", "1001", "1.5"]),
+        ("--count", &["0", "-1", "1e3"]),
+        ("--duplicates", &["-0.1", "1.1", "NaN"]),
+        ("--concurrency", &["0", "-1", "1001"]),
+        ("--retries", &["-1", "4294967296"]),
+        ("--start", &["-1", "253402300800"]),
+        ("--every", &["-1s", "0s", "1", "99999999h"]),
+    ] {
+        for value in values {
+            let args = ["simulate", option, value, "--custom", "a.b"];
+            let args = if option == "--every" {
+                &args[..]
+            } else {
+                &args[..3]
+            };
+            let error = Cli::try_parse_from(args).unwrap_err().to_string();
+            assert!(
+                error.contains("invalid value") || error.contains("is required"),
+                "{error}"
+            );
+        }
+    }
+    for rate in ["0", "1e9", "0.001"] {
+        assert!(
+            Cli::try_parse_from(["simulate", "--rate", rate]).is_ok(),
+            "{rate}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn duplicates_repeat_the_same_bytes() {
     let receiver = Receiver::start(&[]).await;
     receiver

@@ -153,12 +153,16 @@ fn nothing_old_is_told_when_nothing_old_was_asked_for() {
         session.open(Address::Complete),
         [say(r#"{"action":"resume","last":1}"#)]
     );
-    assert!(told(&session.receive(&events(&["old"], "c1", true))).is_empty());
+    assert!(told(&session.receive(&events(&["c1"], "c1", true))).is_empty());
     session.receive(&live("c1"));
-    assert_eq!(
-        told(&session.receive(&events(&["missed"], "c2", true))),
-        ["missed"]
-    );
+    // A later look reads further back.
+    session.look();
+    let looked = session.receive(&events(&["b8", "b9", "c1", "c2"], "c2", true));
+    assert_eq!(told(&looked), ["c2"]);
+    // So does a later connection.
+    session.open(Address::Complete);
+    let resumed = session.receive(&events(&["b7", "c3"], "c3", true));
+    assert_eq!(told(&resumed), ["c3"]);
 }
 
 #[test]
