@@ -14,6 +14,8 @@ pub mod form;
 pub mod former;
 mod json;
 mod salvage;
+#[cfg(test)]
+mod scaling;
 pub mod signature;
 
 pub use batch::{MAX_EVENTS, RawEvent, split};
