@@ -85,12 +85,10 @@ async fn an_event_of_any_depth_is_stored_whole_with_its_metadata_bounded() {
         let fields: HashMap<String, Box<RawValue>> = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(fields["data"].get(), deep);
     }
-    let page = stack
-        .http()
-        .get("/v1/events?data=false", &stack.urls().token)
-        .await;
-    let page: Value = serde_json::from_str(&page.body).unwrap();
-    assert_eq!(page["events"].as_array().unwrap().len(), 9);
+    let page = stack.http().get("/v1/events", &stack.urls().token).await;
+    let page: HashMap<String, Box<RawValue>> = serde_json::from_str(&page.body).unwrap();
+    let events: Vec<&RawValue> = serde_json::from_str(page["events"].get()).unwrap();
+    assert_eq!(events.len(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +98,7 @@ async fn long_fields_are_cut_and_their_event_says_so() {
     let event = json!({
         "event": "click", "_id": "m", "ts": 1_795_300_000, "url": long, "user_agent": long,
         "msg": {
-            "email": long, "subject": long, "diag": long, "tags": vec![&long; 500],
+            "email": long, "subject": long, "diag": long, "tags": vec!["ü".repeat(300); 150],
             "metadata": { "k": long.repeat(10) }, "template": "short",
         },
     });

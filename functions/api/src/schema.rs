@@ -120,7 +120,7 @@ pub(crate) struct Event {
     /// What was received, byte for byte; null when it was left out.
     #[schema(value_type = Value)]
     data: (),
-    /// Present when something was left out for its size.
+    /// Present when something was left out for its size; `data` of the event by its id has the whole.
     #[schema(nullable = false)]
     truncated: Option<bool>,
     /// Where it stands in the feed.
