@@ -16,10 +16,13 @@ def of_translated(translated):
     """Findings in what SAM makes of it."""
     return (
         check_invocations(translated)
+        + check_schedules(translated)
         + check_urls(translated)
         + check_webhook_methods(translated)
         + check_webhook_path(translated)
         + check_destinations(translated)
+        + check_loops(translated)
+        + check_names(translated)
         + check_page(translated)
         + check_managed_policies(translated)
     )
@@ -268,6 +271,93 @@ def granted_actions(translated, function):
                 for place in named(statement["Resource"], translated["Resources"]):
                     granted.setdefault(place, set()).update([actions] if isinstance(actions, str) else actions)
     return granted
+
+
+def check_schedules(translated):
+    """EventBridge invokes without waiting. Lambda keeps what it cannot run then for six hours, unless
+    it is told, and runs all of it at once ("How Lambda handles errors and retries with asynchronous
+    invocation")."""
+    functions = of_type(translated, "AWS::Lambda::Function")
+    bounded = {
+        function
+        for config in of_type(translated, "AWS::Lambda::EventInvokeConfig").values()
+        if "MaximumEventAgeInSeconds" in config["Properties"]
+        for function in named(config["Properties"]["FunctionName"], functions)
+    }
+    targets = [it["Properties"]["Target"] for it in of_type(translated, "AWS::Scheduler::Schedule").values()]
+    for rule in of_type(translated, "AWS::Events::Rule").values():
+        targets += rule["Properties"]["Targets"]
+    return [
+        f"{function}: is invoked by a schedule, and MaximumEventAgeInSeconds has no bound"
+        for target in targets
+        for function in named(target["Arn"], functions)
+        if function not in bounded
+    ]
+
+
+def check_loops(translated):
+    """Lambda stops a function that its own messages have invoked about 16 times in a row, unless it
+    says RecursiveLoop: Allow. It follows them through queues, topics and buckets, and not through
+    tables ("Use Lambda recursive loop detection to prevent infinite loops")."""
+    functions = of_type(translated, "AWS::Lambda::Function")
+    queues = of_type(translated, "AWS::SQS::Queue")
+    invoked = {queue: set() for queue in queues}
+    for mapping in of_type(translated, "AWS::Lambda::EventSourceMapping").values():
+        for queue in named(mapping["Properties"]["EventSourceArn"], queues):
+            invoked[queue].update(named(mapping["Properties"]["FunctionName"], functions))
+    follows = {
+        name: {
+            next
+            for queue, actions in granted_actions(translated, function).items()
+            if "sqs:SendMessage" in actions
+            for next in invoked.get(queue, ())
+        }
+        for name, function in functions.items()
+    }
+    return [
+        f"{name}: its messages invoke it again, and RecursiveLoop is not Allow"
+        for name, function in functions.items()
+        if name in reached(follows, name) and function["Properties"].get("RecursiveLoop") != "Allow"
+    ]
+
+
+def reached(follows, start):
+    """What can follow, at any distance."""
+    found, open_ends = set(), {start}
+    while open_ends:
+        found |= (open_ends := {it for end in open_ends for it in follows[end]} - found)
+    return found
+
+
+# What is named within something that has a name of its own.
+INNER_TYPES = {"AWS::ApiGatewayV2::Stage", "AWS::ApiGateway::Stage", "AWS::Lambda::Alias"}
+
+
+def check_names(translated):
+    """A literal name is taken when a second stack comes to the same account and region. So each
+    contains the stack's, or what its deployer has chosen."""
+    owners = [*translated["Resources"], *translated.get("Parameters", {}), "AWS::StackName", "AWS::StackId"]
+    return [
+        f"{resource}: {path} is {json.dumps(value)}, and a second stack cannot have it"
+        for resource, path, value in names(translated)
+        if not any(re.search(rf"(?<![\w:]){owner}(?!\w)", json.dumps(value)) for owner in owners)
+        or isinstance(value, str)
+    ]
+
+
+def names(translated):
+    """Each name that the template gives to something, with the resource and the property."""
+    for resource, it in translated["Resources"].items():
+        kind = it["Type"].rpartition("::")[2]
+        properties = it.get("Properties", {})
+        for path, value in properties.items():
+            if path in ("Name", f"{kind}Name") and it["Type"] not in INNER_TYPES:
+                yield resource, path, value
+            elif path.endswith("Config") and isinstance(value, dict) and "Name" in value:
+                yield resource, f"{path}.Name", value["Name"]
+    for output, it in translated.get("Outputs", {}).items():
+        if "Export" in it:
+            yield output, "Export.Name", it["Export"]["Name"]
 
 
 def check_page(translated):

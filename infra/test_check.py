@@ -137,6 +137,46 @@ class OurRules(Mistakes):
     def test_a_bad_message_does_not_come_for_ever(self):
         self.sees("WorkQueue has no RedrivePolicy", self.with_queue(360, "DelaySeconds: 0"))
 
+    # What is seen only on AWS: loops, and second stacks.
+
+    def test_scheduled_invocations_do_not_pile_up(self):
+        self.finds(
+            "EventInvokeConfig: { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 }",
+            "EventInvokeConfig: { MaximumRetryAttempts: 0 }",
+            "RequeueFunction: is invoked by a schedule, and MaximumEventAgeInSeconds has no bound",
+        )
+
+    def test_a_function_that_invokes_itself_says_so(self):
+        expected = "DeliverFunction: its messages invoke it again, and RecursiveLoop is not Allow"
+        self.finds("      RecursiveLoop: Allow\n", "", expected)
+        self.finds("RecursiveLoop: Allow", "RecursiveLoop: Terminate", expected)
+
+    def test_functions_that_invoke_each_other_say_so(self):
+        event = """      Events:
+        Deliveries:
+          Type: SQS
+          Properties: { Queue: !GetAtt DeliveriesQueue.Arn, FunctionResponseTypes: [ReportBatchItemFailures] }
+        EachMinute:"""
+        text = self.planted("      Events:\n        EachMinute:", event)
+        found = findings(text, PARAMETERS[:1], linter=lambda _: [])
+        self.sees("RequeueFunction: its messages invoke it again", found)
+
+    def test_a_second_stack_can_have_every_name(self):
+        second = "and a second stack cannot have it"
+        self.finds("            OmitName: true\n", "", f'Name is "RequeueFunctionEachMinute", {second}')
+        self.finds("Name: !Sub ${AWS::StackName}-live", "Name: posthorn-live", f'Name is "posthorn-live", {second}')
+        code = "      CodeUri: ../functions/push\n"
+        self.finds(code, f"{code}      FunctionName: push\n", second)
+        self.finds("      VisibilityTimeout: 240\n", "      VisibilityTimeout: 240\n      QueueName: work\n", second)
+        self.finds(
+            "      VisibilityTimeout: 240\n",
+            "      VisibilityTimeout: 240\n      QueueName: !Sub work-${AWS::Region}\n",
+            second,
+        )
+        self.finds("    Value: !Ref AlarmTopic", "    Value: !Ref AlarmTopic\n    Export: { Name: topic }", second)
+        everything = ("Name: !Sub ${AWS::StackName}-${AWS::Region}", "Name: posthorn", second, EVERYTHING)
+        self.finds(*everything)
+
     # Alarms and the dashboard.
 
     def test_an_alarm_watches_a_metric_that_is_reported(self):

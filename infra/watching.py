@@ -38,7 +38,8 @@ def our_metrics():
 METRICS = {
     "AWS/Lambda": {
         **dict.fromkeys(
-            "Invocations Errors Throttles Duration ConcurrentExecutions IteratorAge DestinationDeliveryFailures".split(),
+            "Invocations Errors Throttles Duration ConcurrentExecutions IteratorAge DestinationDeliveryFailures"
+            " RecursiveInvocationsDropped".split(),
             [FUNCTION],
         ),
         # Only with MetricsConfig: EventCount on the mapping.

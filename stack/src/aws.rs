@@ -21,6 +21,7 @@ use crate::dynamodb::DynamoDb;
 use crate::faults::{CallFault, Faults, PostFault};
 use crate::http_api::request_id;
 use crate::policies::{Caller, dynamodb_actions};
+use crate::recursion::TRACE_HEADER;
 use crate::s3::{self, S3};
 use crate::server::{Answer, answer_json};
 use crate::sockets::{NotSent, Sockets};
@@ -129,7 +130,11 @@ impl AwsEndpoint {
                 Some(("DynamoDB_20120810", operation)) => {
                     self.dynamodb(caller, operation, body).await
                 }
-                Some(("AmazonSQS", operation)) => self.sqs(caller, operation, &body).await,
+                Some(("AmazonSQS", operation)) => {
+                    let trace = parts.headers.get(TRACE_HEADER);
+                    let trace = trace.and_then(|trace| trace.to_str().ok());
+                    self.sqs(caller, operation, &body, trace).await
+                }
                 Some(("secretsmanager", "GetSecretValue")) => self.get_secret_value(caller, &body),
                 _ => fault(
                     StatusCode::BAD_REQUEST,
@@ -160,8 +165,14 @@ impl AwsEndpoint {
         answer
     }
 
-    async fn sqs(&self, caller: &Caller, operation: &str, body: &[u8]) -> Answer {
-        match self.sqs.call(caller, operation, body).await {
+    async fn sqs(
+        &self,
+        caller: &Caller,
+        operation: &str,
+        body: &[u8],
+        trace: Option<&str>,
+    ) -> Answer {
+        match self.sqs.call(caller, operation, body, trace).await {
             Ok(text) => {
                 self.bill.queue_request(body.len().max(text.len()));
                 answer(StatusCode::OK, AMZ_JSON_1_0, text)

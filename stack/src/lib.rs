@@ -23,6 +23,7 @@ mod limits;
 mod mapping;
 pub mod page;
 pub mod policies;
+mod recursion;
 pub mod s3;
 mod schedule;
 pub mod server;

@@ -21,8 +21,6 @@ const SHORTEST_PERIOD_MS: u64 = 100;
 const PAUSES_MS: [u64; 2] = [60_000, 120_000];
 /// Before one that was throttled.
 const THROTTLED_MS: u64 = 1_000;
-/// How long Lambda keeps an invocation. (Same page.)
-const KEPT_MS: u64 = 6 * 60 * 60 * 1_000;
 
 /// Keeps a schedule that began at a time, for ever. When it could not for a while it invokes once,
 /// and not for each time that has passed.
@@ -71,9 +69,11 @@ async fn wait_until(time: Millis) {
 /// Invokes a function as Lambda does when nobody waits for the answer.
 async fn invoke(services: &Services, function: &str, payload: String, scale: u64) {
     let began = clock::now();
-    let retries = services.template.function(function);
-    let retries = retries.map_or(0, |function| function.async_retries as usize);
-    let mut pauses = PAUSES_MS.into_iter().take(retries);
+    let Some(config) = services.template.function(function) else {
+        return;
+    };
+    let mut pauses = PAUSES_MS.into_iter().take(config.async_retries as usize);
+    let kept_ms = u64::from(config.async_age_seconds) * 1_000 / scale;
     loop {
         // The pause begins with the failure, also when time passes right after it.
         let held = services.faults.running().await;
@@ -85,7 +85,7 @@ async fn invoke(services: &Services, function: &str, payload: String, scale: u64
             InvokeError::Throttled => Some(THROTTLED_MS),
             InvokeError::TooLarge | InvokeError::Failed { .. } => pauses.next(),
         };
-        let is_kept = ended < began.plus(KEPT_MS);
+        let is_kept = ended < began.plus(kept_ms);
         match pause_ms.filter(|_| is_kept) {
             Some(pause_ms) => {
                 tracing::warn!(%error, function, "A scheduled invocation failed, and is repeated.");

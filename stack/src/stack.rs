@@ -22,6 +22,7 @@ use crate::files;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
 use crate::hosts::Hosts;
 use crate::limits::{self, Limits};
+use crate::recursion::Lineage;
 use crate::s3::{Object, S3, S3Error};
 use crate::sockets::Sockets;
 use crate::sqs::{Counts, Message, Sqs, SqsError};
@@ -224,9 +225,21 @@ impl Services {
         logical_id: &str,
         payload: String,
     ) -> Result<String, InvokeError> {
+        self.invoke_in_chain(logical_id, payload, &Lineage::default())
+            .await
+    }
+
+    /// The same at the end of a chain of invocations.
+    pub(crate) async fn invoke_in_chain(
+        &self,
+        logical_id: &str,
+        payload: String,
+        chain: &Lineage,
+    ) -> Result<String, InvokeError> {
         let running = self.bill.invocation(logical_id);
         let crashed = self.faults.crashed(logical_id);
-        let answer = self.functions.invoke(logical_id, payload, crashed).await;
+        let answer = self.functions.invoke(logical_id, payload, chain, crashed);
+        let answer = answer.await;
         if let Err(InvokeError::TooLarge | InvokeError::Throttled) = answer {
             running.refused();
         }

@@ -23,6 +23,7 @@ mod ingest;
 mod isolation;
 mod lambda;
 mod logs;
+mod loops;
 mod messages;
 mod metrics;
 mod mistakes;

@@ -42,6 +42,8 @@ struct State {
 struct Path {
     /// The answers that are left, the last of which stays.
     replies: VecDeque<Reply>,
+    /// The answers to requests with this text in them, which go before.
+    by_text: Vec<(String, Reply)>,
     outstanding: usize,
     most_outstanding: usize,
 }
@@ -91,6 +93,13 @@ impl Receiver {
         let mut paths = lock(&self.state.paths);
         let path = paths.entry(path.to_owned()).or_default();
         path.replies = replies.into_iter().collect();
+    }
+
+    /// Answers requests of this path with this text in them so, whatever else there is.
+    pub fn reply_to(&self, path: &str, text: &str, reply: Reply) {
+        let mut paths = lock(&self.state.paths);
+        let path = paths.entry(path.to_owned()).or_default();
+        path.by_text.push((text.to_owned(), reply));
     }
 
     /// Sends every answer that is [held](Reply::held), and holds none from now on.
@@ -169,10 +178,13 @@ impl State {
         let path = paths.entry(request.path().to_owned()).or_default();
         path.outstanding += 1;
         path.most_outstanding = path.most_outstanding.max(path.outstanding);
-        let reply = match path.replies.len() {
-            0 => Reply::status(200),
-            1 => path.replies[0].clone(),
-            _ => path.replies.pop_front().expect("an answer"),
+        let mut by_text = path.by_text.iter();
+        let by_text = by_text.find(|(text, _)| request.text().contains(text));
+        let reply = match (by_text, path.replies.len()) {
+            (Some((_, reply)), _) => reply.clone(),
+            (None, 0) => Reply::status(200),
+            (None, 1) => path.replies[0].clone(),
+            (None, _) => path.replies.pop_front().expect("an answer"),
         };
         lock(&self.received).push(request);
         reply

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::bill::Running;
 use crate::deployment::Variables;
+use crate::recursion::{self, Lineage};
 use crate::template;
 pub use environment::{Environment, Failure, Recipe};
 use in_process::Program;
@@ -140,7 +141,9 @@ impl Functions {
             let variables = variables.get(&function.logical_id);
             let lookup = |name: &str| variables.and_then(|them| them.get(name).cloned());
             let http = http
-                .get_or_insert_with(|| platform::clients::http_client(&lookup))
+                .get_or_insert_with(|| {
+                    recursion::forwarding(platform::clients::http_client(&lookup))
+                })
                 .clone();
             let config = |error| FunctionError::Config(function.logical_id.clone(), error);
             let aws = Aws::new(&lookup, http).map_err(config)?;
@@ -194,19 +197,20 @@ impl Functions {
         })
     }
 
-    /// Invokes a function with a payload, and answers its answer. Its process dies when `crashed`
-    /// ends, which is for tests.
+    /// Invokes a function with a payload, at the end of a chain of invocations, and answers its
+    /// answer. Its process dies when `crashed` ends, which is for tests.
     ///
     /// # Errors
     /// As Lambda reports it.
-    pub async fn invoke(
+    pub(crate) async fn invoke(
         &self,
         logical_id: &str,
         payload: String,
+        chain: &Lineage,
         crashed: impl Future<Output = ()>,
     ) -> Result<String, InvokeError> {
         let (function, permit) = self.admit(logical_id, &payload)?;
-        let context = function.context();
+        let context = function.context(chain);
         // A task of its own: who no longer waits for the answer does not end the invocation, and a
         // panic is the function's and not ours.
         let mut run = tokio::spawn(async move {
@@ -245,7 +249,7 @@ impl Functions {
                 return Err(error);
             }
         };
-        let context = function.context();
+        let context = function.context(&Lineage::default());
         let (outlet, pieces) = Outlet::new();
         let run = async move {
             let _until_the_end = (permit, running);
@@ -298,7 +302,8 @@ impl Function {
         match &self.code {
             Code::InProcess(program) => {
                 let request_id = context.request_id.clone();
-                let run = program.run(&payload, context);
+                let trace = context.xray_trace_id.clone();
+                let run = recursion::traced(trace, program.run(&payload, context));
                 let ended = tokio::time::timeout(self.timeout, run).await;
                 ended.unwrap_or_else(|_| Err(InvokeError::timed_out(&request_id, self.timeout)))
             }
@@ -322,7 +327,8 @@ impl Function {
         match &self.code {
             Code::InProcess(program) => {
                 let request_id = context.request_id.clone();
-                let run = program.stream(&payload, context, outlet);
+                let trace = context.xray_trace_id.clone();
+                let run = recursion::traced(trace, program.stream(&payload, context, outlet));
                 let ended = tokio::time::timeout(limit, run).await;
                 ended.unwrap_or_else(|_| Err(InvokeError::timed_out(&request_id, limit)))
             }
@@ -330,20 +336,13 @@ impl Function {
         }
     }
 
-    fn context(&self) -> Context {
+    fn context(&self, chain: &Lineage) -> Context {
         let mut context = Context::default();
         context.request_id = crate::http_api::request_id();
         context.invoked_function_arn.clone_from(&self.arn);
-        context.xray_trace_id = Some(trace_id());
+        context.xray_trace_id = Some(chain.trace_of(&self.arn));
         let timeout = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         context.deadline = platform::clock::now().plus(timeout).0;
         context
     }
-}
-
-/// A trace that is not sampled. ("Tracing header": version, time in hex, 96 random bits.)
-fn trace_id() -> String {
-    let seconds = platform::clock::now().as_secs();
-    let (root, parent) = (fastrand::u128(..) >> 32, fastrand::u64(..));
-    format!("Root=1-{seconds:08x}-{root:024x};Parent={parent:016x};Sampled=0")
 }

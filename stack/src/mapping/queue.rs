@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::failures;
 use crate::functions::PAYLOAD_BYTES;
 use crate::policies::Caller;
+use crate::recursion::{self, Lineage};
 use crate::sqs::{Message, SqsError, record};
 use crate::stack::{REGION, Services};
 use crate::template::QueueMapping;
@@ -131,6 +132,7 @@ impl Poller {
                 continue;
             }
             let messages = self.gather(messages).await?;
+            let messages = self.without_loops(messages);
             for batch in split(&messages, &self.mapping.queue_arn) {
                 let (poller, held) = (self.clone(), held.clone());
                 batches
@@ -181,11 +183,37 @@ impl Poller {
         Ok(messages)
     }
 
+    /// Those whose chain of invocations is not taken for a recursive loop. The others stay where
+    /// they are, as messages of an invocation that fails (`RecursiveInvocationException`): they are
+    /// handed out again when their visibility timeout has passed, and end as dead letters.
+    fn without_loops(&self, messages: Vec<Message>) -> Vec<Message> {
+        let template = &self.services.template;
+        let Some(function) = template.function(&self.mapping.function) else {
+            return messages;
+        };
+        if function.allows_recursion {
+            return messages;
+        }
+        let (kept, stopped): (Vec<_>, Vec<_>) = messages
+            .into_iter()
+            .partition(|message| lineage(message).count(&function.arn) < recursion::MOST);
+        if !stopped.is_empty() {
+            tracing::error!(
+                function = self.mapping.function,
+                messages = stopped.len(),
+                "Lambda detects a recursive loop and stops it; RecursiveLoop of the function does not say Allow."
+            );
+        }
+        kept
+    }
+
     /// Invokes the function, and deletes what it has done. What it has not done comes again when
     /// its visibility timeout has passed.
     async fn run(&self, batch: Batch, _held: Held) {
         let function = &self.mapping.function;
-        let answer = self.services.invoke_held(function, batch.payload()).await;
+        let (services, payload) = (&self.services, batch.payload());
+        let answer = services.invoke_in_chain(function, payload, &batch.chain);
+        let answer = answer.await;
         let failed = match &answer {
             Ok(answer) if self.mapping.reports_batch_item_failures => failures(answer),
             Ok(_) => Some(Vec::new()),
@@ -216,6 +244,11 @@ struct Batch {
     /// Their ids and receipt handles.
     messages: Vec<(String, String)>,
     records: Vec<String>,
+    chain: Lineage,
+}
+
+fn lineage(message: &Message) -> Lineage {
+    Lineage::read(message.content.trace_header.as_deref())
 }
 
 /// The messages in batches that Lambda takes as one payload each.
@@ -229,6 +262,7 @@ fn split(messages: &[Message], queue_arn: &str) -> Vec<Batch> {
             batches.push(Batch {
                 messages: Vec::new(),
                 records: Vec::new(),
+                chain: Lineage::default(),
             });
         }
         bytes += record.len() + 1;
@@ -236,6 +270,7 @@ fn split(messages: &[Message], queue_arn: &str) -> Vec<Batch> {
             let id = message.content.message_id.clone();
             batch.messages.push((id, message.receipt_handle.clone()));
             batch.records.push(record);
+            batch.chain.join(&lineage(message));
         }
     }
     batches

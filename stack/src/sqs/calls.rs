@@ -70,13 +70,27 @@ impl Operation {
     }
 }
 
+/// Who sends, and in which chain of invocations.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    caller: &'a Caller,
+    trace: Option<&'a str>,
+}
+
 impl Sqs {
     /// Answers a call: `operation` is what `X-Amz-Target` names after the dot, `body` and the
-    /// answer are AWS JSON 1.0.
+    /// answer are AWS JSON 1.0. `trace` is the call's trace header, which messages are sent with
+    /// that have none of their own.
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn call(&self, caller: &Caller, operation: &str, body: &[u8]) -> Answer {
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        operation: &str,
+        body: &[u8],
+        trace: Option<&str>,
+    ) -> Answer {
         let operation = Operation::parse(operation).ok_or(refusal::UNKNOWN_OPERATION)?;
         let name = queue_name(&read(body)?, operation)?;
         let region = &self.region;
@@ -89,7 +103,8 @@ impl Sqs {
             Some(Failure::Before) => return Err(refusal::FAILED),
             Some(Failure::After) | None => {}
         }
-        let answer = self.answer(caller, operation, queue, body).await;
+        let sender = Sender { caller, trace };
+        let answer = self.answer(sender, operation, queue, body).await;
         match failure {
             Some(_) => Err(refusal::FAILED),
             None => answer,
@@ -98,14 +113,14 @@ impl Sqs {
 
     async fn answer(
         &self,
-        caller: &Caller,
+        sender: Sender<'_>,
         operation: Operation,
         queue: usize,
         body: &[u8],
     ) -> Answer {
         match operation {
-            Operation::SendMessage => self.send_message(caller, queue, read(body)?).await,
-            Operation::SendMessageBatch => self.send_batch(caller, queue, read(body)?).await,
+            Operation::SendMessage => self.send_message(sender, queue, read(body)?).await,
+            Operation::SendMessageBatch => self.send_batch(sender, queue, read(body)?).await,
             Operation::ReceiveMessage => self.receive_message(queue, read(body)?).await,
             Operation::DeleteMessage => {
                 let handle = self.handle(queue, &read(body)?)?;
@@ -130,15 +145,15 @@ impl Sqs {
         }
     }
 
-    async fn send_message(&self, caller: &Caller, queue: usize, request: Send) -> Answer {
-        let sent = self.send(caller, queue, vec![request.check()?]).await?;
+    async fn send_message(&self, sender: Sender<'_>, queue: usize, request: Send) -> Answer {
+        let sent = self.send(sender, queue, vec![request.check()?]).await?;
         match sent.first() {
             Some(sent) => write(sent),
             None => Err(refusal::FAILED),
         }
     }
 
-    async fn send_batch(&self, caller: &Caller, queue: usize, request: Batch<Send>) -> Answer {
+    async fn send_batch(&self, sender: Sender<'_>, queue: usize, request: Batch<Send>) -> Answer {
         request.check(|entry| &entry.id)?;
         if request.entries.iter().map(Send::size).sum::<usize>() > MESSAGE_BYTES {
             return Err(refusal::BATCH_TOO_LONG);
@@ -152,13 +167,13 @@ impl Sqs {
                 Err(refusal) => failed.push(Failed::new(&id, &refusal)),
             }
         }
-        let successful = self.send(caller, queue, sendable).await?;
+        let successful = self.send(sender, queue, sendable).await?;
         write(&BatchAnswer { successful, failed })
     }
 
     async fn send(
         &self,
-        caller: &Caller,
+        sender: Sender<'_>,
         queue: usize,
         messages: Vec<Sendable>,
     ) -> Result<Vec<Sent>, Refusal> {
@@ -179,8 +194,8 @@ impl Sqs {
                     message_id,
                     attributes,
                     body: message.body,
-                    trace_header: message.trace_header,
-                    sender: caller.id(),
+                    trace_header: message.trace_header.or(sender.trace.map(str::to_owned)),
+                    sender: sender.caller.id(),
                 },
                 group: message.group,
                 delay_ms: message.delay_ms,

@@ -41,6 +41,10 @@ pub struct Function {
     pub log_level: Option<String>,
     /// How often Lambda repeats an asynchronous invocation that failed.
     pub async_retries: u32,
+    /// For how long Lambda keeps an asynchronous invocation that it cannot make, in seconds.
+    pub async_age_seconds: u32,
+    /// Whether Lambda lets it be part of a recursive loop.
+    pub allows_recursion: bool,
 }
 
 /// A function's own URL, which anybody may call. ("Lambda function URLs".)
@@ -104,6 +108,8 @@ pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), T
     let runtime = properties.word("Runtime", &["provided.al2023"])?;
     properties.required("Runtime", runtime)?;
     properties.word("PackageType", &["Zip"])?;
+    let (async_retries, async_age_seconds) = async_config(&mut properties)?;
+    let recursive_loop = properties.word("RecursiveLoop", &["Allow", "Terminate"])?;
     let function = Function {
         logical_id: source.id.to_owned(),
         name: source.reference()?,
@@ -125,7 +131,9 @@ pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), T
             .map(|url| FunctionUrl::read(source, url))
             .transpose()?,
         log_level: log_level(&mut properties)?,
-        async_retries: async_retries(&mut properties)?,
+        async_retries,
+        async_age_seconds,
+        allows_recursion: recursive_loop.as_deref() == Some("Allow"),
     };
     events(source, &mut properties, template)?;
     properties.finish()?;
@@ -202,15 +210,17 @@ fn log_level(properties: &mut Properties<'_>) -> Result<Option<String>, Template
     Ok(level)
 }
 
-/// Lambda repeats twice, unless it is told. ("Configuring error handling for asynchronous
-/// invocation".)
-fn async_retries(properties: &mut Properties<'_>) -> Result<u32, TemplateError> {
+/// How often Lambda repeats an asynchronous invocation, and for how many seconds it keeps one: twice
+/// and six hours, unless it is told. ("Configuring error handling for asynchronous invocation".)
+fn async_config(properties: &mut Properties<'_>) -> Result<(u32, u32), TemplateError> {
+    const MOST_SECONDS: u32 = 6 * 60 * 60;
     let Some(mut config) = properties.map("EventInvokeConfig")? else {
-        return Ok(2);
+        return Ok((2, MOST_SECONDS));
     };
-    let retries = config.number("MaximumRetryAttempts", 0..=2)?.unwrap_or(2);
+    let retries = config.number("MaximumRetryAttempts", 0..=2)?;
+    let age_seconds = config.number("MaximumEventAgeInSeconds", 60..=i64::from(MOST_SECONDS))?;
     config.finish()?;
-    Ok(retries)
+    Ok((retries.unwrap_or(2), age_seconds.unwrap_or(MOST_SECONDS)))
 }
 
 fn events(

@@ -43,7 +43,7 @@ impl Schedule {
             Scheduler::Rule => "Schedule",
             Scheduler::Scheduler => "ScheduleExpression",
         };
-        properties.ignore(&["Description", "OmitName"]);
+        properties.ignore(&["Description"]);
         let text = properties.required_text(expression)?;
         let Some(period_seconds) = period_seconds(&text) else {
             let problem = format!("{text} is not rate(number unit), which is all that runs here");
@@ -54,10 +54,9 @@ impl Schedule {
             window.word("Mode", &["OFF"])?;
             window.finish()?;
         }
-        let name = properties.text("Name")?;
         let schedule = Self {
             function: source.id.to_owned(),
-            name: name.unwrap_or_else(|| format!("{}{event}", source.id)),
+            name: name(source, event, service, &mut properties)?,
             service,
             period_seconds,
             input: input(&mut properties)?,
@@ -65,6 +64,27 @@ impl Schedule {
         };
         properties.finish()?;
         Ok(schedule)
+    }
+}
+
+/// The name of a schedule of EventBridge Scheduler is what SAM makes of the template alone, so that a
+/// second stack cannot have it; with `OmitName`, CloudFormation gives it one of the stack's.
+fn name(
+    source: &Source<'_>,
+    event: &str,
+    service: Scheduler,
+    properties: &mut Properties<'_>,
+) -> Result<String, TemplateError> {
+    let id = format!("{}{event}", source.id);
+    let is_omitted = match service {
+        Scheduler::Scheduler => properties.flag("OmitName")?.unwrap_or(false),
+        Scheduler::Rule => false,
+    };
+    match properties.text("Name")? {
+        Some(_) if is_omitted => Err(properties.invalid("Name", "cannot be set with OmitName")),
+        Some(name) => Ok(name),
+        None if is_omitted => Ok(source.name.replacen(source.id, &id, 1)),
+        None => Ok(id),
     }
 }
 

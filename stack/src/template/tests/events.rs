@@ -113,6 +113,42 @@ fn both_kinds_of_schedule_are_read() {
 }
 
 #[test]
+fn a_schedule_is_called_by_the_template_alone_unless_its_name_is_omitted() {
+    let name = |more: &str| {
+        let schedule = schedule(
+            "ScheduleV2",
+            &format!("ScheduleExpression: rate(1 minute){more}"),
+        );
+        schedule.map(|schedule| schedule.name)
+    };
+    let fixed = name("").unwrap();
+    assert_eq!(name(", Name: mine").unwrap(), "mine");
+    let omitted = name(", OmitName: true").unwrap();
+    assert!(omitted.contains(&fixed) && omitted != fixed, "{omitted}");
+    let error = name(", OmitName: true, Name: mine").unwrap_err();
+    assert!(error.contains("cannot be set with OmitName"), "{error}");
+}
+
+#[test]
+fn lambda_keeps_an_asynchronous_invocation_for_six_hours_unless_it_is_told() {
+    let age = |more| parse(&function(more)).map(|template| template.functions[0].async_age_seconds);
+    assert_eq!(age("").unwrap(), 6 * 60 * 60);
+    let told = "      EventInvokeConfig: {MaximumEventAgeInSeconds: 60}";
+    assert_eq!(age(told).unwrap(), 60);
+    assert!(age("      EventInvokeConfig: {MaximumEventAgeInSeconds: 59}").is_err());
+}
+
+#[test]
+fn a_function_may_be_part_of_a_recursive_loop_if_it_says_so() {
+    let allows =
+        |more| parse(&function(more)).map(|template| template.functions[0].allows_recursion);
+    assert!(!allows("").unwrap());
+    assert!(!allows("      RecursiveLoop: Terminate").unwrap());
+    assert!(allows("      RecursiveLoop: Allow").unwrap());
+    assert!(allows("      RecursiveLoop: allow").is_err());
+}
+
+#[test]
 fn lambda_repeats_twice_unless_it_is_told() {
     let retries = |more| parse(&function(more)).unwrap().functions[0].async_retries;
     assert_eq!(retries(""), 2);
