@@ -18,7 +18,7 @@ use domain::Redacted;
 use domain::delivery::{
     Answer, ErrorClass, KEPT_HEADERS, MAX_BODY_BYTES, MAX_HEADER_BYTES, TlsFault,
 };
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -89,47 +89,57 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, ErrorClass> {
-        let deadline = Instant::now() + TIME_LIMIT;
+        let start = Instant::now();
+        let deadline = start + TIME_LIMIT;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let connection = capture_connection(&mut request);
-        let response = match timeout_at(deadline, self.0.request(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                let heard = heard(&connection);
-                return match head::read(&heard, true) {
-                    Reading::Head(head) => Ok(as_far_as_read(head)),
-                    Reading::Unfinished => Err(class(&error, ErrorClass::Reset)),
-                    Reading::NotHttp => Err(class(&error, ErrorClass::NotHttp)),
-                };
-            }
-            Err(_) => {
-                return match head::read(&heard(&connection), false) {
-                    Reading::Head(head) => Ok(as_far_as_read(head)),
-                    Reading::Unfinished | Reading::NotHttp => Err(ErrorClass::Timeout),
-                };
-            }
+        let error = match timeout_at(deadline, self.0.request(request)).await {
+            Ok(Ok(response)) => return Ok(whole(response, deadline).await),
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
         };
-        let (status, headers) = (response.status().as_u16(), kept(response.headers()));
-        let (body, is_cut) = beginning(response.into_body(), deadline).await;
-        Ok(Answer {
-            status,
-            headers: Redacted(headers),
-            body: Redacted(body),
-            is_cut,
-        })
+        if let Some(class) = error.as_ref().and_then(unconnected) {
+            return Err(class);
+        }
+        let heard = heard(&connection, start);
+        match (head::read(&heard, error.is_some()), error) {
+            (Reading::Head(head), _) => Ok(as_far_as_read(head)),
+            (Reading::Unfinished | Reading::NotHttp, None) => Err(ErrorClass::Timeout),
+            (Reading::NotHttp, Some(_)) => Err(ErrorClass::NotHttp),
+            // With TLS 1.3 a server refuses us only when it should answer.
+            (Reading::Unfinished, Some(error)) => {
+                let faults = error.source().and_then(tls::faults);
+                Err(faults.map_or(ErrorClass::Reset, ErrorClass::Tls))
+            }
+        }
+    }
+}
+
+async fn whole<B>(response: Response<B>, deadline: Instant) -> Answer
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let (status, headers) = (response.status().as_u16(), kept(response.headers()));
+    let (body, is_cut) = beginning(response.into_body(), deadline).await;
+    Answer {
+        status,
+        headers: Redacted(headers),
+        body: Redacted(body),
+        is_cut,
     }
 }
 
 /// The beginning of the answer, as the connection has read it; nothing if there is no connection.
-fn heard(connection: &CaptureConnection) -> Vec<u8> {
+fn heard(connection: &CaptureConnection, start: Instant) -> Vec<u8> {
     let mut extras = Extensions::new();
     if let Some(connected) = connection.connection_metadata().as_ref() {
         connected.get_extras(&mut extras);
     }
-    extras.get().map(Heard::bytes).unwrap_or_default()
+    let heard = extras.get::<Heard>();
+    heard.map(|heard| heard.since(start)).unwrap_or_default()
 }
 
 fn as_far_as_read(head: Head<'_>) -> Answer {
@@ -142,25 +152,25 @@ fn as_far_as_read(head: Head<'_>) -> Answer {
     }
 }
 
-/// What kind of failure it is; `otherwise` if there was a connection, and TLS is not the cause.
-fn class(error: &legacy::Error, otherwise: ErrorClass) -> ErrorClass {
+/// Why there was no connection; none if there was one.
+fn unconnected(error: &legacy::Error) -> Option<ErrorClass> {
     let mut source: Option<&(dyn Error + 'static)> = error.source();
     while let Some(inner) = source {
-        match inner.downcast_ref::<ConnectError>() {
-            Some(ConnectError::Dns(_)) => return ErrorClass::Dns,
-            Some(ConnectError::Blocked(_)) => return ErrorClass::Blocked,
-            Some(ConnectError::Refused(_)) => return ErrorClass::Refused,
-            Some(ConnectError::Tls(error)) => {
-                let faults = tls::faults(error.as_ref());
-                return ErrorClass::Tls(faults.unwrap_or(TlsFault::Closed.into()));
-            }
-            Some(ConnectError::TimedOut) => return ErrorClass::Timeout,
-            None => source = inner.source(),
+        if let Some(error) = inner.downcast_ref() {
+            return Some(match error {
+                ConnectError::Dns(_) => ErrorClass::Dns,
+                ConnectError::Blocked(_) => ErrorClass::Blocked,
+                ConnectError::Refused(_) => ErrorClass::Refused,
+                ConnectError::TimedOut => ErrorClass::Timeout,
+                ConnectError::Tls(error) => {
+                    let faults = tls::faults(error.as_ref());
+                    ErrorClass::Tls(faults.unwrap_or(TlsFault::Closed.into()))
+                }
+            });
         }
+        source = inner.source();
     }
-    // With TLS 1.3 a server refuses us only when it should answer.
-    let faults = error.source().and_then(tls::faults);
-    faults.map_or(otherwise, ErrorClass::Tls)
+    None
 }
 
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -2,40 +2,59 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::HEAD_BYTES;
 
 /// How each of our requests begins.
 const REQUEST_START: &[u8] = b"POST ";
 
-/// The beginning of the answer to the last request of a connection, at most [`HEAD_BYTES`].
+/// What a connection has read since it began to write its last request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Heard(Arc<Mutex<Noted>>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// When the last request began.
+    asked_at: Option<Instant>,
+    /// The beginning of its answer, at most [`HEAD_BYTES`].
+    bytes: Vec<u8>,
+}
 
 impl Heard {
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The beginning of the answer to a request that was made at `start` or later: nothing if it was
+    /// never written, as when the connection had been closed meanwhile.
+    pub(super) fn since(&self, start: Instant) -> Vec<u8> {
+        let noted = self.lock();
+        let is_ours = noted.asked_at.is_some_and(|at| at >= start);
+        if is_ours {
+            noted.bytes.clone()
+        } else {
+            Vec::new()
+        }
     }
 
-    fn forget(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+    fn ask(&self) {
+        let mut noted = self.lock();
+        noted.asked_at = Some(Instant::now());
+        noted.bytes.clear();
     }
 
     fn note(&self, bytes: &[u8]) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = HEAD_BYTES.saturating_sub(noted.len());
-        noted.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let mut noted = self.lock();
+        let room = HEAD_BYTES.saturating_sub(noted.bytes.len());
+        noted
+            .bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,7 +100,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if bytes.starts_with(REQUEST_START) {
-            self.heard.forget();
+            self.heard.ask();
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -93,7 +112,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     ) -> Poll<io::Result<usize>> {
         let first = slices.iter().find(|slice| !slice.is_empty());
         if first.is_some_and(|first| first.starts_with(REQUEST_START)) {
-            self.heard.forget();
+            self.heard.ask();
         }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }

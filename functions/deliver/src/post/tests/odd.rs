@@ -274,6 +274,30 @@ async fn an_answer_that_comes_before_the_request_has_been_read_counts() {
 }
 
 #[tokio::test]
+async fn an_earlier_answer_of_a_connection_is_no_answer_to_a_request_that_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri: Uri = format!("http://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_ne!(stream.read(&mut [0; 1_024]).await.unwrap(), 0);
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        stream.write_all(answer).await.unwrap();
+        // Then both are closed: whether the client has seen it yet or not, nobody is there.
+    });
+    let client = Client::new(true).unwrap();
+    let post = || client.post(uri.clone(), HeaderMap::new(), Bytes::new());
+    assert_eq!(post().await.unwrap().status, 200);
+    served.await.unwrap();
+    for _ in 0..3 {
+        let class = post().await.unwrap_err();
+        let is_one = matches!(class, ErrorClass::Refused | ErrorClass::Reset);
+        assert!(is_one, "{class:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_answer_of_a_connection_is_read_by_itself() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri: Uri = format!("http://{}/", listener.local_addr().unwrap())
