@@ -2,40 +2,72 @@
 
     python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
     BOUNCES_SECRET=whsec_… INBOUND_SECRET=… LISTS_SECRET=… python endpoints.py
+
+They print what they would do, or append it to the file that OUTPUT names.
 """
 
 import json
 import os
+import sys
+import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 
 def bounce(event):
+    recipient = text(event["recipient"])
     if event["type"] == "soft_bounce":
-        print(f"{event['recipient']} could not be reached", flush=True)
+        write(f"{recipient} could not be reached")
     else:
-        print(f"{event['recipient']} gets no more mail: {event['type']}", flush=True)
+        write(f"{recipient} gets no more mail: {event['type']}")
 
 
 def mail(event):
-    message = event["data"]["msg"]
-    count = len(message.get("attachments") or {})
-    print(f"mail from {message['from_email']}: {message['subject']} ({count} attachments)", flush=True)
+    # What was received, which may be anything.
+    message = fields(fields(event["data"]).get("msg"))
+    attachments = message.get("attachments")
+    # PHP writes an empty map as an empty array.
+    count = len(attachments) if isinstance(attachments, (dict, list)) else 0
+    sender, subject = text(message.get("from_email")), text(message.get("subject"))
+    write(f"mail from {sender}: {subject} ({count} attachments)")
 
 
 def listing(event):
     # Such as `blacklist_add`; newer ones may say `denylist`.
     kind, _, action = event["type"].partition("_")
     name = "deny list" if kind in ("blacklist", "denylist") else "allow list"
-    print(f"{name}, {action}: {event['recipient']}", flush=True)
+    write(f"{name}, {action}: {text(event['recipient'])}")
+
+
+def fields(value):
+    """An object's fields; none of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value):
+    return value if isinstance(value, str) else "(none)"
+
+
+def write(line):
+    # Mail may hold half of a surrogate pair, which no encoding has.
+    line = line.encode("utf-8", "backslashreplace") + b"\n"
+    if path := os.environ.get("OUTPUT"):
+        with open(path, "ab") as output:
+            output.write(line)
+    else:
+        sys.stdout.buffer.write(line)
+        sys.stdout.flush()
 
 
 class Endpoint:
     def __init__(self, secret, handle):
         self.webhook = Webhook(os.environ[secret])
         self.handle = handle
-        # The ids of what was handled; a real one keeps them in its database, with what it does.
+        self.lock = threading.Lock()
+        # The ids of handled events. A real one keeps them in its database, and adds an id in the
+        # transaction that does the work.
         self.handled = set()
 
     def receive(self, headers, body):
@@ -47,10 +79,17 @@ class Endpoint:
         except (WebhookVerificationError, ValueError):
             return 401
         event = json.loads(body)
-        # An answer that got lost makes it come again, with the same id.
-        if event["id"] not in self.handled:
-            self.handled.add(event["id"])
-            self.handle(event)
+        try:
+            # Two attempts at once: the second waits until it is known how the first ends.
+            with self.lock:
+                # An event comes again with the same id, for example when an answer was lost.
+                if event["id"] not in self.handled:
+                    self.handle(event)
+                    self.handled.add(event["id"])
+        except Exception:
+            # Not handled, so not noted: the next attempt handles it.
+            traceback.print_exc()
+            return 500
         return 204
 
 
