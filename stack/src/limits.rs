@@ -19,8 +19,11 @@ use crate::server::Answer;
 /// How many connections are served at once, sockets included.
 pub(crate) const CONNECTIONS: usize = 4_096;
 /// How much of request bodies is held at once, those that are being handled included.
-const BODIES_KB: usize = 128 * 1024;
+const BODIES_KB: usize = 64 * 1024;
 const KB: usize = 1_024;
+/// The longest head that is read. The gateway refuses what is longer than its 10 KB with a 431 of its
+/// own, and hyper the rest.
+pub(crate) const HEAD_BYTES: usize = 16 * KB;
 /// How long a head may take, and a connection be idle.
 pub(crate) const HEAD: Duration = Duration::from_secs(30);
 /// How long a body may take. API Gateway gives the whole request 30 s.
@@ -96,10 +99,13 @@ impl Limits {
             let room = room.map_err(|_| unavailable())?;
             Ok((collect(body, limit).await?, room))
         };
-        timeout(BODY, read).await.unwrap_or_else(|_| {
-            let status = StatusCode::REQUEST_TIMEOUT;
-            Err(message(status, "the body did not arrive in time"))
-        })
+        match timeout(BODY, read).await {
+            Ok(read) => read,
+            Err(_) => Err(message(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive in time",
+            )),
+        }
     }
 }
 

@@ -92,8 +92,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, services:
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD)
-        // The gateway answers 431 to what is longer than its 10 KB; hyper must be able to read it.
-        .max_buf_size(64 * 1024)
+        .max_buf_size(limits::HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;

@@ -83,7 +83,7 @@ async fn no_service_answers_by_a_name_that_is_not_the_stacks() {
             );
         }
     }
-    let absolute = "GET http://evil.example/config.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let absolute = "GET http://evil.example/config.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     assert_eq!(status(&raw(&stack, absolute).await), 421);
     let own =
         "GET http://localhost/config.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -95,7 +95,7 @@ async fn what_the_stack_tells_of_itself_needs_its_own_token() {
     let stack = TestStack::start().await;
     let urls = stack.urls();
     assert_ne!(urls.stack_token, urls.token);
-    for path in ["health", "bill", "queues/DeliveryQueue", "nothing"] {
+    for path in ["health", "bill", "queues/DeliveriesQueue", "nothing"] {
         let path = format!("/_stack/{path}");
         let bare = stack.http().request(Method::GET, &path, &[], "").await;
         assert_eq!(bare.status, 401, "{path}");

@@ -322,7 +322,7 @@ async fn a_file_is_sent_and_listened_to() {
     let output = run(&["send", CLICK, "--data-dir", data_dir]).await;
     assert_code(&output, 0);
     assert_eq!(stdout(&output).trim(), "200");
-    assert_eq!(stderr(&output).trim(), "1 event was accepted: click");
+    assert_eq!(stderr(&output).trim(), "1 event was accepted: click 1");
     let stored = stack.history().await;
     assert_eq!((stored.len(), &stored[0]["type"]), (6, &json!("click")));
 

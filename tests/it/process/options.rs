@@ -17,7 +17,7 @@ fn printed_webhook(stack: &Running) -> String {
 }
 
 async fn post_json(url: &str) -> String {
-    let body = String::from_utf8(sends(0..1).as_ref().to_vec()).unwrap();
+    let body = sends(0..1);
     let line = format!(
         "curl -s -o /dev/null -w '%{{http_code}}' -H 'content-type: application/json' -d '{body}' '{url}'"
     );
@@ -198,12 +198,13 @@ async fn a_data_directory_is_its_owners_alone_whatever_the_umask() {
             std::fs::write(data_dir.join("queues.sqlite"), "").unwrap();
         }
         let mut command = Command::new("sh");
+        command.kill_on_drop(true);
         let line = format!("umask {umask}; exec \"$0\" up --port 0 --data-dir \"$1\"");
         command
             .args(["-c", &line])
             .arg(binary().await)
             .arg(&data_dir);
-        let stack = Running::begin(command.kill_on_drop(true), &data_dir).await;
+        let stack = Running::begin(command, &data_dir).await;
         stack.mandrill().deliver(sends(0..5)).await;
         assert_eq!(stack.history().await.len(), 5);
         let modes = modes(&data_dir);
@@ -212,7 +213,7 @@ async fn a_data_directory_is_its_owners_alone_whatever_the_umask() {
             "{modes:?}"
         );
         let others: Vec<_> = modes.iter().filter(|(_, mode)| mode & 0o077 != 0).collect();
-        assert!(others.is_empty(), "umask {umask}: {others:o?}");
+        assert!(others.is_empty(), "umask {umask}: {others:?}");
         if name == "made" {
             let mode = data_dir.metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700);
@@ -285,8 +286,10 @@ async fn a_tunnels_name_is_answered_when_the_stack_was_told_of_it() {
         ("other.example:443", 200),
         ("evil.example", 421),
     ] {
-        let answer = http.request(Method::GET, "/config.json", &[("host", host)], "");
-        let answer = answer.await;
+        let headers = [("host", host)];
+        let answer = http
+            .request(Method::GET, "/config.json", &headers, "")
+            .await;
         assert_eq!(answer.status, status, "{host}: {}", answer.body);
     }
 }
