@@ -43,7 +43,7 @@ pub(crate) async fn run(
         let payload = payload(&schedule, next);
         let (services, function) = (services.clone(), schedule.function.clone());
         invocations.spawn(async move { invoke(&services, &function, payload, scale).await });
-        let now = clock::now();
+        let now = clock::steady();
         next = next.plus(period_ms);
         if next <= now {
             next = now.plus(period_ms);
@@ -55,7 +55,7 @@ pub(crate) async fn run(
 async fn wait_until(time: Millis) {
     loop {
         let moved = clock::moved();
-        let left_ms = time.0.saturating_sub(clock::now().0);
+        let left_ms = time.0.saturating_sub(clock::steady().0);
         if left_ms == 0 {
             return;
         }
@@ -68,7 +68,7 @@ async fn wait_until(time: Millis) {
 
 /// Invokes a function as Lambda does when nobody waits for the answer.
 async fn invoke(services: &Services, function: &str, payload: String, scale: u64) {
-    let began = clock::now();
+    let began = clock::steady();
     let Some(config) = services.template.function(function) else {
         return;
     };
@@ -78,7 +78,7 @@ async fn invoke(services: &Services, function: &str, payload: String, scale: u64
         // The pause begins with the failure, also when time passes right after it.
         let held = services.faults.running().await;
         let answer = services.invoke_held(function, payload.clone()).await;
-        let ended = clock::now();
+        let ended = clock::steady();
         drop(held);
         let Err(error) = answer else { return };
         let pause_ms = match error {

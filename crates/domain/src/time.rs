@@ -1,6 +1,7 @@
 //! Points in time, as whole milliseconds.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
@@ -92,6 +93,33 @@ impl Millis {
     }
 }
 
+/// A moment by both clocks of a process, by which the age of a copy is told.
+///
+/// Neither clock does alone: the wall clock may be set at any time, and the monotonic clock may
+/// stand still while Lambda freezes the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    wall: Millis,
+    monotonic: Instant,
+}
+
+impl Moment {
+    /// What both clocks say.
+    #[must_use]
+    pub fn new(wall: Millis, monotonic: Instant) -> Moment {
+        Moment { wall, monotonic }
+    }
+
+    /// Whether less than `age` has passed since `earlier`, by both clocks. A wall clock that went
+    /// backwards says nothing of the time that passed, so then it is not.
+    #[must_use]
+    pub fn is_within(self, age: Duration, earlier: Moment) -> bool {
+        let wall = self.wall.0.checked_sub(earlier.wall.0);
+        let monotonic = self.monotonic.saturating_duration_since(earlier.monotonic);
+        wall.is_some_and(|ms| Duration::from_millis(ms) < age) && monotonic < age
+    }
+}
+
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let timestamp = self.timestamp();
@@ -143,6 +171,31 @@ impl fmt::Display for Day {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_is_old_when_either_clock_says_so_or_the_wall_clock_went_backwards() {
+        let second = Duration::from_secs(1);
+        let (wall, monotonic) = (Millis(1_795_300_000_000), Instant::now());
+        let read = Moment::new(wall, monotonic);
+        let is_fresh = |wall, after| Moment::new(wall, monotonic + after).is_within(second, read);
+        assert!(is_fresh(wall, Duration::ZERO));
+        assert!(is_fresh(wall.plus(999), Duration::from_millis(999)));
+        for (wall, after) in [
+            // Both.
+            (wall.plus(1_000), second),
+            // A process that was frozen.
+            (wall.plus(3_600_000), Duration::ZERO),
+            // A wall clock that was set, forwards and backwards.
+            (wall.plus(1_000), Duration::from_millis(1)),
+            (wall.minus(1), Duration::from_millis(1)),
+            (wall.minus(3_600_000), Duration::from_millis(1)),
+            (wall.minus(3_600_000), second * 3_600),
+            // One that stands still.
+            (wall, second),
+        ] {
+            assert!(!is_fresh(wall, after), "{wall} {after:?}");
+        }
+    }
 
     #[test]
     fn times_are_shown_as_rfc_3339_in_utc() {

@@ -3,11 +3,13 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use domain::time::Moment;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
+use crate::clock;
 use crate::config::{self, ConfigError, Lookup};
 use crate::telemetry::Chain;
 
@@ -28,7 +30,7 @@ pub struct Secret<T> {
 struct State<T> {
     value: Option<Arc<T>>,
     /// When reading it was last tried.
-    tried_at: Option<Instant>,
+    tried_at: Option<Moment>,
 }
 
 /// The secret has never been read.
@@ -77,7 +79,7 @@ impl<T: DeserializeOwned> Secret<T> {
     pub async fn get(&self) -> Result<Arc<T>, Unreadable> {
         self.read_if(|state, now| match (&state.value, state.tried_at) {
             (None, _) | (_, None) => true,
-            (Some(_), Some(tried_at)) => now.duration_since(tried_at) >= MAX_AGE,
+            (Some(_), Some(tried_at)) => !now.is_within(MAX_AGE, tried_at),
         })
         .await
     }
@@ -91,7 +93,7 @@ impl<T: DeserializeOwned> Secret<T> {
         self.read_if(|state, now| {
             state
                 .tried_at
-                .is_none_or(|tried_at| now.duration_since(tried_at) >= MIN_AGE)
+                .is_none_or(|tried_at| !now.is_within(MIN_AGE, tried_at))
         })
         .await
     }
@@ -114,10 +116,10 @@ impl<T: DeserializeOwned> Secret<T> {
     /// The lock is held while reading, so that requests that come together read once.
     async fn read_if(
         &self,
-        due: impl FnOnce(&State<T>, Instant) -> bool,
+        due: impl FnOnce(&State<T>, Moment) -> bool,
     ) -> Result<Arc<T>, Unreadable> {
         let mut state = self.state.lock().await;
-        let now = Instant::now();
+        let now = clock::moment();
         if due(&state, now) {
             state.tried_at = Some(now);
             match self.read().await {

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use domain::time::Moment;
 use domain::{Filter, Millis, Rights, View};
 use store::{Connection, ConnectionList, StoreError};
 use tokio::sync::Mutex;
 
 /// How old the list may be. A client resumes once more some seconds after it connected, which
 /// covers what was pushed past it in that time.
-const MAX_AGE_MS: u64 = 1_000;
+const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// A connection that may get live events.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub(crate) struct Known {
 /// The connections as they were at most a second ago.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    state: Mutex<Option<(Millis, Arc<Vec<Audience>>)>>,
+    state: Mutex<Option<(Moment, Arc<Vec<Audience>>)>>,
 }
 
 impl Directory {
@@ -64,8 +66,9 @@ impl Directory {
         now: Millis,
     ) -> Result<Known, StoreError> {
         let mut state = self.state.lock().await;
+        let moment = Moment::new(now, Instant::now());
         if let Some((read_at, audiences)) = state.as_ref()
-            && now < read_at.plus(MAX_AGE_MS)
+            && moment.is_within(MAX_AGE, *read_at)
         {
             return Ok(Known {
                 audiences: audiences.clone(),
@@ -77,7 +80,7 @@ impl Directory {
             .into_iter()
             .partition(|connection| connection.rights.hold(now));
         let audiences = Arc::new(audiences(holding));
-        *state = Some((now, audiences.clone()));
+        *state = Some((moment, audiences.clone()));
         Ok(Known {
             audiences,
             ended: ended.into_iter().map(|connection| connection.id).collect(),

@@ -84,7 +84,7 @@ impl Sqs {
         faults: Arc<Faults>,
     ) -> Result<Sqs, SqsError> {
         let rows = Rows::open(&directory.join("queues.sqlite"))?;
-        let engine = Engine::new(rows, &queues, faults.clone(), clock::now())?;
+        let engine = Engine::new(rows, &queues, faults.clone(), clock::steady())?;
         Ok(Sqs {
             arrivals: engine.arrivals(),
             engine: Worker::start("sqs", engine)?,
@@ -194,7 +194,7 @@ impl Sqs {
         &self,
         work: impl FnOnce(&mut Engine, Millis) -> engine::Result<T> + Send + 'static,
     ) -> Result<T, SqsError> {
-        let done = self.engine.run(move |engine| work(engine, clock::now()));
+        let done = self.engine.run(move |engine| work(engine, clock::steady()));
         Ok(done.await??)
     }
 }
@@ -212,7 +212,7 @@ impl Arrivals {
         let Arrivals { mut told, moved } = self;
         let until = match next_change {
             Some(at) => {
-                let left = at.0.saturating_sub(clock::now().0);
+                let left = at.0.saturating_sub(clock::steady().0);
                 until.min(Instant::now() + Duration::from_millis(left))
             }
             None => until,

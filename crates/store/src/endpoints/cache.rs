@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use domain::time::Moment;
 use domain::{EndpointId, Health, Millis};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use crate::{keys, partition};
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// After how long it is read anew how the endpoints fare, since not every failure counts as a
 /// change that everybody has to know at once.
-const HEALTH_AGE_MS: u64 = 60_000;
+const HEALTH_AGE: Duration = Duration::from_secs(60);
 
 /// Keeps all endpoints as long as their version says that none has changed: for `dispatch`,
 /// `deliver` and `requeue`.
@@ -37,7 +38,7 @@ struct Loaded {
     /// Up to which change it was read how they fare.
     health_version: u64,
     /// When that was read; none before the first time.
-    health_at: Option<Millis>,
+    health_at: Option<Moment>,
 }
 
 /// How many changes there were.
@@ -72,7 +73,8 @@ impl EndpointCache {
         // Before all else: what is read after it is as new as it, or newer.
         let versions = self.versions(deadline).await?;
         let mut loaded = self.loaded.lock().await;
-        let is_old = |at: Millis| at.plus(HEALTH_AGE_MS) <= now;
+        let now = Moment::new(now, Instant::now().into_std());
+        let is_old = |read_at: Moment| !now.is_within(HEALTH_AGE, read_at);
         let is_unread = loaded.health_at.is_none() || loaded.endpoints.version < versions.endpoints;
         let fares_anew = loaded.health_version < versions.health;
         if is_unread {
