@@ -19,6 +19,7 @@ pub mod rate;
 pub mod secret;
 pub mod sqs;
 pub mod stream;
+pub mod suggest;
 pub mod telemetry;
 pub mod tokens;
 pub mod websocket;
