@@ -9,8 +9,13 @@ use sha2::{Digest as _, Sha256};
 /// may be unseen. What is pushed later than this after it was stored is noted as late.
 pub const LOOK_BACK_MS: u64 = 15_000;
 
-/// How far ahead of ours the clock of the function that stored an event may be.
-pub const CLOCK_SKEW_MS: u64 = 60_000;
+/// How far apart the clocks of two environments may be, in milliseconds. AWS refuses a request that is
+/// signed by a clock further off than these five minutes. ("Signature Version 4", date handling.)
+pub const CLOCK_SKEW_MS: u64 = 5 * 60 * 1_000;
+
+/// How far ahead of ours the time of a cursor may be, in milliseconds, before a note has to say that a
+/// clock was ahead.
+pub const AHEAD_MS: u64 = 60_000;
 
 /// Where an event stands in the feed: by the time at which it was stored, then by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +51,7 @@ impl Cursor {
     /// made up.
     #[must_use]
     pub fn is_ahead_of(self, now: Millis) -> bool {
-        self.position.received_at > now.plus(CLOCK_SKEW_MS)
+        self.position.received_at > now.plus(AHEAD_MS)
     }
 }
 

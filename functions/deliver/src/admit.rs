@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::Millis;
+use domain::cursor::CLOCK_SKEW_MS;
 use domain::health::{Admission, Wait};
 use platform::clock;
 use store::{KnownEndpoint, Slots, StoreError};
@@ -11,10 +12,13 @@ use crate::Deps;
 use crate::inbox::Asked;
 
 /// How long a function waits for a time under a rate limit. What is later waits in the queue.
-const SLOT_WAIT_MS: u64 = 1_000;
+pub(crate) const SLOT_WAIT_MS: u64 = 1_000;
 /// A time under a rate limit that has passed by more than this is lost: what was held up together
 /// must not go out together.
 const SLOT_LATE_MS: u64 = 2_000;
+/// A time further ahead than this was taken by a clock that was ahead, or before ours was set back: none
+/// is taken for more than five minutes ahead.
+const SLOT_AHEAD_MS: u64 = 5 * 60 * 1_000 + CLOCK_SKEW_MS;
 
 /// What may be attempted, and what may not yet.
 #[derive(Debug, Default)]
@@ -92,7 +96,7 @@ async fn in_turn(
         return Ok(asked.into_iter().map(|asked| at(asked, None)).collect());
     };
     let now = clock::now();
-    let holds = |slot: Millis| slot.plus(SLOT_LATE_MS) >= now;
+    let holds = |slot: Millis| slot.plus(SLOT_LATE_MS) >= now && slot <= now.plus(SLOT_AHEAD_MS);
     let (mut timed, new): (Vec<_>, Vec<_>) = asked
         .into_iter()
         .partition(|asked| asked.message.slot.is_some_and(holds));

@@ -16,7 +16,7 @@ use store::{Claimed, KnownEndpoint};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Deps;
-use crate::admit::Admitted;
+use crate::admit::{Admitted, SLOT_WAIT_MS};
 use crate::events::{Sendable, Sought};
 use crate::serve::End;
 
@@ -75,7 +75,8 @@ pub(crate) async fn make(
 ) -> Made {
     if let Some(slot) = admitted.slot {
         let wait_ms = slot.0.saturating_sub(clock::now().0);
-        sleep(Duration::from_millis(wait_ms)).await;
+        // The clock may have been set back since.
+        sleep(Duration::from_millis(wait_ms.min(SLOT_WAIT_MS))).await;
     }
     let pending = match claim(deps, &admitted.asked.message).await {
         Ok(pending) => pending,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use notice::{Notice, NoticeKind};
 
+use crate::cursor::CLOCK_SKEW_MS;
 use crate::endpoint::DisabledReason;
 use crate::retry::TimeScale;
 use crate::time::Millis;
@@ -180,7 +181,7 @@ impl Health {
     #[must_use]
     pub fn state(&self, now: Millis) -> HealthState {
         match self.open_until {
-            Some(until) if now.0 < until => HealthState::Open {
+            Some(until) if is_ahead(until, MAX_OPEN_MS, now) => HealthState::Open {
                 until: Millis(until),
             },
             Some(_) => HealthState::HalfOpen,
@@ -221,7 +222,8 @@ impl Health {
     }
 
     fn is_strained(&self, now: Millis) -> bool {
-        self.strained_until.is_some_and(|until| now.0 < until)
+        self.strained_until
+            .is_some_and(|until| is_ahead(until, STRAINED_MS, now))
     }
 
     /// How many attempts may be made at once now; none when there is no bound. For `requeue`, which
@@ -229,7 +231,7 @@ impl Health {
     #[must_use]
     pub fn capacity(&self, now: Millis) -> Option<usize> {
         match self.open_until {
-            Some(until) if now.0 < until => Some(0),
+            Some(until) if is_ahead(until, MAX_OPEN_MS, now) => Some(0),
             Some(_) => Some(1),
             None => self.is_strained(now).then_some(STRAINED_ATTEMPTS),
         }
@@ -248,12 +250,14 @@ impl Health {
             return (None, Admission::All);
         };
         let others = match self.open_until {
-            Some(until) if now.0 < until => Wait::Until(Millis(until)),
+            Some(until) if is_ahead(until, MAX_OPEN_MS, now) => Wait::Until(Millis(until)),
             Some(_) => Wait::Until(now.plus(scale.shorten(OPEN_MS))),
             None => Wait::Soon,
         };
         let mut health = self.clone();
-        health.permits.retain(|permit| permit.until > now.0);
+        health
+            .permits
+            .retain(|permit| is_ahead(permit.until, PERMIT_MS, now));
         let free = capacity.saturating_sub(health.permits.len());
         let mut permits = Vec::new();
         for _ in 0..free.min(wanted) {
@@ -302,6 +306,12 @@ impl Health {
         }
         (turn.health != *self || turn.disable.is_some()).then_some(turn)
     }
+}
+
+/// Whether a time is still to come that is set `longest_ms` ahead at most. One that lies further ahead
+/// was set by a clock that was ahead, or before ours was set back, and holds no more.
+fn is_ahead(until: u64, longest_ms: u64, now: Millis) -> bool {
+    now.0 < until && until <= now.plus(longest_ms + CLOCK_SKEW_MS).0
 }
 
 impl Transition {
@@ -381,7 +391,7 @@ impl Transition {
         self.count_failure(now, scale);
         let opens = match self.health.open_until {
             // Of an attempt that began before it opened.
-            Some(until) if now.0 < until => false,
+            Some(until) if is_ahead(until, MAX_OPEN_MS, now) => false,
             Some(_) => true,
             None => self.health.failures >= OPENS_AFTER,
         };

@@ -57,6 +57,24 @@ fn ten_failures_in_a_row_open_the_breaker() {
 }
 
 #[test]
+fn times_of_a_clock_that_was_ahead_hold_nobody_up() {
+    let ahead = NOW.plus(HOUR);
+    let (open, _) = after(&Health::default(), &[failure(); 10], ahead);
+    assert_eq!(open.state(NOW), HealthState::HalfOpen);
+    assert_eq!(open.capacity(NOW), Some(1));
+    let strained = Health::default().strain(ahead).unwrap().health;
+    assert_eq!(strained.state(NOW), HealthState::Ok);
+    // Nor permits that nobody gives back.
+    let (held, _) = strained.admit(STRAINED_ATTEMPTS, ahead, SCALE());
+    let slow = held.unwrap().strain(NOW).unwrap().health;
+    let (_, admission) = slow.admit(1, NOW, SCALE());
+    assert!(matches!(admission, Admission::Some { permits, .. } if permits.len() == 1));
+    // A clock that is some minutes ahead is believed.
+    let (open, _) = after(&Health::default(), &[failure(); 10], NOW.plus(5 * 60_000));
+    assert!(matches!(open.state(NOW), HealthState::Open { .. }));
+}
+
+#[test]
 fn one_delivery_alone_does_not_open_it_by_the_default_schedule() {
     let attempts = crate::retry::RetrySchedule::default().steps().len() + 1;
     let (health, _) = after(&Health::default(), &vec![failure(); attempts], NOW);

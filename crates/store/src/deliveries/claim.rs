@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use domain::delivery::Pending;
+use domain::delivery::{CLAIM_MS, Pending};
 use domain::{DeliveryId, DeliveryStatus, Millis};
 use tokio::time::Instant;
 
 use super::item::{self, attribute};
+use super::record::unclaimed;
 use crate::attributes::{get_number, number, text, time};
 use crate::backoff::retrying;
 use crate::conditional::{Conditional, conditional};
 use crate::error::StoreError;
 
-/// How long a claim holds: longer than the function that makes it may run (40 s), so that whoever
-/// takes it over afterwards finds nobody at it.
-pub const CLAIM_MS: u64 = 60_000;
 /// How long claiming may take.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
@@ -88,7 +86,8 @@ impl DeliveryClaim {
             .update_expression("SET attempts = :this, claimed_until = :until, claim = :claim")
             .condition_expression(
                 "#status = :pending AND recorded = :last \
-                 AND (attempts = :last OR (attempts = :this AND claimed_until < :now))",
+                 AND (attempts = :last OR (attempts = :this \
+                 AND (claimed_until < :now OR claimed_until > :unclaimed)))",
             )
             .expression_attribute_names("#status", attribute::STATUS)
             .expression_attribute_values(":pending", text(DeliveryStatus::Pending.as_str()))
@@ -97,6 +96,7 @@ impl DeliveryClaim {
             .expression_attribute_values(":claim", number(claim))
             .expression_attribute_values(":until", time(now.plus(CLAIM_MS)))
             .expression_attribute_values(":now", time(now))
+            .expression_attribute_values(":unclaimed", unclaimed(now))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         conditional(call).await

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::index::{self, Span};
 use super::item::{self, attribute};
-use super::record::{self, IDLE, pending};
+use super::record::{self, IDLE, pending, unclaimed};
 use crate::attributes::{get_number, time};
 use crate::backoff::retrying;
 use crate::conditional::{Conditional, conditional};
@@ -172,6 +172,7 @@ impl DueDeliveries {
                 .expression_attribute_values(":more", AttributeValue::N(more.to_string()))
                 .expression_attribute_values(":pending", pending())
                 .expression_attribute_values(":now", time(now))
+                .expression_attribute_values(":unclaimed", unclaimed(now))
                 .expression_attribute_values(":due", time(due.due_at))
                 .expression_attribute_values(":again", time(again))
                 .expression_attribute_values(":state_at", item::pending_at(due.id, again))

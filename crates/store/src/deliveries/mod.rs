@@ -11,7 +11,7 @@ mod read;
 mod record;
 mod retry;
 
-pub use claim::{CLAIM_MS, Claimed, DeliveryClaim};
+pub use claim::{Claimed, DeliveryClaim};
 pub use create::{DeliveriesCreated, DeliveryCreator};
 pub use cursor::{DeliveryCursor, InvalidCursor};
 pub use due::{Due, DueDeliveries};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use domain::delivery::Settled;
+use domain::cursor::CLOCK_SKEW_MS;
+use domain::delivery::{CLAIM_MS, Settled};
 use domain::{Chain, DeliveryId, DeliveryStatus, Millis};
 use tokio::time::Instant;
 
@@ -156,15 +157,22 @@ async fn change(
             .set_key(Some(item::delivery_key(id)))
             .expression_attribute_names("#status", attribute::STATUS)
             .expression_attribute_values(":pending", pending())
-            .expression_attribute_values(":now", time(now));
+            .expression_attribute_values(":now", time(now))
+            .expression_attribute_values(":unclaimed", unclaimed(now));
         conditional(change(call))
     });
     Ok(matches!(changed.await?, Conditional::Done(_)))
 }
 
-/// The condition that a delivery is pending and nobody is at it.
-pub(super) const IDLE: &str =
-    "#status = :pending AND (attempts = recorded OR claimed_until < :now)";
+/// The condition that a delivery is pending and nobody is at it: a claim that ends further ahead than
+/// any does was made by a clock that was ahead, or before ours was set back.
+pub(super) const IDLE: &str = "#status = :pending AND (attempts = recorded \
+     OR claimed_until < :now OR claimed_until > :unclaimed)";
+
+/// What `:unclaimed` stands for in [`IDLE`].
+pub(super) fn unclaimed(now: Millis) -> aws_sdk_dynamodb::types::AttributeValue {
+    time(now.plus(CLAIM_MS + CLOCK_SKEW_MS))
+}
 
 /// What `:pending` stands for in [`IDLE`].
 pub(super) fn pending() -> aws_sdk_dynamodb::types::AttributeValue {

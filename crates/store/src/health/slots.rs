@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use domain::cursor::CLOCK_SKEW_MS;
 use domain::{EndpointId, Millis, TimeScale};
 use tokio::time::Instant;
 
@@ -19,6 +20,9 @@ use crate::error::StoreError;
 /// How far ahead times are given. What is further away waits by its row: a message that waits for
 /// longer than ten minutes is taken for lost, and sent again.
 const HORIZON_MS: u64 = 5 * 60 * 1_000;
+
+/// How much a batch of ten messages takes at the slowest rate, in microseconds.
+const LONGEST_SPAN_US: u64 = 10 * 1_000_000;
 
 /// What there was under a rate limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub(super) async fn reserve(
     let step_us = 1_000_000u64.div_ceil(u64::from(per_second.get()));
     let span_us = step_us.saturating_mul(count as u64);
     let last_us = now_us + scale.shorten(HORIZON_MS) * 1_000;
+    // Further ahead nobody takes times, but by a clock that was ahead, or before ours was set back.
+    let beyond_us = last_us + CLOCK_SKEW_MS * 1_000 + span_us.max(LONGEST_SPAN_US);
     let mut backoff = Backoff::until(deadline);
     let mut is_busy = true;
     loop {
@@ -67,7 +73,10 @@ pub(super) async fn reserve(
                 .expression_attribute_values(":last", number(last_us))
         } else {
             call.update_expression("SET #slot = :until")
-                .condition_expression("attribute_not_exists(#slot) OR #slot < :now")
+                .condition_expression(
+                    "attribute_not_exists(#slot) OR #slot < :now OR #slot > :beyond",
+                )
+                .expression_attribute_values(":beyond", number(beyond_us))
                 .expression_attribute_values(":until", number(now_us + span_us))
         };
         match conditional(call).await {
@@ -79,11 +88,11 @@ pub(super) async fn reserve(
             }
             Ok(Conditional::Refused(item)) => {
                 let taken: u64 = get_number(&item, attribute::SLOT).unwrap_or(0);
-                if taken > last_us {
+                if taken > last_us && taken <= beyond_us {
                     let until = Millis(taken / 1_000);
                     return Ok(Slots::Full { until });
                 }
-                is_busy = taken >= now_us;
+                is_busy = taken >= now_us && taken <= beyond_us;
             }
             Err(StoreError::Throttled { operation }) => backoff.pause(operation).await?,
             Err(error) => return Err(error),

@@ -1,9 +1,10 @@
 //! Deliveries are created once, and each of their attempts is made by one.
 
+use domain::delivery::CLAIM_MS;
 use domain::delivery::{DeliveryMessage, ErrorClass, Exchange, Pending};
 use domain::{Delivery, DeliveryStatus, Millis, RetrySchedule};
 use futures::future::join_all;
-use store::deliveries::{CLAIM_MS, DeliveryWithAttempts};
+use store::deliveries::DeliveryWithAttempts;
 use store::{Claimed, DeliveryRecord, PutOff, Retried};
 
 use crate::database::Database;
@@ -149,6 +150,17 @@ async fn a_claim_whose_owner_died_is_taken_over_after_its_minute() {
         claim(&database, 1, NOW.plus(CLAIM_MS + 2)).await,
         Claimed::NotOurs
     );
+}
+
+#[tokio::test]
+async fn a_claim_of_a_clock_that_was_ahead_by_an_hour_is_taken_over_and_one_of_minutes_holds() {
+    let database = Database::new();
+    create(&database, 1, 1).await;
+    ours(&database, 1, NOW).await;
+    let minutes = NOW.minus(5 * 60_000);
+    assert_eq!(claim(&database, 1, minutes).await, Claimed::NotOurs);
+    let pending = ours(&database, 1, NOW.minus(3_600_000)).await;
+    assert_eq!(pending.number(), 1);
 }
 
 #[tokio::test]

@@ -69,6 +69,13 @@ async fn nobody_is_given_a_time_so_far_ahead_that_its_message_is_taken_for_lost(
     assert_eq!(take(&database, 1, 1, NOW.plus(1_000)).await, [until]);
 }
 
+#[tokio::test]
+async fn times_that_were_taken_by_a_clock_that_was_ahead_by_an_hour_hold_nobody_up() {
+    let database = Database::new();
+    take(&database, 1, 10, NOW.plus(3_600_000)).await;
+    assert_eq!(take(&database, 1, 2, NOW).await, [NOW, NOW.plus(1_000)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(50))]
     #[test]
