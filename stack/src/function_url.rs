@@ -36,7 +36,8 @@ const PRELUDE_BYTES: usize = 64 * 1024;
 #[must_use]
 pub fn is_asked(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
-    match uri.path() {
+    let path = uri.path();
+    match path.strip_suffix('/').unwrap_or(path) {
         "/v1/stream" => true,
         "/v1/events" => form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "wait"),
         _ => false,
@@ -186,6 +187,10 @@ fn with_body(prelude: &Prelude, first: Bytes, pieces: Pieces) -> Option<Response
             HeaderName::from_bytes(name.as_bytes()).ok()?,
             HeaderValue::from_str(value).ok()?,
         );
+    }
+    // The runtime gives every streamed answer a type, also one without content.
+    if matches!(prelude.status_code, 204 | 304) {
+        response.headers_mut().remove(header::CONTENT_TYPE);
     }
     Some(response)
 }

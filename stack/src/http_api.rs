@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use domain::Millis;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -106,7 +107,7 @@ pub(crate) fn payload_of(
     body: &Bytes,
     peer: SocketAddr,
 ) -> Value {
-    let now = jiff::Timestamp::now();
+    let now = platform::clock::now();
     let raw_query = parts.uri.query().unwrap_or_default();
     let domain = host(&parts.headers);
     let mut payload = json!({
@@ -130,8 +131,8 @@ pub(crate) fn payload_of(
             "requestId": request_id(),
             "routeKey": route.to_string(),
             "stage": "$default",
-            "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
-            "timeEpoch": now.as_millisecond(),
+            "time": request_time(now),
+            "timeEpoch": now.0,
         },
         "isBase64Encoded": false,
     });
@@ -153,6 +154,13 @@ pub(crate) fn payload_of(
         }
     }
     payload
+}
+
+/// A time as a log in Apache's format has it.
+pub(crate) fn request_time(time: Millis) -> String {
+    let time = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(time).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
 }
 
 /// The gateway passes text of these types as text and everything else, forms and bodies without a

@@ -16,6 +16,7 @@ pub mod faults;
 mod files;
 pub mod function_url;
 pub mod functions;
+mod handshake;
 mod hosts;
 pub mod http_api;
 pub mod identity;

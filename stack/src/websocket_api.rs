@@ -17,12 +17,12 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::http_api::{message, request_id};
+use crate::handshake;
+use crate::http_api::{message, request_id, request_time};
 use crate::limits::Place;
 use crate::server::Answer;
 use crate::sockets::{Command, Socket};
@@ -56,17 +56,11 @@ pub(crate) async fn connect(
     if services.urls.ws.len() + "?".len() + query.len() > URL_CHARACTERS {
         return message(StatusCode::URI_TOO_LONG, "URI Too Long");
     }
-    let headers = request.headers();
-    let is_upgrade = headers
-        .get(header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let Some(key) = headers
-        .get(header::SEC_WEBSOCKET_KEY)
-        .filter(|_| is_upgrade)
-    else {
-        return message(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
+    let accept = match handshake::accept(request.method(), request.headers()) {
+        Ok(accept) => accept,
+        Err(answer) => return answer,
     };
-    let accept = derive_accept_key(key.as_bytes());
+    let headers = request.headers();
     let user_agent = headers
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok())
@@ -385,7 +379,7 @@ fn disconnect_payload(services: &Services, socket: &Socket, ended: &Ended) -> Va
 }
 
 fn context(services: &Services, socket: &Socket, route_key: &str, event_type: &str) -> Value {
-    let now = jiff::Timestamp::now();
+    let now = platform::clock::now();
     let (api_id, stage) = match &services.template.websocket {
         Some(api) => (api.api_id.as_str(), api.stage.as_str()),
         None => ("", ""),
@@ -401,8 +395,8 @@ fn context(services: &Services, socket: &Socket, route_key: &str, event_type: &s
         "identity": { "sourceIp": socket.source_ip.to_string(), "userAgent": socket.user_agent },
         "messageDirection": "IN",
         "requestId": request_id(),
-        "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
-        "requestTimeEpoch": now.as_millisecond(),
+        "requestTime": request_time(now),
+        "requestTimeEpoch": now.0,
         "routeKey": route_key,
         "stage": stage,
     })
