@@ -11,7 +11,7 @@ use crate::tokens::rights;
 
 const BODY: &str = r#"{ "b": 1.50,  "a": "\u00fc\/", "n": 123456789012345678901234567890 }"#;
 
-async fn endpoint(stack: &TestStack) -> Value {
+pub(crate) async fn endpoint(stack: &TestStack) -> Value {
     created(
         stack,
         &json!({ "url": "http://localhost:9/", "filter": "type:nothing" }),
@@ -24,7 +24,7 @@ fn address(endpoint: &Value, query: &str) -> String {
 }
 
 /// What `openssl dgst -sha256 -hmac "$INGEST_SECRET"` prints.
-fn signature(secret: &Value, body: &str) -> String {
+pub(crate) fn signature(secret: &Value, body: &str) -> String {
     domain::signing::hub_signature(secret.as_str().unwrap().as_bytes(), body.as_bytes())
 }
 

@@ -9,6 +9,7 @@ use ::http::StatusCode;
 use domain::{Cursor, Feed, Filter, Millis};
 
 use crate::http::HttpError;
+use crate::suggest;
 
 /// How much a page has that was not asked for more or less, and the most that it may be asked for.
 const DEFAULT_LIMIT: usize = 50;
@@ -27,7 +28,7 @@ impl<'q> Parameters<'q> {
         let mut parameters = Parameters(Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&&*name) {
-                return Err(unknown_parameter(&name));
+                return Err(unknown_parameter(&name, known));
             }
             if parameters.get(&name).is_some() {
                 let message = format!("the parameter {name:?} stands there twice");
@@ -113,15 +114,6 @@ impl<'q> Parameters<'q> {
         let text = self.get(name);
         text.map(|text| cursor(name, text, feed)).transpose()
     }
-
-    /// A cursor of this feed, to read on from.
-    ///
-    /// # Errors
-    /// As [`start`].
-    pub fn start(&self, name: &str, feed: &Feed, now: Millis) -> Result<Option<Cursor>, HttpError> {
-        let text = self.get(name);
-        text.map(|text| start(name, text, feed, now)).transpose()
-    }
 }
 
 /// The first value of a parameter, whatever else stands in the query: for who has to be known
@@ -140,11 +132,16 @@ pub fn first<'q>(query: &'q str, wanted: &str) -> Option<Cow<'q, str>> {
 /// 400 when it is none, or is ahead of the feed: whoever read from it would miss what comes.
 pub fn start(name: &str, text: &str, feed: &Feed, now: Millis) -> Result<Cursor, HttpError> {
     let cursor = cursor(name, text, feed)?;
-    if cursor.is_ahead_of(now) {
-        let message = format!("{name}: the cursor is in the future");
-        return Err(bad("bad_cursor", message));
+    match cursor.is_ahead_of(now) {
+        true => Err(ahead(name)),
+        false => Ok(cursor),
     }
-    Ok(cursor)
+}
+
+/// The refusal of a cursor that names a time that has not come.
+#[must_use]
+pub fn ahead(name: &str) -> HttpError {
+    bad("bad_cursor", format!("{name}: the cursor is in the future"))
 }
 
 /// The filter of this text.
@@ -161,13 +158,20 @@ pub fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> HttpErr
     HttpError::new(StatusCode::BAD_REQUEST, code, message)
 }
 
-fn cursor(name: &str, text: &str, feed: &Feed) -> Result<Cursor, HttpError> {
+/// A cursor of this feed that came under this name.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn cursor(name: &str, text: &str, feed: &Feed) -> Result<Cursor, HttpError> {
     let cursor = feed.decode(text);
     cursor.map_err(|error| bad("bad_cursor", format!("{name}: {error}")))
 }
 
-fn unknown_parameter(name: &str) -> HttpError {
-    let message = format!("there is no parameter {name:?}");
+fn unknown_parameter(name: &str, known: &[&str]) -> HttpError {
+    let message = format!(
+        "there is no parameter {name:?}{}",
+        suggest::hint(name, known)
+    );
     bad("unknown_parameter", message)
 }
 

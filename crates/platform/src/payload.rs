@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
+use domain::Millis;
 use serde::Deserialize;
 
 /// The request as it is handed over.
@@ -38,6 +39,8 @@ pub struct Context {
     #[serde(default)]
     pub domain_name: Option<String>,
     http: HttpContext,
+    #[serde(default)]
+    time_epoch: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +53,16 @@ impl Payload {
     #[must_use]
     pub fn method(&self) -> &str {
         &self.request_context.http.method
+    }
+
+    /// When the gateway took the request, by its clock: those of our environments may be apart, and
+    /// what one signs another checks. `now` where it does not say.
+    #[must_use]
+    pub fn received_at(&self, now: Millis) -> Millis {
+        match self.request_context.time_epoch {
+            0 => now,
+            time => Millis(time),
+        }
     }
 
     /// The headers; one that is damaged is left out: nothing can be meant by it.

@@ -6,6 +6,7 @@ use std::vec;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::cursor::CLOCK_SKEW_MS;
 use domain::time::Day;
 use domain::{Event, EventId, Millis, Position};
 use futures::future::{join_all, try_join_all};
@@ -85,7 +86,8 @@ impl FeedReader {
     #[must_use]
     pub fn after(&self, position: Position, now: Millis) -> FeedScan<'_> {
         let from = position.max(Position::start_of(self.kept_since(now)));
-        let last_day = now.day();
+        // Just before midnight, a clock that is ahead writes into the next day.
+        let last_day = now.plus(CLOCK_SKEW_MS).day();
         FeedScan::new(
             self,
             Direction::Forwards,

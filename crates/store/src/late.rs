@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::Millis;
+use domain::{Cursor, Millis};
 
 use crate::error::{StoreError, classify, is_condition_failure};
 use crate::keys;
@@ -44,6 +44,16 @@ impl LateNotes {
     /// When DynamoDB does not answer.
     pub async fn since(&self, seen: Millis) -> Result<Option<Millis>, StoreError> {
         earliest(&self.client, &self.table, seen).await
+    }
+
+    /// Whether a cursor names a time that has not come, and no note says that the clock was ahead by
+    /// which it was made: then it is of another time, or made up.
+    ///
+    /// # Errors
+    /// When DynamoDB does not answer.
+    pub async fn is_made_up(&self, cursor: Cursor, now: Millis) -> Result<bool, StoreError> {
+        let is_ahead = cursor.is_ahead_of(now);
+        Ok(is_ahead && self.since(cursor.position.received_at).await?.is_none())
     }
 }
 

@@ -13,6 +13,7 @@ mod window;
 
 use std::time::Duration;
 
+use domain::cursor::CLOCK_SKEW_MS;
 use domain::{Cursor, CursorKind, Event, Millis, Position};
 use tokio::time::Instant;
 
@@ -60,22 +61,26 @@ pub struct Follow {
 impl FeedReader {
     /// Follows the feed from a cursor on. A cursor from elsewhere, such as of a pushed event, is
     /// followed from [`LOOK_BACK_MS`](domain::cursor::LOOK_BACK_MS) before it; if events were pushed
-    /// late when it was given, from there.
+    /// late when it was given, from there. So is one that names a time that has not come.
     ///
     /// # Errors
     /// When DynamoDB does not answer.
     pub async fn follow_from(
         &self,
-        cursor: Cursor,
+        mut cursor: Cursor,
         late: &LateNotes,
+        now: Millis,
     ) -> Result<Follow, StoreError> {
+        let seen = cursor.position.received_at;
         let late_since = match cursor.kind {
             // Such a cursor may be of an event that was pushed while others were late.
-            CursorKind::Seen | CursorKind::Replayed { .. } => {
-                late.since(cursor.position.received_at).await?
-            }
+            CursorKind::Seen | CursorKind::Replayed { .. } => late.since(seen).await?,
+            CursorKind::Polled { .. } if seen > now => late.since(seen).await?,
             CursorKind::Polled { .. } => None,
         };
+        if late_since.is_some() {
+            cursor.kind = CursorKind::Seen;
+        }
         Ok(Follow {
             reader: self.clone(),
             window: Window::of(cursor, late_since),
@@ -89,7 +94,7 @@ impl FeedReader {
     /// When DynamoDB does not answer.
     pub async fn follow_present(&self, now: Millis) -> Result<Follow, StoreError> {
         let present = Cursor {
-            position: Position::start_of(now),
+            position: Position::start_of(self.present(now).await?),
             kind: CursorKind::Seen,
         };
         let mut window = Window::of(present, None);
@@ -108,6 +113,16 @@ impl FeedReader {
             reader: self.clone(),
             window,
         })
+    }
+
+    /// The present by the feed's own time, since `now` may be of a clock that is ahead: when the
+    /// newest event was stored, if that is not long ago.
+    async fn present(&self, now: Millis) -> Result<Millis, StoreError> {
+        let earliest = now.minus(CLOCK_SKEW_MS);
+        let end = Position::start_of(Millis::MAX);
+        let newest = self.before(end, now).down_to(earliest).positions(1).await?;
+        let newest = newest.first().map_or(earliest, |at| at.received_at);
+        Ok(newest.min(now))
     }
 
     /// Whether everything after a cursor is still kept.
@@ -135,7 +150,7 @@ impl FeedReader {
         now: Millis,
         look: impl FnMut(&Event<'_>) -> Look,
     ) -> Result<Page, StoreError> {
-        let mut follow = self.follow_from(cursor, late).await?;
+        let mut follow = self.follow_from(cursor, late, now).await?;
         let more = follow.read(now, look).await?;
         Ok(Page {
             next: follow.cursor(),
@@ -157,6 +172,7 @@ impl Follow {
         mut look: impl FnMut(&Event<'_>) -> Look,
     ) -> Result<bool, StoreError> {
         let begun = Instant::now();
+        self.window.rewind(now);
         let mut scan = self.reader.after(self.window.start(), now);
         let mut ready = compare(&mut self.window, &mut scan).await?;
         let mut looked_at = 0;

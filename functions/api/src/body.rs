@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use platform::http::HttpError;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::caller::Call;
 use platform::parameters::bad;
+use platform::suggest;
 
 /// The fields of a JSON object, with their texts as they came.
 #[derive(Debug, Default)]
@@ -18,25 +19,22 @@ pub(crate) struct Fields<'b>(Vec<(String, &'b RawValue)>);
 
 impl<'b> Fields<'b> {
     /// Reads a body of at most `limit` bytes in which nothing but `known` may stand. No body at all
-    /// is like `{}`, and its type is not looked at: curl and browsers say what nobody meant.
+    /// is like `{}`, and JSON of any media type is read: curl and browsers say what nobody meant.
     pub(crate) fn read(
         call: &'b Call,
         known: &[&str],
         limit: usize,
     ) -> Result<Fields<'b>, HttpError> {
         within(call, limit)?;
-        if call.body.is_empty() {
+        if text(call).is_empty() {
             return Ok(Fields::default());
         }
-        let fields: Fields<'b> = serde_json::from_slice(&call.body).map_err(|error| {
-            bad(
-                "bad_json",
-                format!("the body is not a JSON object: {error}"),
-            )
-        })?;
+        let fields: Fields<'b> = json(call, "a JSON object")?;
         for (place, (name, _)) in fields.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(bad("unknown_field", format!("there is no field {name:?}")));
+                let hint = suggest::hint(name, known);
+                let message = format!("there is no field {name:?}{hint}");
+                return Err(bad("unknown_field", message));
             }
             if fields.0[..place].iter().any(|(before, _)| before == name) {
                 let message = format!("the field {name:?} stands there twice");
@@ -86,6 +84,54 @@ impl<'b> Fields<'b> {
     }
 }
 
+/// The body, without the byte order mark that editors and PowerShell put before a text. (RFC 8259,
+/// section 8.1.)
+pub(crate) fn text(call: &Call) -> &[u8] {
+    let body = call.body.as_slice();
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// The body, which is `what` in JSON.
+pub(crate) fn json<'b, T: Deserialize<'b>>(call: &'b Call, what: &str) -> Result<T, HttpError> {
+    let text = text(call);
+    serde_json::from_slice(text).map_err(|error| match encoding(call, text) {
+        Encoding::Form => HttpError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            format!("the body is a form: send {what}, with `Content-Type: application/json`"),
+        ),
+        Encoding::Wide => bad(
+            "bad_json",
+            format!("the body is not {what} in UTF-8: it is in UTF-16 or UTF-32"),
+        ),
+        Encoding::Unknown => bad("bad_json", format!("the body is not {what}: {error}")),
+    })
+}
+
+/// How a body is written that is no JSON.
+enum Encoding {
+    /// As HTML forms are.
+    Form,
+    /// With more than a byte for each letter.
+    Wide,
+    Unknown,
+}
+
+fn encoding(call: &Call, text: &[u8]) -> Encoding {
+    let media_type = call.headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
+    let is_form = |form| media_type.trim_start().starts_with(form);
+    if is_form("application/x-www-form-urlencoded") || is_form("multipart/form-data") {
+        return Encoding::Form;
+    }
+    // JSON begins with an ASCII character; of two wide bytes one is zero, or both are a mark.
+    match text {
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, ..] | [_, 0, ..] => Encoding::Wide,
+        _ => Encoding::Unknown,
+    }
+}
+
 /// Refuses a body of more than `limit` bytes.
 pub(crate) fn within(call: &Call, limit: usize) -> Result<(), HttpError> {
     if call.body.len() <= limit {
@@ -127,5 +173,104 @@ impl<'de> Deserialize<'de> for Fields<'de> {
         }
 
         deserializer.deserialize_map(Pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    fn call(body: &[u8], media_type: Option<&'static str>) -> Call {
+        let mut headers = HeaderMap::new();
+        if let Some(media_type) = media_type {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
+        Call {
+            body: Arc::new(body.to_vec()),
+            headers: Arc::new(headers),
+            ..Call::default()
+        }
+    }
+
+    fn refused(body: &[u8], media_type: Option<&'static str>) -> HttpError {
+        let call = call(body, media_type);
+        Fields::read(&call, &["url"], 100).unwrap_err()
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_and_json_of_any_media_type_is_read() {
+        for media_type in [
+            None,
+            Some("application/json"),
+            Some("text/plain"),
+            Some("application/x-www-form-urlencoded"),
+        ] {
+            for body in [&b"{\"url\":1}"[..], b"\xef\xbb\xbf{\"url\":1}"] {
+                let call = call(body, media_type);
+                let fields = Fields::read(&call, &["url"], 100).unwrap();
+                assert!(fields.has("url"), "{media_type:?}");
+            }
+        }
+        let call = call(b"\xef\xbb\xbf", None);
+        assert!(Fields::read(&call, &[], 100).is_ok());
+    }
+
+    #[test]
+    fn a_form_is_told_to_be_json() {
+        for media_type in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+            "multipart/form-data; boundary=x",
+        ] {
+            let error = refused(b"url=https%3A%2F%2Fa.example", Some(media_type));
+            assert_eq!(
+                (error.status.as_u16(), error.code),
+                (415, "unsupported_media_type")
+            );
+            assert!(
+                error.message.contains("application/json"),
+                "{}",
+                error.message
+            );
+        }
+        let error = refused(b"url=a", Some("application/json"));
+        assert_eq!((error.status.as_u16(), error.code), (400, "bad_json"));
+    }
+
+    #[test]
+    fn a_wide_text_is_named() {
+        for body in [
+            &b"\xff\xfe{\0}\0"[..],
+            b"\xfe\xff\0{\0}",
+            b"{\0}\0",
+            b"\0{\0}",
+            b"\0\0\0{",
+        ] {
+            let error = refused(body, Some("application/json"));
+            assert_eq!(error.code, "bad_json");
+            assert!(error.message.contains("UTF-8"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_and_what_may_be_meant() {
+        let error = refused(br#"{"target_url":1}"#, None);
+        assert_eq!(error.code, "unknown_field");
+        assert_eq!(
+            error.message,
+            "there is no field \"target_url\"; did you mean `url`?"
+        );
+        assert_eq!(
+            refused(br#"{"colour":1}"#, None).message,
+            "there is no field \"colour\""
+        );
+        assert_eq!(
+            refused(br#"{"url":1,"url":2}"#, None).code,
+            "repeated_field"
+        );
     }
 }

@@ -17,6 +17,8 @@ use crate::State;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) request_id: String,
+    /// When the gateway took it, by its clock.
+    pub(crate) received_at: Millis,
     pub(crate) headers: Arc<HeaderMap>,
     /// As it came, without the question mark.
     pub(crate) query: String,
@@ -62,15 +64,10 @@ impl<S: Sync> FromRequestParts<S> for Call {
 ///
 /// # Errors
 /// 401 when nobody is known by the token, 403 when they may not, 503 when the secret cannot be read.
-pub(crate) async fn holder(
-    state: &State,
-    call: &Call,
-    scope: Scope,
-    now: Millis,
-) -> Result<Holder, HttpError> {
+pub(crate) async fn holder(state: &State, call: &Call, scope: Scope) -> Result<Holder, HttpError> {
     let holder = state
         .tokens
-        .bearer(&call.headers, now, &call.request_id)
+        .bearer(&call.headers, call.received_at, &call.request_id)
         .await?;
     tokens::require(&holder, scope)?;
     Ok(holder)

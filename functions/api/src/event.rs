@@ -35,7 +35,7 @@ pub(crate) async fn one(
     call: Call,
 ) -> Result<Response, Refusal> {
     let now = clock::now();
-    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let holder = holder(&state, &call, Scope::Read).await?;
     Parameters::read(&call.query, &[])?;
     let id = id.ok().and_then(|Path(id)| id.parse::<EventId>().ok());
     let id = id.ok_or_else(|| bad("bad_id", "this is not an event's id"))?;

@@ -36,7 +36,7 @@ impl Query {
         let parameters = Parameters::read(&call.query, &PARAMETERS)
             .map_err(|error| long_poll_is_elsewhere(state, call, error))?;
         let before = parameters.cursor("before", &state.feed)?;
-        let after = parameters.start("after", &state.feed, now)?;
+        let after = parameters.cursor("after", &state.feed)?;
         let (from, to) = (parameters.time("from")?, parameters.time("to")?);
         let way = match after {
             None => {
@@ -108,8 +108,9 @@ fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
-    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let holder = holder(&state, &call, Scope::Read).await?;
     let query = Query::read(&state, &call, now)?;
+    refuse_ahead(&state, &call, &query).await?;
     let view = holder
         .rights
         .narrow(&query.filter)
@@ -118,6 +119,18 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
         .await
         .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
     Ok(json(page))
+}
+
+/// Refuses to read on from a time that has not come: what comes would be missed.
+async fn refuse_ahead(state: &crate::State, call: &Call, query: &Query) -> Result<(), HttpError> {
+    let Way::On(cursor) = query.way else {
+        return Ok(());
+    };
+    let is_made_up = state.late.is_made_up(cursor, query.now).await;
+    match is_made_up.map_err(|error| HttpError::unavailable(&call.request_id, &error))? {
+        true => Err(parameters::ahead("after")),
+        false => Ok(()),
+    }
 }
 
 async fn page(

@@ -6,9 +6,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::endpoint::Endpoint;
-use domain::{Content, EndpointId, Millis, Scope, Source, signing};
+use domain::{Content, EndpointId, Rights, Scope, Source, signing};
 use http::StatusCode;
-use platform::clock;
 use platform::http::HttpError;
 use serde_json::value::RawValue;
 use store::{Claim, NewEvent};
@@ -61,17 +60,15 @@ pub(crate) async fn post(
     id: Result<Path<String>, PathRejection>,
     call: Call,
 ) -> Result<Response, Refusal> {
-    let now = clock::now();
     body::within(&call, BODY_BYTES)?;
-    let endpoint = admit(&state, id.ok().map(|Path(id)| id), &call, now).await?;
+    let (endpoint, rights) = admit(&state, id.ok().map(|Path(id)| id), &call).await?;
     let parameters = Parameters::read(&call.query, &["type"])?;
     let kind = event_type(parameters.get("type"))?;
     let key = idempotency::key(&call)?;
     if !endpoint.is_enabled() {
         return Err(disabled(StatusCode::CONFLICT).into());
     }
-    let data: &RawValue = serde_json::from_slice(&call.body)
-        .map_err(|error| bad("bad_json", format!("the body is not JSON: {error}")))?;
+    let data: &RawValue = body::json(&call, "JSON")?;
     let id = endpoint.id.to_string();
     let request = [kind.as_bytes(), b"\n", &call.body].concat();
     let claim = key.map(|key| Claim {
@@ -82,6 +79,9 @@ pub(crate) async fn post(
         webhook: Some(Cow::Borrowed(&id)),
         ..Content::new(kind, Source::Ingest)
     };
+    if let Some(rights) = rights {
+        publish::permit(&rights, &content)?;
+    }
     let event = NewEvent {
         id: publish::new_id(&content, &call)?,
         data: Cow::Borrowed(data.get()),
@@ -90,17 +90,18 @@ pub(crate) async fn post(
     Ok(publish::store(&state, &call, event, claim).await?)
 }
 
-/// The endpoint, for who may post to it: by the signature if there is one, else by the token.
+/// The endpoint, for a caller that may post to it: by the signature if there is one, else by the token,
+/// whose rights come with it.
 async fn admit(
     state: &crate::State,
     id: Option<String>,
     call: &Call,
-    now: Millis,
-) -> Result<Endpoint, HttpError> {
+) -> Result<(Endpoint, Option<Rights>), HttpError> {
     let signature = call.headers.get(SIGNATURE);
-    if signature.is_none() {
-        holder(state, call, Scope::Write, now).await?;
-    }
+    let rights = match signature {
+        Some(_) => None,
+        None => Some(by_token(state, call).await?),
+    };
     let id = id.and_then(|id| id.parse::<EndpointId>().ok());
     let id = id.ok_or_else(endpoints::unknown)?;
     let endpoint = endpoints::get(state, call, id).await?.endpoint;
@@ -114,7 +115,23 @@ async fn admit(
         let forbidden = StatusCode::FORBIDDEN;
         return Err(HttpError::new(forbidden, "bad_signature", message));
     }
-    Ok(endpoint)
+    Ok((endpoint, rights))
+}
+
+/// The rights of a caller that has not signed. One without a token hears of both ways.
+async fn by_token(state: &crate::State, call: &Call) -> Result<Rights, HttpError> {
+    match holder(state, call, Scope::Write).await {
+        Ok(holder) => Ok(holder.rights),
+        Err(error) if error.status == StatusCode::UNAUTHORIZED => {
+            let message = format!(
+                "{}; without a token, sign the body: `X-Hub-Signature-256: sha256=` and its \
+                 HMAC-SHA256 in hex under the endpoint's `ingest_secret`",
+                error.message
+            );
+            Err(HttpError::new(error.status, error.code, message))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn event_type(asked: Option<&str>) -> Result<String, HttpError> {

@@ -41,7 +41,7 @@ pub(crate) async fn list(
     call: Call,
 ) -> Result<Response, Refusal> {
     let now = clock::now();
-    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let holder = holder(&state, &call, Scope::Read).await?;
     if holder.rights.mask {
         let message = "a masked token may not look up messages, whose ids are masked";
         return Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", message).into());

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use platform::clock;
 use platform::http::HttpError;
 use platform::payload::Payload;
 
@@ -51,6 +52,7 @@ pub(crate) fn request(
     let path = Some(path(&payload.raw_path)).filter(|path| path.starts_with('/'));
     let uri = path.and_then(|path| Uri::try_from(path).ok());
     let uri = uri.ok_or_else(|| unreadable("the path cannot be read"))?;
+    let received_at = payload.received_at(clock::now());
     let body = payload.body.unwrap_or_default();
     let body = if payload.is_base64_encoded {
         STANDARD
@@ -64,6 +66,7 @@ pub(crate) fn request(
     *request.uri_mut() = uri;
     request.extensions_mut().insert(Call {
         request_id: request_id.to_owned(),
+        received_at,
         headers: asked.headers.clone(),
         query: payload.raw_query_string,
         body: Arc::new(body),
@@ -73,6 +76,7 @@ pub(crate) fn request(
 
 /// The path as a URL has it. API Gateway decodes it once, so an escape that is left is text.
 fn path(raw: &str) -> String {
+    let raw = without_slash(raw);
     // An id may have a slash in it, which is no separator.
     let message = raw
         .strip_prefix("/v1/messages/")
@@ -82,6 +86,13 @@ fn path(raw: &str) -> String {
         Some(id) => format!("/v1/messages/{}/events", utf8_percent_encode(id, SEGMENT)),
         None => utf8_percent_encode(raw, PATH).to_string(),
     }
+}
+
+/// A path with a slash at its end is the one without: some clients add one, and API Gateway leaves it.
+fn without_slash(raw: &str) -> &str {
+    raw.strip_suffix('/')
+        .filter(|path| !path.is_empty())
+        .unwrap_or(raw)
 }
 
 #[cfg(test)]
@@ -98,6 +109,11 @@ mod tests {
             ("/v1/messages/100%/events", "/v1/messages/100%25/events"),
             ("/a?b#c<d>\u{0}", "/a%3Fb%23c%3Cd%3E%00"),
             ("/%", "/%25"),
+            ("/", "/"),
+            ("/v1/events/", "/v1/events"),
+            ("/v1/messages/a/b/events/", "/v1/messages/a%2Fb/events"),
+            ("/v1/messages/a//events/", "/v1/messages/a%2F/events"),
+            ("/v1/messages/events/", "/v1/messages/events"),
         ] {
             assert_eq!(path(raw), wanted);
             assert!(Uri::try_from(path(raw)).is_ok(), "{raw}");

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::extract::State;
 use axum::response::Response;
 use domain::event::{self, METADATA_BYTES, METADATA_LEVELS, TAGS};
-use domain::{Content, EventId, Millis, Scope, Source};
+use domain::{Content, EventId, Millis, Rights, Scope, Source};
 use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
@@ -43,7 +43,7 @@ const TAG_CHARACTERS: usize = 100;
 /// Publishes an event, which every reader gets like those of Mandrill.
 ///
 /// With a header `Idempotency-Key` it is stored once, however often it is sent. `data` is kept byte
-/// for byte.
+/// for byte. A token with a filter publishes only what passes it.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -65,8 +65,7 @@ const TAG_CHARACTERS: usize = 100;
     security(("token" = [])),
 )]
 pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
-    let now = clock::now();
-    let holder = holder(&state, &call, Scope::Write, now).await?;
+    let holder = holder(&state, &call, Scope::Write).await?;
     Parameters::read(&call.query, &[])?;
     let key = idempotency::key(&call)?;
     if key.is_some() && holder.subject.is_empty() {
@@ -76,6 +75,7 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
     }
     let fields = Fields::read(&call, &FIELDS, BODY_BYTES)?;
     let content = content(&fields)?;
+    permit(&holder.rights, &content)?;
     let event = NewEvent {
         id: new_id(&content, &call)?,
         data: Cow::Borrowed(fields.json("data").map_or("null", RawValue::get)),
@@ -86,6 +86,15 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
         request: &call.body,
     });
     Ok(store(&state, &call, event, claim).await?)
+}
+
+/// Refuses an event that its publisher may not see: a token for one tenant writes nothing of another's.
+pub(crate) fn permit(rights: &Rights, content: &Content<'_>) -> Result<(), HttpError> {
+    if rights.sees(content) {
+        return Ok(());
+    }
+    let message = "the event does not pass the token's filter";
+    Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", message))
 }
 
 /// Stores an event; answers 202 with the id under which it is stored, now or since before.

@@ -3,6 +3,7 @@
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
+mod webhook;
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -21,9 +22,12 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
         (name = "live", description = "Ways into the live feed"),
         (name = "endpoints", description = "Where events are sent"),
         (name = "deliveries", description = "What is owed to endpoints"),
+        (name = "webhook", description = "Where Mandrill posts"),
         (name = "health", description = "Whether it is well"),
     ),
-    paths(stream),
+    paths(stream, webhook::probe, webhook::receive),
+    // Named by what is inlined into the answers, which does not make it known.
+    components(schemas(ErrorInner)),
     modifiers(&Token),
 )]
 pub(crate) struct Document;
@@ -47,6 +51,7 @@ pub(crate) const STREAM: &str = "/v1/stream";
         ("filter" = Option<String>, Query, description = "Only events that pass this filter", max_length = 2048, example = "type:open,click"),
         ("data" = Option<bool>, Query, description = "Whether `data` is wanted"),
         ("ticket" = Option<String>, Query, description = "In place of a token"),
+        ("lastEventId" = Option<String>, Query, description = "Like the header `Last-Event-ID`, for libraries that cannot send it; also `Last-Event-ID`, `last-event-id`, `lastEventID`"),
         ("Last-Event-ID" = Option<String>, Header, description = "Begin after this cursor, whatever the query says"),
     ),
     responses((status = 200, description = "A stream", content_type = "text/event-stream", body = String), Refusals),
@@ -315,6 +320,9 @@ pub(crate) enum Refusals {
     /// The token does not allow this.
     #[response(status = 403)]
     Forbidden(#[to_schema] Error),
+    /// The body is a form, where JSON is read.
+    #[response(status = 415)]
+    Form(#[to_schema] Error),
     /// The line and the headers of the request are longer than 10 KB. This is API Gateway's.
     #[response(status = 431)]
     HeadersTooLarge(#[to_schema] GatewayMessage),

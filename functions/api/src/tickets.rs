@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::{Filter, Scope};
 use http::StatusCode;
-use platform::clock;
 use platform::http::HttpError;
 
 use crate::body::Fields;
@@ -32,8 +31,7 @@ const URL_CHARACTERS: usize = 4_096;
     security(("token" = [])),
 )]
 pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
-    let now = clock::now();
-    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let holder = holder(&state, &call, Scope::Read).await?;
     Parameters::read(&call.query, &[])?;
     let fields = Fields::read(&call, &["filter"], BODY_BYTES)?;
     let filter: Option<String> = fields.value("filter", "a string")?;
@@ -43,7 +41,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     };
     let ticket = state
         .tokens
-        .issue_ticket(&holder, &filter, now, &call.request_id)
+        .issue_ticket(&holder, &filter, call.received_at, &call.request_id)
         .await?;
     let tail = |path: &str| state.tail_url.as_ref().map(|url| format!("{url}{path}"));
     let ticket = Ticket {

@@ -100,7 +100,7 @@ const MEANINGS: [(&str, &str); 22] = [
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
-    let holder = holder(&state, &call, Scope::Read, now).await?;
+    let holder = holder(&state, &call, Scope::Read).await?;
     Parameters::read(&call.query, &[])?;
     let filter = holder
         .rights

@@ -5,13 +5,15 @@
 //! client asks for what it missed with its first message.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use domain::Filter;
+use domain::{Filter, Scope};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderValue, StatusCode};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::http::{HttpError, websocket};
+use platform::parameters::bad;
 use platform::{
     Aws, ConfigError, Lookup, Metrics, Permission, Resource, Tokens, clock, config, init, metrics,
+    tokens,
 };
 use store::ConnectionRegister;
 
@@ -90,18 +92,21 @@ async fn admit(
 ) -> Result<(), HttpError> {
     let id = platform::websocket::connection_id(event)?;
     let parameters = &event.query_string_parameters;
+    let names = event.multi_value_query_string_parameters.iter();
+    refuse_repeated(names.map(|(name, _)| name).collect())?;
     let ticket = parameters
         .first("ticket")
         .ok_or_else(|| unauthorized("a ticket is missing"))?;
     let now = clock::now();
-    let rights = deps.tokens.ticket(ticket, now, request_id).await?.rights;
+    let asked_at = platform::websocket::received_at(event, now);
+    let holder = deps.tokens.ticket(ticket, asked_at, request_id).await?;
+    tokens::require(&holder, Scope::Read)?;
+    let rights = holder.rights;
     let filter: Filter = parameters
         .first("filter")
         .unwrap_or_default()
         .parse()
-        .map_err(|error: domain::FilterError| {
-            HttpError::new(StatusCode::BAD_REQUEST, "bad_filter", error.to_string())
-        })?;
+        .map_err(|error: domain::FilterError| bad("bad_filter", error.to_string()))?;
     // Whether they may ask for it: the row keeps both filters, as the rights never change.
     rights.narrow(&filter)?;
     deps.connections
@@ -114,6 +119,19 @@ async fn admit(
         "A connection was accepted."
     );
     Ok(())
+}
+
+/// Of a parameter that is repeated, some readers take the first and others the last: what the client
+/// means is not known.
+fn refuse_repeated(mut names: Vec<&str>) -> Result<(), HttpError> {
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            let message = format!("parameter {:?} is repeated", pair[0]);
+            Err(bad("repeated_parameter", message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn unauthorized(message: &'static str) -> HttpError {

@@ -1,10 +1,12 @@
 //! What a client may ask.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use domain::{CursorError, FilterError, PrivateField};
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// The most events that a client may ask for without a cursor.
 const MAX_LAST: usize = 1_000;
@@ -111,12 +113,16 @@ struct NoFields {
 
 /// Reads a message.
 pub(crate) fn read(text: &str) -> Result<Action, Bad> {
-    let value: Value = serde_json::from_str(text)
+    // Some clients put a byte order mark before a text. (RFC 8259, section 8.1.)
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Fields { object, repeated } = serde_json::from_str(text)
         .map_err(|_| Bad::new("bad_json", "a message is a JSON object"))?;
-    let object = value
-        .as_object()
-        .ok_or_else(|| Bad::new("bad_json", "a message is a JSON object"))?;
-    let action = object.get("action").ok_or_else(|| {
+    if let Some(name) = repeated {
+        let message = format!("field {name:?} is repeated");
+        return Err(Bad::new("repeated_field", message));
+    }
+    let value = Value::Object(object);
+    let action = value.get("action").ok_or_else(|| {
         Bad::new(
             "unknown_action",
             "a message has an action: subscribe, unsubscribe, resume or ping",
@@ -137,6 +143,39 @@ pub(crate) fn read(text: &str) -> Result<Action, Bad> {
             "unknown_action",
             "the actions are subscribe, unsubscribe, resume and ping",
         )),
+    }
+}
+
+/// The fields of a JSON object. Of a field that is repeated, some readers take the first and others the
+/// last: what the client means is not known.
+struct Fields {
+    object: Map<String, Value>,
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let (mut object, mut repeated) = (Map::new(), None);
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if object.insert(name.clone(), value).is_some() {
+                        repeated = Some(name);
+                    }
+                }
+                Ok(Fields { object, repeated })
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
     }
 }
 
@@ -215,6 +254,26 @@ mod tests {
         ] {
             assert_eq!(code(text), "bad_request", "{text}");
         }
+    }
+
+    #[test]
+    fn a_repeated_field_is_refused_by_name() {
+        for text in [
+            r#"{"action":"subscribe","filter":"type:open","filter":"type:click"}"#,
+            r#"{"action":"subscribe","filter":"type:open","filter":"type:open"}"#,
+            r#"{"action":"subscribe","\u0066ilter":"type:open","filter":""}"#,
+            r#"{"action":"ping","action":"ping"}"#,
+            r#"{"action":"resume","last":1,"last":2}"#,
+            r#"{"action":"subscribe","data":true,"data":false}"#,
+        ] {
+            assert_eq!(code(text), "repeated_field", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(read("\u{feff}{\"action\":\"ping\"}"), Ok(Action::Ping));
+        assert_eq!(code("\u{feff}"), "bad_json");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use platform::payload::Payload;
 use platform::tokens::Tokens;
 use platform::{Aws, ConfigError, Lookup, Permission, Resource, clock, config, init};
 use store::{FeedReader, Follow, LateNotes, StoreError};
+use tokio::time::Instant;
 
 use crate::ask::Ask;
 
@@ -92,7 +93,7 @@ impl Deps {
     /// Follows the feed from a cursor on, or from the present without one.
     async fn follow(&self, after: Option<Cursor>, now: Millis) -> Result<Follow, StoreError> {
         match after {
-            Some(cursor) => self.reader.follow_from(cursor, &self.late).await,
+            Some(cursor) => self.reader.follow_from(cursor, &self.late, now).await,
             None => self.reader.follow_present(now).await,
         }
     }
@@ -121,7 +122,10 @@ struct Call {
     headers: HeaderMap,
     /// As it came, without the question mark.
     query: String,
-    ends_at: Millis,
+    /// By the gateway's clock.
+    received_at: Millis,
+    /// By the clock that nobody sets.
+    ends_at: Instant,
 }
 
 /// Answers a request.
@@ -133,7 +137,8 @@ pub async fn handle(deps: &Arc<Deps>, event: LambdaEvent<Payload>) -> Result<Ans
     let call = Call {
         request_id: context.request_id,
         headers: payload.headers(),
-        ends_at: Millis(context.deadline).minus(HAND_OVER_MS),
+        received_at: payload.received_at(clock::now()),
+        ends_at: instant(Millis(context.deadline).minus(HAND_OVER_MS)),
         query: payload.raw_query_string.clone(),
     };
     let cors = deps.origins.headers(&call.headers);
@@ -157,14 +162,15 @@ pub async fn handle(deps: &Arc<Deps>, event: LambdaEvent<Payload>) -> Result<Ans
 }
 
 async fn answer(deps: &Arc<Deps>, path: &str, call: &Call) -> Result<Response<Body>, HttpError> {
-    match path {
+    match path.strip_suffix('/').unwrap_or(path) {
         "/v1/events" => {
             let ask = Ask::read(deps, call, ask::POLL).await?;
             poll::answer(deps, call, ask).await
         }
         "/v1/stream" => {
-            let ask = Ask::read(deps, call, ask::STREAM).await?;
-            stream::answer(deps, call, ask.come_back(deps, call)?).await
+            let known = [ask::STREAM, ask::LAST_EVENT_ID].concat();
+            let ask = Ask::read(deps, call, &known).await?;
+            stream::answer(deps, call, ask.come_back(deps, call).await?).await
         }
         _ => Err(HttpError::new(
             StatusCode::NOT_FOUND,
@@ -194,8 +200,13 @@ fn whole<B: AsRef<[u8]>>(response: Response<B>) -> Response<Body> {
 }
 
 /// How long a read of the feed may take: half of what is left then is for the answer.
-fn time_left(ends_at: Millis, now: Millis) -> Duration {
-    Duration::from_millis(ends_at.0.saturating_sub(now.0) + HAND_OVER_MS / 2)
+fn time_left(ends_at: Instant) -> Duration {
+    ends_at.saturating_duration_since(Instant::now()) + Duration::from_millis(HAND_OVER_MS / 2)
+}
+
+/// When a time of the wall clock will have come.
+fn instant(time: Millis) -> Instant {
+    Instant::now() + Duration::from_millis(time.0.saturating_sub(clock::now().0))
 }
 
 /// How long to wait before the feed is read again.
@@ -213,10 +224,10 @@ impl Pace {
     }
 
     /// Nothing was there: how long to wait, but no longer than until `end`.
-    fn pause(&mut self, end: Millis) -> Duration {
+    fn pause(&mut self, end: Instant) -> Duration {
         let pause = self.0;
         self.0 = (pause * 2).min(QUIET);
-        pause.min(Duration::from_millis(end.0.saturating_sub(clock::now().0)))
+        pause.min(end.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -226,14 +237,15 @@ mod tests {
 
     #[test]
     fn a_quiet_feed_is_read_ever_more_rarely_and_a_busy_one_often_again() {
+        let end = Instant::now() + Duration::from_secs(3_600);
         let mut pace = Pace::new();
-        let mut pauses: Vec<_> = (0..5).map(|_| pace.pause(Millis::MAX)).collect();
+        let mut pauses: Vec<_> = (0..5).map(|_| pace.pause(end)).collect();
         pace.is_busy();
-        pauses.push(pace.pause(Millis::MAX));
+        pauses.push(pace.pause(end));
         assert_eq!(
             pauses,
             [250, 500, 1_000, 2_000, 2_000, 250].map(Duration::from_millis)
         );
-        assert_eq!(pace.pause(Millis(0)), Duration::ZERO);
+        assert_eq!(pace.pause(Instant::now()), Duration::ZERO);
     }
 }

@@ -1,16 +1,18 @@
 //! A page of what is new, or of nothing when nothing came in time.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use domain::{Event, Millis};
+use domain::Event;
 use http::Response;
 use http::StatusCode;
 use platform::clock;
 use platform::http::{HttpError, PAGE_BYTES, json};
 use store::{Look, StoreError};
+use tokio::time::Instant;
 
 use crate::ask::Ask;
-use crate::{Body, Call, Deps, Pace, time_left, whole};
+use crate::{Body, Call, Deps, Pace, instant, time_left, whole};
 
 /// Answers as soon as there is an event, or when the reader has waited long enough.
 pub(crate) async fn answer(
@@ -18,7 +20,7 @@ pub(crate) async fn answer(
     call: &Call,
     ask: Ask,
 ) -> Result<Response<Body>, HttpError> {
-    let left = time_left(call.ends_at, clock::now());
+    let left = time_left(call.ends_at);
     let page = tokio::time::timeout(left, page(deps, &ask, call.ends_at))
         .await
         .map_err(|late| HttpError::unavailable(&call.request_id, &late))?
@@ -32,10 +34,10 @@ pub(crate) async fn answer(
     Ok(whole(json(StatusCode::OK, page)))
 }
 
-async fn page(deps: &Deps, ask: &Ask, ends_at: Millis) -> Result<String, StoreError> {
+async fn page(deps: &Deps, ask: &Ask, ends_at: Instant) -> Result<String, StoreError> {
     let began = clock::now();
-    let until = began.plus(ask.wait_seconds * 1_000);
-    let until = until.min(ends_at).min(ask.rights.until);
+    let until = Instant::now() + Duration::from_secs(ask.wait_seconds);
+    let until = until.min(ends_at).min(instant(ask.rights.until));
     let recovered = deps.keeps_all_after(ask.after, began);
     let mut follow = deps.follow(ask.after, began).await?;
     let mut page = Page::new();
@@ -45,7 +47,7 @@ async fn page(deps: &Deps, ask: &Ask, ends_at: Millis) -> Result<String, StoreEr
         let more = follow
             .read(now, |event| page.look(deps, ask, event))
             .await?;
-        if page.count > 0 || now >= until {
+        if page.count > 0 || Instant::now() >= until {
             break more;
         }
         // With a filter that little passes, there may be much to look through.

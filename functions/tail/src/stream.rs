@@ -12,10 +12,10 @@ use platform::clock;
 use platform::http::HttpError;
 use platform::telemetry::Chain;
 use store::{Follow, Look, StoreError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
-use crate::{Body, Call, Deps, Pace, sse, time_left};
+use crate::{Body, Call, Deps, Pace, instant, sse, time_left};
 
 /// How much is read before it is sent.
 const EVENTS_AT_ONCE: usize = 500;
@@ -36,7 +36,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, HttpError> {
     let now = clock::now();
     let begun = timeout(
-        time_left(call.ends_at, now),
+        time_left(call.ends_at),
         Reader::begin(deps.clone(), call, ask, now),
     );
     let begun = begun
@@ -69,11 +69,11 @@ struct Reader {
     /// Whether it has all that was missed.
     is_live: bool,
     /// When it is sent away at the latest.
-    ends_at: Millis,
-    began: Millis,
+    ends_at: Instant,
+    began: Instant,
     pace: Pace,
     /// When the last piece was sent.
-    sent_at: Millis,
+    sent_at: Instant,
     sent_bytes: usize,
     sent_events: usize,
     /// What is ready to be sent.
@@ -100,9 +100,9 @@ impl Reader {
             follow,
             is_live: false,
             ends_at: call.ends_at,
-            began: now,
+            began: Instant::now(),
             pace: Pace::new(),
-            sent_at: now,
+            sent_at: Instant::now(),
             sent_bytes: 0,
             sent_events: 0,
             ready: VecDeque::from([sse::beginning()]),
@@ -120,7 +120,7 @@ impl Reader {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
-                self.sent_at = clock::now();
+                self.sent_at = Instant::now();
                 self.sent_bytes += piece.len();
                 return Some(piece);
             }
@@ -130,7 +130,8 @@ impl Reader {
                     http.status = 200,
                     body_bytes = self.sent_bytes,
                     events.sent = self.sent_events,
-                    duration_ms = clock::now().0.saturating_sub(self.began.0),
+                    duration_ms =
+                        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
                     "A reader's stream has ended."
                 );
                 return None;
@@ -146,19 +147,19 @@ impl Reader {
             self.expire();
             return;
         }
-        if now >= self.ends_at || self.sent_bytes >= STREAM_BYTES {
+        if Instant::now() >= self.ends_at || self.sent_bytes >= STREAM_BYTES {
             self.hand_over(&self.cursor());
             return;
         }
         // What a read has come across and not sent is not behind this.
         let before = self.cursor();
-        let Ok(read) = timeout(time_left(self.ends_at, now), self.read(now)).await else {
+        let Ok(read) = timeout(time_left(self.ends_at), self.read(now)).await else {
             self.hand_over(&before);
             return;
         };
         match read {
             Ok(true) => self.pace.is_busy(),
-            Ok(false) => self.wait(now).await,
+            Ok(false) => self.wait().await,
             // The client comes back, to another invocation perhaps, and has missed nothing.
             Err(error) => {
                 tracing::error!(
@@ -283,14 +284,14 @@ impl Reader {
     }
 
     /// Waits until the feed is read again, or something else has to be done.
-    async fn wait(&mut self, now: Millis) {
-        let heartbeat = u64::try_from(self.deps.heartbeat.as_millis()).unwrap_or(u64::MAX);
-        let beats_at = self.sent_at.plus(heartbeat);
-        if now >= beats_at {
+    async fn wait(&mut self) {
+        let beats_at = self.sent_at + self.deps.heartbeat;
+        if Instant::now() >= beats_at {
             self.ready.push_back(sse::heartbeat());
             return;
         }
-        let until = self.ends_at.min(self.ask.rights.until).min(beats_at);
+        let rights_end = instant(self.ask.rights.until);
+        let until = self.ends_at.min(rights_end).min(beats_at);
         tokio::time::sleep(self.pace.pause(until)).await;
     }
 }

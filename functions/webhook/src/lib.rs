@@ -27,6 +27,9 @@ use store::{EventWriter, OversizedWriter, StoreError};
 use crate::admission::{Admitted, Candidate};
 use crate::request::Received;
 
+/// What is found beside the webhook, without a slash at its end.
+const PAGES: [&str; 3] = ["/docs", "/healthz", "/openapi.json"];
+
 /// What the function works with.
 #[derive(Debug)]
 pub struct Deps {
@@ -124,6 +127,9 @@ async fn answer(deps: &Deps, received: &Received, request: &Request) -> Response
         .lambda_context_ref()
         .map(|context| context.request_id.clone())
         .unwrap_or_default();
+    if let Some(page) = page_without_slash(&received.path) {
+        return moved(page);
+    }
     match receive(deps, &request_id, received, request).await {
         Ok(()) => empty(StatusCode::OK),
         Err(error) => {
@@ -141,16 +147,34 @@ async fn answer(deps: &Deps, received: &Received, request: &Request) -> Response
                     "A webhook request was refused."
                 );
             }
-            let is_wrong_method = error.status == StatusCode::METHOD_NOT_ALLOWED;
-            let mut response = error.into_response();
-            if is_wrong_method {
-                response
-                    .headers_mut()
-                    .insert(header::ALLOW, HeaderValue::from_static("HEAD, POST"));
+            match error.status {
+                StatusCode::METHOD_NOT_ALLOWED => with_allow(error.into_response()),
+                _ => error.into_response(),
             }
-            response
         }
     }
+}
+
+/// The page that is meant by its path with a slash at the end. API Gateway routes such a path to here,
+/// as no route may end with a slash; those below `/v1/` it routes to `api`.
+fn page_without_slash(path: &str) -> Option<&'static str> {
+    let path = path.strip_suffix('/')?;
+    PAGES.into_iter().find(|page| *page == path)
+}
+
+/// The page is there for good, for every method.
+fn moved(page: &'static str) -> Response<Body> {
+    let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+    let location = HeaderValue::from_static(page);
+    response.headers_mut().insert(header::LOCATION, location);
+    response
+}
+
+/// Says which methods there are. (RFC 9110, section 15.5.6.)
+fn with_allow(mut response: Response<Body>) -> Response<Body> {
+    let methods = HeaderValue::from_static("HEAD, POST");
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
 }
 
 async fn receive(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::cursor::{Digest, LOOK_BACK_MS};
+use domain::cursor::{CLOCK_SKEW_MS, Digest, LOOK_BACK_MS};
 use domain::{Cursor, CursorKind, Millis, Position};
 
 /// Up to where the feed was looked at, and what exactly of its end, which is not settled yet.
@@ -96,9 +96,25 @@ impl Window {
         self.reached = self.reached.max(position);
     }
 
+    /// Begins anew a little before `now` when the clock is behind what counts as settled, since what
+    /// is stored from now on would be taken for settled as well: the clock was set back, or that of
+    /// the environment before is ahead. What lies between is given again.
+    pub(super) fn rewind(&mut self, now: Millis) {
+        if now < self.floor {
+            self.floor = now.minus(LOOK_BACK_MS);
+            self.reached = Position::start_of(self.floor);
+            self.seen.clear();
+            self.claim = None;
+        }
+    }
+
     /// Forgets what is settled. The feed was read at `now`, up to its end, or only up to `stop`.
+    ///
+    /// The feed's own time counts where there is one: a clock that is ahead would settle what is
+    /// still to be stored.
     pub(super) fn settle(&mut self, now: Millis, stop: Option<Position>) {
-        let settled = now.minus(LOOK_BACK_MS);
+        let present = self.reached.received_at.min(now);
+        let settled = present.max(now.minus(CLOCK_SKEW_MS)).minus(LOOK_BACK_MS);
         let floor = match stop {
             None => {
                 // A quiet feed is not read from its last event each time, which may be days ago.
@@ -170,8 +186,9 @@ mod tests {
         }
     }
 
-    /// What `Follow::read` does, on the made-up feed.
-    fn read(
+    /// What `Follow::read` does, on the made-up feed, by a clock that may be wrong.
+    fn read_by(
+        clock: u64,
         window: &mut Window,
         feed: &[(Position, u64)],
         now: u64,
@@ -180,6 +197,7 @@ mod tests {
         let visible = feed
             .iter()
             .filter(|(at, lag)| at.received_at.0 + lag <= now);
+        window.rewind(Millis(clock));
         let mut ready: Vec<_> = visible.map(|(at, _)| *at).collect();
         ready.retain(|at| *at > window.start());
         if window.to_compare().is_some() {
@@ -188,14 +206,23 @@ mod tests {
         let mut given = Vec::new();
         for position in window.new_among(&ready) {
             if given.len() == limit {
-                window.settle(Millis(now), Some(position));
+                window.settle(Millis(clock), Some(position));
                 return given;
             }
             window.add(position);
             given.push(position);
         }
-        window.settle(Millis(now), None);
+        window.settle(Millis(clock), None);
         given
+    }
+
+    fn read(
+        window: &mut Window,
+        feed: &[(Position, u64)],
+        now: u64,
+        limit: usize,
+    ) -> Vec<Position> {
+        read_by(now, window, feed, now, limit)
     }
 
     fn returned(window: &Window, kind: Option<CursorKind>) -> Window {
@@ -207,6 +234,14 @@ mod tests {
 
     /// How often each event was given, when everything could be seen at last.
     fn follow(stored: &[Stored], polls: &[Poll]) -> BTreeMap<Position, usize> {
+        follow_by(|now| now, stored, polls)
+    }
+
+    fn follow_by(
+        mut clock: impl FnMut(u64) -> u64,
+        stored: &[Stored],
+        polls: &[Poll],
+    ) -> BTreeMap<Position, usize> {
         let events = stored.iter().enumerate();
         let mut feed: Vec<_> = events
             .map(|(index, it)| (position(index, it), it.lag))
@@ -222,7 +257,7 @@ mod tests {
         for Poll { after, limit, next } in polls {
             now += after;
             let before = returned(&window, None);
-            for position in read(&mut window, &feed, now, *limit) {
+            for position in read_by(clock(now), &mut window, &feed, now, *limit) {
                 *given.get_mut(&position).unwrap() += usize::from(!matches!(next, Next::Again));
             }
             match next {
@@ -231,7 +266,9 @@ mod tests {
                 Next::Again => window = before,
             }
         }
-        for position in (0..100).flat_map(|_| read(&mut window, &feed, now + 100_000, 10)) {
+        let end = now + 100_000;
+        let rest = (0..100).flat_map(|_| read_by(clock(end), &mut window, &feed, end, 10));
+        for position in rest {
             *given.get_mut(&position).unwrap() += 1;
         }
         given
@@ -241,6 +278,18 @@ mod tests {
         #[test]
         fn every_event_is_given_although_the_index_lags(stored in stored(0..=LOOK_BACK_MS), polls in polls()) {
             let given = follow(&stored, &polls);
+            prop_assert!(given.values().all(|times| *times >= 1), "{given:?}");
+        }
+
+        #[test]
+        fn every_event_is_given_whatever_the_clocks_of_the_readers_say(
+            stored in stored(0..=LOOK_BACK_MS),
+            polls in polls(),
+            clocks in prop::collection::vec(0..=2 * CLOCK_SKEW_MS, 1..5),
+        ) {
+            let mut clocks = clocks.iter().cycle();
+            let clock = |now: u64| now + clocks.next().unwrap() - CLOCK_SKEW_MS;
+            let given = follow_by(clock, &stored, &polls);
             prop_assert!(given.values().all(|times| *times >= 1), "{given:?}");
         }
 
@@ -279,7 +328,38 @@ mod tests {
         let mut window = Window::of(cursor, None);
         let days = 5 * 24 * 60 * 60 * 1_000;
         read(&mut window, &[], START + days, 10);
-        let settled = Position::start_of(Millis(START + days - LOOK_BACK_MS));
+        // And no clock of the next reader may make it miss what comes.
+        let settled = START + days - CLOCK_SKEW_MS - LOOK_BACK_MS;
+        let settled = Position::start_of(Millis(settled));
         assert_eq!(returned(&window, None).start(), settled);
+    }
+
+    #[test]
+    fn a_reader_whose_clock_is_set_back_by_an_hour_misses_nothing() {
+        let before = [(
+            position(
+                0,
+                &Stored {
+                    at: 3_600_000,
+                    lag: 0,
+                },
+            ),
+            0,
+        )];
+        let mut window = Window::of(
+            Cursor {
+                position: Position::start_of(Millis(START + 3_600_000)),
+                kind: CursorKind::Seen,
+            },
+            None,
+        );
+        assert_eq!(read(&mut window, &before, START + 3_600_001, 10).len(), 1);
+        let after = position(1, &Stored { at: 500, lag: 0 });
+        let feed = [(after, 0), before[0]];
+        // What was stored before is visible still.
+        let found = read_by(START + 600, &mut window, &feed, START + 4_000_000, 10);
+        assert!(found.contains(&after), "{found:?}");
+        let again = read_by(START + 700, &mut window, &feed, START + 4_000_000, 10);
+        assert!(again.is_empty(), "{again:?}");
     }
 }

@@ -39,7 +39,7 @@ use crate::schema::deliveries::Deliveries;
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
-    holder(&state, &call, Scope::Endpoints, now).await?;
+    holder(&state, &call, Scope::Endpoints).await?;
     let known = ["before", "endpoint", "limit", "status"];
     let parameters = Parameters::read(&call.query, &known)?;
     let statuses = statuses(&parameters)?;

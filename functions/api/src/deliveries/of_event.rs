@@ -36,7 +36,7 @@ pub(crate) async fn list(
     call: Call,
 ) -> Result<Response, Refusal> {
     let now = clock::now();
-    holder(&state, &call, Scope::Endpoints, now).await?;
+    holder(&state, &call, Scope::Endpoints).await?;
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
     let id = id.ok().and_then(|Path(id)| id.parse::<EventId>().ok());
     let id = id.ok_or_else(|| bad("bad_id", "this is not an event's id"))?;

@@ -40,7 +40,7 @@ pub(crate) async fn retry(
     call: Call,
 ) -> Result<Response, Refusal> {
     let now = clock::now();
-    holder(&state, &call, Scope::Endpoints, now).await?;
+    holder(&state, &call, Scope::Endpoints).await?;
     Parameters::read(&call.query, &[])?;
     // Nothing can be said, and a body of nothing is none.
     Fields::read(&call, &[], 1_024)?;

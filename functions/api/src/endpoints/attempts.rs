@@ -36,7 +36,7 @@ pub(crate) async fn list(
     call: Call,
 ) -> Result<Response, Refusal> {
     let now = clock::now();
-    holder(&state, &call, Scope::Endpoints, now).await?;
+    holder(&state, &call, Scope::Endpoints).await?;
     let parameters = Parameters::read(&call.query, &["before", "limit"])?;
     let (before, limit) = (before(&parameters)?, parameters.limit()?);
     let id = get(&state, &call, read_id(id)?).await?.endpoint.id;

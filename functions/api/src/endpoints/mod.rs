@@ -40,7 +40,7 @@ use crate::schema::{NotFound, Refusals, TooLarge};
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
-    holder(&state, &call, Scope::Endpoints, now).await?;
+    holder(&state, &call, Scope::Endpoints).await?;
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
     let after = parameters.get("after").map(str::parse);
     let after = after
@@ -83,7 +83,7 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
 )]
 pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
-    holder(&state, &call, Scope::Endpoints, now).await?;
+    holder(&state, &call, Scope::Endpoints).await?;
     Parameters::read(&call.query, &[])?;
     let fields = settings::fields(&call)?;
     let secret = SigningSecret::generate(call.random()?);
@@ -193,7 +193,7 @@ async fn asked(
     call: &Call,
 ) -> Result<(EndpointId, Millis), HttpError> {
     let now = clock::now();
-    holder(state, call, Scope::Endpoints, now).await?;
+    holder(state, call, Scope::Endpoints).await?;
     Parameters::read(&call.query, &[])?;
     Ok((read_id(id)?, now))
 }
