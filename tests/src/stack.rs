@@ -379,13 +379,25 @@ impl TestStack {
     /// with it, so this is for tests in a process of their own (`tests/time`), and for functions that
     /// run in it.
     pub async fn pass(&self, time: Duration) {
-        let _held = self.faults().hold_functions().await;
+        let _held = self.hold().await;
+        platform::clock::advance(time);
+    }
+
+    /// Sets the wall clock of the process back, between two invocations of functions.
+    pub async fn set_back(&self, time: Duration) {
+        let _held = self.hold().await;
+        platform::clock::set_back(time);
+    }
+
+    /// Lets no function run, with every index up to date.
+    async fn hold(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        let held = self.faults().hold_functions().await;
         // No index lags for minutes.
         self.dynamodb().faults().set_index_lag(Duration::ZERO);
         let tables = self.dynamodb().call("ListTables", Bytes::from("{}"));
         // One that fails on purpose has caught up as well.
         let _ = tables.await;
-        platform::clock::advance(time);
+        held
     }
 
     /// Stops or goes on reading every shard of the stream.

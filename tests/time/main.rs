@@ -6,6 +6,7 @@
 #![recursion_limit = "256"]
 
 mod clients;
+mod clocks;
 mod delivering;
 mod oracle;
 mod random;

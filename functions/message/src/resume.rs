@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::cursor::{CLOCK_SKEW_MS, LOOK_BACK_MS};
+use domain::cursor::{AHEAD_MS, CLOCK_SKEW_MS, LOOK_BACK_MS};
 use domain::frame::{self, Cause, Rendered};
 use domain::{Cursor, CursorKind, Event, Filter, Millis, Position, View};
 use platform::clock;
@@ -19,6 +19,9 @@ const PAGE: usize = 100;
 /// replay goes on with the client's next message.
 const MAX_EVENTS: usize = 10_000;
 const TIME_LIMIT_MS: u64 = 15_000;
+
+/// By how much the clocks of two environments are apart without anything being wrong.
+const SLACK_MS: u64 = 1_000;
 
 /// How long after a mark is cleared a push may still pass over the connection: its list of
 /// connections is a second old at most.
@@ -41,9 +44,6 @@ pub(crate) async fn resume(
         From::Last(last) => replay.newest(last).await,
         From::Cursor(text) => {
             let cursor = client.deps.feed.decode(&text).map_err(Bad::cursor)?;
-            if cursor.is_ahead_of(replay.now) {
-                return Err(Bad::future().into());
-            }
             replay.after(cursor).await
         }
     }
@@ -62,10 +62,20 @@ struct Replay<'a> {
 impl Replay<'_> {
     async fn after(&self, seen: Cursor) -> Result<Answer, Failure> {
         let reader = &self.client.deps.reader;
+        let late = self
+            .client
+            .deps
+            .session
+            .late_since(seen.position.received_at);
+        let late = late.await?;
+        // A note says that the clock was ahead by which the cursor was made.
+        if seen.is_ahead_of(self.now) && late.is_none() {
+            return Err(Bad::future().into());
+        }
         let (start, recovered) = match seen.kind {
             CursorKind::Seen | CursorKind::Polled { .. } => {
                 let is_kept = seen.position.received_at >= reader.kept_since(self.now);
-                (self.start(seen.position).await?, is_kept)
+                (self.start(seen.position, late), is_kept)
             }
             CursorKind::Replayed { recovered } => (seen.position, recovered),
         };
@@ -85,16 +95,18 @@ impl Replay<'_> {
     }
 
     /// From where to read for a client that has seen an event at this position.
-    async fn start(&self, seen: Position) -> Result<Position, Failure> {
+    fn start(&self, seen: Position, late: Option<Millis>) -> Position {
         let mut from = seen.received_at.minus(LOOK_BACK_MS);
-        let late = self.client.deps.session.late_since(seen.received_at);
-        if let Some(late) = late.await? {
-            from = from.min(late);
+        // A clock was set back since, or was ahead, and perhaps nobody has noted it.
+        let is_ahead = seen.received_at > self.now.plus(SLACK_MS);
+        let set_back = is_ahead.then(|| self.now.minus(CLOCK_SKEW_MS));
+        for earlier in [late, self.row.missed_since, set_back]
+            .into_iter()
+            .flatten()
+        {
+            from = from.min(earlier);
         }
-        if let Some(missed) = self.row.missed_since {
-            from = from.min(missed);
-        }
-        Ok(Position::start_of(from).min(seen))
+        Position::start_of(from).min(seen)
     }
 
     /// The end of a replay to a client that missed something. `begun` is where it began, if that is
@@ -110,7 +122,7 @@ impl Replay<'_> {
         // Late records were pushed past the client, too.
         let late = self.client.deps.session.late_since(missed).await?;
         let owed = late.map_or(missed, |late| late.min(missed));
-        let mut from = self.now.minus(CLOCK_SKEW_MS);
+        let mut from = self.now.minus(AHEAD_MS);
         if begun.is_none_or(|begun| Position::start_of(owed) < begun) {
             from = from.min(owed);
         }

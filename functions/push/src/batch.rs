@@ -50,4 +50,9 @@ impl Batch {
     pub(crate) fn oldest(&self) -> Option<Millis> {
         self.events.iter().map(|event| event.received_at).min()
     }
+
+    /// When the event that was stored last was received.
+    pub(crate) fn newest(&self) -> Option<Millis> {
+        self.events.iter().map(|event| event.received_at).max()
+    }
 }

@@ -5,7 +5,8 @@ use platform::{clock, metrics};
 
 use crate::batch::Batch;
 use crate::broadcast::Sent;
-use crate::{Deps, Failure, is_late};
+use crate::late::is_late;
+use crate::{Deps, Failure};
 
 /// What was sent counts whatever comes of the batch, and its records when they do not come again.
 pub(crate) fn record(deps: &Deps, batch: &Batch, now: Millis, pushed: &Result<Sent, Failure>) {

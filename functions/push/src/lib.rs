@@ -10,6 +10,7 @@ mod broadcast;
 mod choosing;
 mod counts;
 mod directory;
+mod late;
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::batch::Batch;
 use crate::broadcast::Sent;
 use crate::choosing::Limits;
 use crate::directory::Directory;
+use crate::late::{Reached, Span};
 
 /// How long a push may take, from its decision that a batch is not late to its last message: what
 /// is not sent by then is given up, well before the function's own time limit would repeat the
@@ -59,6 +61,7 @@ pub struct Deps {
     rate: Rate,
     limits: Limits,
     feed: Feed,
+    reached: Reached,
     retention_ms: u64,
     metrics: Metrics,
 }
@@ -81,6 +84,7 @@ impl Deps {
             rate: Rate::per_second(config::required_parsed(lookup, "PUSH_RATE")?),
             limits: Limits::default(),
             feed: Feed::new(config::required(lookup, "FEED_ID")?),
+            reached: Reached::default(),
             retention_ms: u64::from(retention_days) * DAY_MS,
             metrics: Metrics::new(lookup)?,
         })
@@ -171,14 +175,12 @@ enum Failure {
 }
 
 async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Result<Sent, Failure> {
-    let Some(oldest) = batch.oldest() else {
+    let Some((oldest, newest)) = batch.oldest().zip(batch.newest()) else {
         return Ok(Sent::default());
     };
-    if is_late(oldest, now) {
-        let keep_until = now.plus(deps.retention_ms);
-        deps.list
-            .note_late(oldest, now.plus(NOTE_MS), keep_until)
-            .await?;
+    let span = Span::new(oldest, deps.reached.with(newest, now), now);
+    if span.is_late() {
+        note_late(deps, span, now).await?;
     }
     let known = deps.directory.connections(&deps.list, now).await?;
     let (events, audiences) = (&batch.events, &known.audiences);
@@ -186,11 +188,8 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
     // Who lost its connection, and the mark with it, comes back with a cursor from the time until
     // which it got other events.
     let ended = clock::now();
-    if sent.given_up > 0 && ended.plus(LISTED_MS) > oldest.plus(LOOK_BACK_MS) {
-        let keep_until = ended.plus(deps.retention_ms);
-        deps.list
-            .note_late(oldest, ended.plus(NOTE_MS), keep_until)
-            .await?;
+    if sent.given_up > 0 && span.was_late(ended) {
+        note_late(deps, span, ended).await?;
     }
     broadcast::close(deps, &known.ended, deadline).await;
     // Nobody else would ever tell them.
@@ -200,6 +199,8 @@ async fn push(deps: &Deps, batch: &Batch, now: Millis, deadline: Instant) -> Res
     Ok(sent)
 }
 
-fn is_late(received_at: Millis, now: Millis) -> bool {
-    received_at < now.minus(LATE_MS)
+async fn note_late(deps: &Deps, span: Span, now: Millis) -> Result<(), StoreError> {
+    let until = span.noted_until(now);
+    let keep_until = until.plus(deps.retention_ms);
+    deps.list.note_late(span.from, until, keep_until).await
 }
