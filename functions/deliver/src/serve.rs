@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::delivery::{ErrorClass, Settled};
+use domain::delivery::{CLAIM_MS, ErrorClass, Settled};
 use domain::health::{Outcome, Report};
 use domain::retry::{GivenUp, Next};
 use domain::{EventId, Millis};
@@ -13,7 +13,6 @@ use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::telemetry::Chain;
 use store::KnownEndpoint;
-use store::deliveries::CLAIM_MS;
 
 use crate::Deps;
 use crate::admit::{self, Admitted, Later};
