@@ -63,15 +63,15 @@ for (const levels of [1_000, 3_000, 100_000]) {
     const deep = `${'{"a":['.repeat(levels / 2)}"the end"${']}'.repeat(levels / 2)}`;
     const fields = { metadata: 0, detail: 0, tags: [0], subject: 0 };
     const text = JSON.stringify(event('c1', fields)).replace(/\b0\b(?=[,\]}])/g, deep);
-    await page.route('**/v1/events/evt_*', (route) =>
-      route.fulfill({ contentType: 'application/json', body: text.replace(/}$/, `,"data":${deep}}`) }),
-    );
     await serve(page, [
       ({ send, socket }) => {
         socket.send(`{"type":"events","replay":true,"events":[${text}],"cursor":"c1"}`);
         send(live('c1'));
       },
     ]);
+    await page.route('**/v1/events/evt_*', (route) =>
+      route.fulfill({ contentType: 'application/json', body: text.replace(/}$/, `,"data":${deep}}`) }),
+    );
     await page.getByRole('button', { name: 'c1@example.net' }).click();
     const panel = page.getByRole('dialog');
     await expect(panel.locator('dl').first()).toContainText('the end');
