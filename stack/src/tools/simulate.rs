@@ -72,8 +72,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
-    /// Retries of a batch before giving up, as Mandrill disables a webhook then. Nothing is retried
-    /// until a first batch was accepted, unless the server says that it may be later.
+    /// Retries of a batch before giving up, as Mandrill disables a webhook then. A 4xx is not retried
+    /// until a first batch was accepted
     #[arg(
         long,
         value_name = "N",

@@ -29,7 +29,12 @@ pub struct Args {
     #[arg(long, default_value = "read")]
     scope: Scopes,
     /// The events that its holder may see [default: all]
-    #[arg(long, default_value = "")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     filter: Filter,
     /// Show its holder no address, no IP and nothing of what was received
     #[arg(long)]

@@ -17,8 +17,8 @@ pub(super) fn text(stack: &Stack, args: &UpArgs) -> String {
     };
     let keys = urls.webhook_keys.join(", ");
     let key = match keys.as_str() {
-        "" => "none: the secret in the URL alone lets a batch in",
-        keys => keys,
+        "" => "none: the secret in the URL alone lets a batch in".into(),
+        keys => printable(keys),
     };
     format!(
         "Posthorn is running.\n\n  \
