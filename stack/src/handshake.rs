@@ -13,41 +13,65 @@ const VERSION: &str = "13";
 /// How many bytes a key stands for. (Same section.)
 const KEY_BYTES: usize = 16;
 
+/// Why a request opens no WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is no GET.
+    Method,
+    /// It asks for no WebSocket, or for one of another version.
+    Upgrade,
+    /// It has no key, or one that is none.
+    Key,
+}
+
+impl Refusal {
+    /// What the client is answered.
+    pub(crate) fn answer(self) -> Answer {
+        match self {
+            Refusal::Method => {
+                let answer = message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+                with(answer, &[(header::ALLOW, "GET")])
+            }
+            // What to upgrade to, and to which version. (Section 4.2.2; RFC 9110, section 15.5.22.)
+            Refusal::Upgrade => {
+                let answer = message(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
+                let headers = [
+                    (header::UPGRADE, "websocket"),
+                    (header::CONNECTION, "Upgrade"),
+                    (header::SEC_WEBSOCKET_VERSION, VERSION),
+                ];
+                with(answer, &headers)
+            }
+            Refusal::Key => message(StatusCode::BAD_REQUEST, "Bad Request"),
+        }
+    }
+}
+
 /// What `Sec-WebSocket-Accept` says to this request.
 ///
 /// # Errors
-/// The answer to a request that opens no WebSocket.
-pub(crate) fn accept(method: &Method, headers: &HeaderMap) -> Result<String, Answer> {
+/// When it opens no WebSocket.
+pub(crate) fn accept(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
     if method != Method::GET {
-        let mut answer = message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        let allow = HeaderValue::from_static("GET");
-        answer.headers_mut().insert(header::ALLOW, allow);
-        return Err(answer);
+        return Err(Refusal::Method);
     }
     let is_upgrade = has_token(headers, &header::UPGRADE, "websocket")
         && has_token(headers, &header::CONNECTION, "upgrade");
     let version = only(headers, &header::SEC_WEBSOCKET_VERSION);
     if !is_upgrade || version.map(str::trim) != Some(VERSION) {
-        return Err(upgrade_required());
+        return Err(Refusal::Upgrade);
     }
     let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(str::trim);
     let is_key = |key: &&str| STANDARD.decode(key).is_ok_and(|key| key.len() == KEY_BYTES);
     key.filter(is_key)
         .map(|key| derive_accept_key(key.as_bytes()))
-        .ok_or_else(|| message(StatusCode::BAD_REQUEST, "Bad Request"))
+        .ok_or(Refusal::Key)
 }
 
-/// Says what to upgrade to, and to which version. (Section 4.2.2; RFC 9110, section 15.5.22.)
-fn upgrade_required() -> Answer {
-    let mut answer = message(StatusCode::UPGRADE_REQUIRED, "Upgrade Required");
-    for (name, value) in [
-        (header::UPGRADE, "websocket"),
-        (header::CONNECTION, "Upgrade"),
-        (header::SEC_WEBSOCKET_VERSION, VERSION),
-    ] {
-        answer
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+fn with(mut answer: Answer, headers: &[(HeaderName, &'static str)]) -> Answer {
+    for (name, value) in headers {
+        let value = HeaderValue::from_static(value);
+        answer.headers_mut().insert(name, value);
     }
     answer
 }
@@ -94,7 +118,7 @@ mod tests {
     }
 
     fn refused(headers: &HeaderMap) -> Answer {
-        accept(&Method::GET, headers).unwrap_err()
+        accept(&Method::GET, headers).unwrap_err().answer()
     }
 
     #[test]
@@ -157,7 +181,7 @@ mod tests {
             let answer = refused(&request(&[(name, value)]));
             assert_eq!(answer.status(), status, "{name}: {value:?}");
         }
-        let answer = accept(&Method::POST, &request(&[])).unwrap_err();
+        let answer = accept(&Method::POST, &request(&[])).unwrap_err().answer();
         assert_eq!(answer.status(), 405);
     }
 }

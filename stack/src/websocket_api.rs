@@ -58,7 +58,7 @@ pub(crate) async fn connect(
     }
     let accept = match handshake::accept(request.method(), request.headers()) {
         Ok(accept) => accept,
-        Err(answer) => return answer,
+        Err(refusal) => return refusal.answer(),
     };
     let headers = request.headers();
     let user_agent = headers
