@@ -29,8 +29,12 @@ pub const TAGS: usize = 100;
 pub const TAG_BYTES: usize = 400;
 
 /// The beginning of a text that is at most `limit` bytes long and ends between two characters.
+#[inline]
 pub(crate) fn beginning(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    match text.len() <= limit {
+        true => text,
+        false => &text[..text.floor_char_boundary(limit)],
+    }
 }
 
 /// Where an event came from.

@@ -35,14 +35,14 @@ impl<'c> Texts<'c> {
         }
     }
 
-    /// How many bytes were looked at since this was asked last. A value with an empty text counts,
-    /// too.
+    /// How many bytes were looked at since this was asked last. An empty text counts, too.
     pub(super) fn take_looked_at(&self) -> usize {
         self.looked_at.take()
     }
 
-    fn look_at(&self, bytes: usize) {
-        self.looked_at.set(self.looked_at.get() + bytes + 1);
+    fn look_at(&self, bytes: usize, times: usize) {
+        let looked_at = self.looked_at.get() + (bytes + 1) * times;
+        self.looked_at.set(looked_at);
     }
 }
 
@@ -53,7 +53,7 @@ impl Term {
 
     fn is_found(&self, texts: &Texts<'_>) -> bool {
         let content = texts.content;
-        let alone = |text: &str| self.any_in(texts, text, &OnceCell::new());
+        let alone = |text: &str| self.is_in_text(texts, text);
         let if_any = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(alone);
         let kept = |text: &Option<Cow<'_, str>>, folded: &OnceCell<String>| {
             text.as_deref()
@@ -85,11 +85,15 @@ impl Term {
             return false;
         };
         let json = beginning(metadata.get(), METADATA_BYTES);
-        texts.look_at(json.len());
+        texts.look_at(json.len(), 1);
         metadata::values(json, key).any(|value| match value {
             Value::Plain(text) => self.any_of(texts, &Text::of(text, &OnceCell::new())),
             Value::Escaped(inside) => self.any_of(texts, &Text::escaped(inside, &OnceCell::new())),
         })
+    }
+
+    fn is_in_text(&self, texts: &Texts<'_>, text: &str) -> bool {
+        self.any_in(texts, text, &OnceCell::new())
     }
 
     fn any_in(&self, texts: &Texts<'_>, text: &str, folded: &OnceCell<String>) -> bool {
@@ -97,10 +101,8 @@ impl Term {
     }
 
     fn any_of(&self, texts: &Texts<'_>, text: &Text<'_>) -> bool {
-        self.values.iter().any(|pattern| {
-            texts.look_at(text.received.len());
-            pattern.is_in(text)
-        })
+        texts.look_at(text.received.len(), self.values.len());
+        self.values.iter().any(|pattern| pattern.is_in(text))
     }
 }
 
@@ -133,6 +135,7 @@ impl<'t> Text<'t> {
         }
     }
 
+    #[cold]
     fn folded(&self) -> &[u8] {
         let fold = || match self.is_ascii {
             true => self.received.to_ascii_lowercase(),
@@ -143,6 +146,7 @@ impl<'t> Text<'t> {
 }
 
 impl Pattern {
+    #[inline]
     fn is_in(&self, text: &Text<'_>) -> bool {
         // Letters beyond ASCII may become ASCII in lower case (the Kelvin sign).
         if !text.is_ascii {
@@ -164,6 +168,7 @@ impl Pattern {
     }
 
     /// Bytes will do: in UTF-8 no character begins within another.
+    #[cold]
     fn is_in_folded(&self, text: &[u8]) -> bool {
         let wanted = self.text.as_bytes();
         match (self.open_start, self.open_end) {
@@ -176,6 +181,7 @@ impl Pattern {
 }
 
 /// Whether `wanted`, in lower case, is in `text`, which is `spare` bytes longer.
+#[inline]
 fn contains(text: &[u8], wanted: &[u8], spare: usize) -> bool {
     let Some((&first, others)) = wanted.split_first() else {
         return true;

@@ -19,7 +19,9 @@ pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
         // The zero of `0x` ends one run and begins another.
         at = run.end + 1;
     }
-    hexadecimal_v4(chars, &mut found);
+    if chars.iter().any(|char| matches!(char.c, 'x' | 'X')) {
+        hexadecimal_v4(chars, &mut found);
+    }
     found
 }
 

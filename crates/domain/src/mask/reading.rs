@@ -60,7 +60,7 @@ fn visible(text: &str) -> impl Iterator<Item = Char> {
     })
 }
 
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     match c {
         ' '..='~' | '\t'..='\r' => false,
         // Soft hyphen, joiners, marks of direction, selectors of variants, byte order mark.

@@ -335,4 +335,14 @@ proptest! {
         let feed = Feed::new("f");
         prop_assert_eq!(once.masked().to_json(&feed), once.to_json(&feed));
     }
+
+    #[test]
+    fn before_each_at_sign_there_is_a_mask_or_nothing(whole in "([ab]|@|\"|\\\\|\\(|\\)|\\[|\\]|<|>|,|:|\\.| |%|40|\u{200B}|\\*){0,24}") {
+        let shown = text(&whole);
+        for (at, _) in shown.match_indices('@') {
+            let before = shown[..at].trim_end_matches(super::reading::is_invisible);
+            let is_masked = before.is_empty() || before.ends_with(char::is_whitespace) || before.ends_with(MASK);
+            prop_assert!(is_masked, "{:?} {:?}", whole, shown);
+        }
+    }
 }

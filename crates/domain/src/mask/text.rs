@@ -70,10 +70,14 @@ pub(super) fn holds_address(text: &str) -> bool {
 
 /// Where something is masked in a text, in order and apart.
 fn addresses(text: &str) -> Vec<Range<usize>> {
-    if !may_hold_address(text.as_bytes()) {
+    let signs = signs(text.as_bytes());
+    if !signs.may_be_address {
         return Vec::new();
     }
-    let chars = decoded(text);
+    let chars = match signs.may_be_escape {
+        true => decoded(text),
+        false => undecoded(text),
+    };
     let mut found = encoded_words(text);
     found.extend(in_text(text, &chars, mail_addresses(&chars)));
     found.extend(in_text(
@@ -140,26 +144,35 @@ fn replaced(text: &str, ranges: &[Range<usize>]) -> String {
     masked
 }
 
-/// A quick look: most texts are passed by it.
-fn may_hold_address(text: &[u8]) -> bool {
+/// What a quick look finds, by which most texts are passed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Signs {
+    may_be_address: bool,
+    may_be_escape: bool,
+}
+
+fn signs(text: &[u8]) -> Signs {
+    let mut signs = Signs::default();
     let (mut dots, mut colons) = (0, 0);
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         match first {
-            b'@' | b'%' | b'&' | b'\\' => return true,
-            b'=' if matches!(after, [b'?', ..] | [b'4', b'0', ..]) => return true,
-            b'(' | b'[' | b'{' | b'<' if is_spelt(after) => return true,
+            b'%' | b'&' | b'\\' => signs.may_be_escape = true,
+            b'(' | b'[' | b'{' | b'<' if is_spelt(after) => signs.may_be_escape = true,
+            b'@' => signs.may_be_address = true,
+            b'=' if matches!(after, [b'?', ..] | [b'4', b'0', ..]) => signs.may_be_address = true,
             b'.' => dots += 1,
             b':' => colons += 1,
             // One dot leader, ideographic full stop, fullwidth forms, tags.
             0xE2 if after.starts_with(&[0x80, 0xA4]) => dots += 1,
             0xE3 if after.starts_with(&[0x80, 0x82]) => dots += 1,
-            0xEF | 0xF3 => return true,
+            0xEF | 0xF3 => signs.may_be_escape = true,
             _ => {}
         }
     }
-    dots >= 3 || colons >= 2
+    signs.may_be_address |= signs.may_be_escape || dots >= 3 || colons >= 2;
+    signs
 }
 
 /// Whether it may go on like `(at)` or `[.]`.
