@@ -71,7 +71,7 @@ pub(crate) async fn broadcast(
     let listening = |audience: &&Audience| audience.listeners.iter().any(|one| now < one.until);
     for wave in waves(audiences) {
         let wave: Vec<_> = wave.into_iter().filter(listening).collect();
-        let chosen = choosing.choose(&wave, async || sending.take_ready()).await;
+        let chosen = choosing.choose(&wave, &mut || sending.take_ready()).await;
         for (choice, audiences) in chosen.choices {
             sending.make_room().await;
             let messages = rendering.messages(&choice, &choosing, &mut sending).await;

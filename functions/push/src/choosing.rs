@@ -2,7 +2,6 @@
 //! reader's, and neither may hold up the others. A form that costs too much gets nothing of the batch;
 //! its listeners are told that they missed something, and read it in an invocation of their own.
 
-use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -94,7 +93,7 @@ impl<'a> Choosing<'a> {
         }
     }
 
-    /// The event as a look shows it; none when masking it cost too much.
+    /// The event as a look shows it; none when it was not chosen so.
     pub(crate) fn shown(&self, place: usize, look: Look) -> Option<&Event<'a>> {
         match look.mask {
             true => self.masks.get(place),
@@ -106,12 +105,12 @@ impl<'a> Choosing<'a> {
     pub(crate) async fn choose<'l>(
         &mut self,
         audiences: &[&'l Audience],
-        mut meanwhile: impl AsyncFnMut(),
+        meanwhile: &mut (dyn FnMut() + Send),
     ) -> Chosen<'l> {
         let mut chosen = Chosen::default();
         for audience in audiences {
             let look = audience.form.look;
-            match self.wanted(&audience.form, &mut meanwhile).await {
+            match self.wanted(&audience.form, meanwhile).await {
                 None => chosen.missed.push(*audience),
                 Some(events) if events.is_empty() => {}
                 Some(events) => {
@@ -126,25 +125,31 @@ impl<'a> Choosing<'a> {
     async fn wanted(
         &mut self,
         form: &Form,
-        meanwhile: &mut impl AsyncFnMut(),
+        meanwhile: &mut (dyn FnMut() + Send),
     ) -> Option<Vec<usize>> {
         let mut wanted = Vec::new();
         let mut left = self.limits.form_bytes;
         for (place, event) in self.events.iter().enumerate() {
-            let (before, unmasked) = (left, self.masks.left.get());
-            let masked = || self.masks.get(place).map(|event| &event.content);
-            let passes = form.view.matches_within(&event.content, masked, &mut left);
+            let (before, unmasked) = (left, self.masks.left);
+            let masks = &mut self.masks;
+            let passes = form.view.matches_within(
+                &event.content,
+                move || masks.make(place).map(|event| &event.content),
+                &mut left,
+            );
             if passes == Some(true) {
-                self.shown(place, form.look)?;
                 wanted.push(place);
+                if form.look.mask {
+                    self.masks.make(place)?;
+                }
             }
-            let masked = unmasked - self.masks.left.get();
+            let masked = unmasked - self.masks.left;
             self.looked_at += before - left + masked * MASK_COST;
             passes?;
             if self.looked_at >= BYTES_AT_ONCE {
                 self.looked_at = 0;
                 yield_now().await;
-                meanwhile().await;
+                meanwhile();
                 if Instant::now() >= self.until {
                     return None;
                 }
@@ -157,28 +162,44 @@ impl<'a> Choosing<'a> {
 /// The batch's events as they are masked, each of which is made when it is first needed.
 struct Masks<'a> {
     events: &'a [Event<'a>],
-    masked: Vec<OnceCell<Option<Event<'a>>>>,
+    masked: Vec<Masked<'a>>,
     /// How many bytes may still be masked.
-    left: Cell<usize>,
+    left: usize,
+}
+
+enum Masked<'a> {
+    NotYet,
+    Made(Box<Event<'a>>),
+    TooMuch,
 }
 
 impl<'a> Masks<'a> {
     fn of(events: &'a [Event<'a>], bytes: usize) -> Masks<'a> {
         Masks {
             events,
-            masked: events.iter().map(|_| OnceCell::new()).collect(),
-            left: Cell::new(bytes),
+            masked: events.iter().map(|_| Masked::NotYet).collect(),
+            left: bytes,
         }
     }
 
+    fn make(&mut self, place: usize) -> Option<&Event<'a>> {
+        let (event, masked) = (self.events.get(place)?, self.masked.get_mut(place)?);
+        if matches!(masked, Masked::NotYet) {
+            let left = self.left.checked_sub(event.content.bytes_to_mask());
+            *masked = match left {
+                Some(_) => Masked::Made(Box::new(event.masked())),
+                None => Masked::TooMuch,
+            };
+            self.left = left.unwrap_or(self.left);
+        }
+        self.get(place)
+    }
+
     fn get(&self, place: usize) -> Option<&Event<'a>> {
-        let event = self.events.get(place)?;
-        let mask = || {
-            let left = self.left.get().checked_sub(event.content.bytes_to_mask())?;
-            self.left.set(left);
-            Some(event.masked())
-        };
-        self.masked.get(place)?.get_or_init(mask).as_ref()
+        match self.masked.get(place)? {
+            Masked::Made(event) => Some(event),
+            Masked::NotYet | Masked::TooMuch => None,
+        }
     }
 }
 
@@ -228,7 +249,7 @@ mod tests {
     ) -> Vec<Option<usize>> {
         let mut choosing = Choosing::begin(events, limits);
         let all: Vec<_> = audiences.iter().collect();
-        let chosen = choosing.choose(&all, async || {}).await;
+        let chosen = choosing.choose(&all, &mut || {}).await;
         let count = |audience: &Audience| {
             let is_it = |other: &&Audience| std::ptr::eq(*other, audience);
             if chosen.missed.iter().any(is_it) {
@@ -309,7 +330,7 @@ mod tests {
         let mut choosing = Choosing::begin(&events, Limits::default());
         let mut turns = 0;
         let audience = audience("subject:y", false);
-        choosing.choose(&[&audience], async || turns += 1).await;
+        choosing.choose(&[&audience], &mut || turns += 1).await;
         assert_eq!(turns, 600 * 1_001 / BYTES_AT_ONCE);
     }
 
