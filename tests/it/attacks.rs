@@ -28,7 +28,7 @@ const WIDER: [&str; 12] = [
     "-message:x",
 ];
 /// Filters that would tell a masked holder what is masked.
-const PRIVATE: [&str; 8] = [
+const PRIVATE: [&str; 10] = [
     "recipient:*@example.net",
     "-recipient:x*",
     "sender:*",
@@ -37,6 +37,8 @@ const PRIVATE: [&str; 8] = [
     "meta.who:*",
     "hello",
     "type:open recipient:*",
+    "message:mixed",
+    "-message:*canary*",
 ];
 
 /// An event about this message with everything in it that an event can have.
@@ -291,6 +293,9 @@ async fn a_masked_token_sees_no_person_by_any_way() {
         "2001:db8::77",
         "?q=",
         "\"who\"",
+        // Message ids.
+        "seen-",
+        "mixed",
     ];
     let words: BTreeSet<String> = words.map(str::to_owned).into();
     let filters: Vec<&str> = ["", "type:*", "tag:*"].into_iter().chain(PRIVATE).collect();
@@ -310,6 +315,47 @@ async fn a_masked_token_sees_no_person_by_any_way() {
             .iter()
             .all(|event| event["recipient"] == "***@example.net" && event["data"].is_null())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_masked_token_learns_of_no_message_whether_it_exists() {
+    let stack = stack_with_both().await;
+    // The events of a deny-list change are kept under the address.
+    let listing = r#"{"type":"blacklist","action":"add","ts":1795300000,"reject":{"email":"anna@example.net","reason":"unsub"}}"#;
+    stack.mandrill().deliver(batch([listing])).await;
+    let token = stack.token(&rights(&[Scope::Read], "", true));
+    let published = json!({ "type": "order.created", "message_id": "anna@example.net" });
+    let writer = &stack.urls().token;
+    let answer = stack
+        .http()
+        .post("/v1/events", writer, &[], published.to_string());
+    assert_eq!(answer.await.status, 202);
+    let mut answers = BTreeSet::new();
+    for message in [
+        "mixed",
+        "seen-0",
+        "nobody",
+        "anna@example.net",
+        "berta@example.net",
+    ] {
+        for query in ["", "?limit=1", "?after=nonsense", "?limit=0"] {
+            let path = format!("/v1/messages/{}/events{query}", encoded(message));
+            let answer = stack.http().get(&path, &token).await;
+            answers.insert((answer.status.as_u16(), answer.body));
+        }
+        for filter in [format!("message:{message}"), format!("-message:*{message}")] {
+            let path = format!("/v1/events?filter={}", encoded(&filter));
+            let answer = stack.http().get(&path, &token).await;
+            assert_eq!(answer.error(), (403, "forbidden".into()), "{filter}");
+        }
+    }
+    let answers: Vec<_> = answers.into_iter().collect();
+    assert_eq!((answers.len(), answers[0].0), (1, 403), "{answers:?}");
+    // Nor does any event say it.
+    let page = stack.http().get("/v1/events?limit=1000", &token).await;
+    assert!(!page.body.contains("anna@") && page.body.contains("order.created"));
+    let unmasked = stack.http().get("/v1/messages/mixed/events", writer).await;
+    assert_eq!(unmasked.json()["events"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 mod admission;
 mod attacks;
 mod bill;
+mod budget;
 mod captured;
 mod cuts;
 mod damage;
