@@ -50,8 +50,10 @@ impl<'a> Form<'a> {
     /// should ever send several. A form without one, but with something else, is one event.
     pub fn events(&self) -> Vec<RawEvent<'_>> {
         let mut batches = self.batches().peekable();
-        if batches.peek().is_none() && !self.fields.is_empty() {
-            return vec![RawEvent::read(self.body)];
+        if batches.peek().is_none() {
+            let says_nothing = self.fields.is_empty() || self.body.trim_ascii().is_empty();
+            let whole = (!says_nothing).then(|| RawEvent::read(self.body));
+            return whole.into_iter().collect();
         }
         let mut events = Vec::new();
         for batch in batches {
@@ -279,6 +281,7 @@ pub(crate) mod tests {
         for nothing in [
             "",
             "&&",
+            " \n",
             "mandrill_events",
             "mandrill_events=",
             "mandrill_events=&x=1",
