@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::event::{FIELD_BYTES, METADATA_LEVELS};
 use flows::{TestStack, batch, noise, send};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn nested(levels: usize) -> String {
     format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels))
