@@ -217,7 +217,10 @@ async fn each_route_takes_its_scope_and_nothing_else() {
                 let headers = [("authorization", bearer.as_str())];
                 let answer = stack.http().request(method.clone(), &path, &headers, *body);
                 let status = answer.await.status;
-                let is_allowed = needed.is_none_or(|needed| scopes.contains(&needed));
+                // A masked holder may not look up messages, whose ids are masked.
+                let is_hidden = mask && path.starts_with("/v1/messages/");
+                let has_scope = needed.is_none_or(|needed| scopes.contains(&needed));
+                let is_allowed = has_scope && !is_hidden;
                 let case = format!("{method} {path} with {scopes:?} {filter:?} {mask}: {status}");
                 assert_eq!(status == 403, !is_allowed, "{case}");
                 assert!(status != 401 && status.as_u16() < 500, "{case}");

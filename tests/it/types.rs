@@ -107,7 +107,13 @@ async fn every_route_shows_what_the_token_lets_be_seen_and_nothing_else() {
     for mask in [false, true] {
         let opens = token(&stack, Scope::Read, "type:open", mask);
         for path in &lists {
-            let page = stack.http().get(path, &opens).await.json();
+            let answer = stack.http().get(path, &opens).await;
+            if mask && path.starts_with("/v1/messages/") {
+                // Its id would tell whether a guess was right.
+                assert_eq!(answer.error(), (403, "forbidden".to_owned()));
+                continue;
+            }
+            let page = answer.json();
             let events = page["events"].as_array().unwrap();
             assert_eq!(events.len(), 1, "{path}: {page}");
             assert_eq!(events[0]["type"], "open");
