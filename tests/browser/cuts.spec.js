@@ -28,7 +28,9 @@ const test = base.extend({
 async function follow(page, wire, stack, options = {}) {
   // As it is now, which need not be what the binary was built with.
   await page.route('**/posthorn-client.js', (route) => route.fulfill({ path: CLIENT }));
-  await page.goto(`${wire.http}/healthz`);
+  // The page without its program, which would make a client of its own.
+  await page.route('**/app.js', (route) => route.abort());
+  await page.goto(wire.http);
   await page.evaluate(
     async ([token, options]) => {
       const { connect } = await import('/posthorn-client.js');
