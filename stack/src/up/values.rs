@@ -50,10 +50,16 @@ pub(super) fn url_secret(text: &str) -> Result<(String, String), String> {
     Ok((name, value))
 }
 
+/// A shorter text before `=` at the end is a name whose key is missing, as `main=$UNSET` is to a
+/// shell; Mandrill's keys have 22 characters.
+const LEAST_PADDED_KEY: usize = 16;
+
 /// `KEY`, or `NAME=KEY`; a key may end with `=`. The error does not repeat the key.
 pub(super) fn webhook_key(text: &str) -> Result<(String, String), &'static str> {
     let (name, key) = match text.split_once('=') {
-        Some((name, key)) if !key.trim_matches('=').is_empty() => (name, key),
+        Some((name, key)) if !key.trim_matches('=').is_empty() || name.len() < LEAST_PADDED_KEY => {
+            (name, key)
+        }
         _ => ("main", text),
     };
     if name.trim().is_empty() {
@@ -80,7 +86,8 @@ mod tests {
         let key = |text| webhook_key(text).unwrap();
         assert_eq!(key("abc"), ("main".into(), "abc".into()));
         assert_eq!(key("eu=abc"), ("eu".into(), "abc".into()));
-        assert_eq!(key("abc=="), ("main".into(), "abc==".into()));
+        let padded = "0123456789abcdef==";
+        assert_eq!(key(padded), ("main".into(), padded.into()));
         assert_eq!(key("eu=abc=="), ("eu".into(), "abc==".into()));
     }
 
@@ -97,6 +104,8 @@ mod tests {
             "=abc",
             " =abc",
             "test-webhook",
+            "main=",
+            "main==",
         ] {
             let refused = webhook_key(text).unwrap_err();
             assert!(!refused.contains("abc"), "{text:?}: {refused}");
