@@ -339,6 +339,13 @@ async fn a_token_with_a_filter_publishes_only_what_passes_it() {
             assert!(answer.body.contains("filter"), "{}", answer.body);
         }
     }
+    // A filter would find either value, so another tenant's would, too.
+    for key in ["tenant", "TENANT", "t\\u0065nant"] {
+        let body = format!(r#"{{"type":"a","metadata":{{"tenant":"acme","{key}":"b"}}}}"#);
+        let tenant = token("meta.tenant:acme", false);
+        let answer = stack.http().post("/v1/events", &tenant, &[], body).await;
+        assert_eq!(answer.error(), (400, "bad_field".to_owned()), "{key}");
+    }
     let typed = token("type:order.*", false);
     for (path, token, status) in [
         (format!("{ingest}?type=order.created"), &typed, 202),

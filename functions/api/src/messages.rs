@@ -3,6 +3,7 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use domain::event::FIELD_BYTES;
 use domain::{EventId, Filter, Millis, Position, Scope};
 use http::StatusCode;
 use platform::clock;
@@ -92,13 +93,16 @@ impl Wanted<'_> {
     ) -> Result<Option<Position>, StoreError> {
         let deadline = Instant::now() + SCAN_TIME;
         let mut looked_at = 0;
+        // As much of the id as an event keeps.
+        let kept = &self.message[..self.message.floor_char_boundary(FIELD_BYTES)];
+        let kept = Some(kept);
         let (mut after, mut last) = (after, None);
         let read = |after, limit| state.messages.page(self.partition, after, limit, self.now);
         loop {
             let chunk = page.chunk();
             let read_ = read(after, chunk).await?;
             for event in &read_.events {
-                let is_of_it = event.content.message_id.as_deref() == Some(self.message);
+                let is_of_it = event.content.message_id.as_deref() == kept;
                 if is_of_it && !page.add(event) {
                     return Ok(last);
                 }

@@ -76,6 +76,10 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
     let fields = Fields::read(&call, &FIELDS, BODY_BYTES)?;
     let content = content(&fields)?;
     permit(&holder.rights, &content)?;
+    if !holder.rights.filter.is_empty() && repeats_a_key(&fields) {
+        // Filters find any of them: the event could pass another tenant's as well.
+        return Err(bad_field("metadata", "an object with each key once, in whatever case").into());
+    }
     let event = NewEvent {
         id: new_id(&content, &call)?,
         data: Cow::Borrowed(fields.json("data").map_or("null", RawValue::get)),
@@ -183,6 +187,12 @@ fn metadata(fields: &Fields<'_>) -> Result<Option<Cow<'static, RawValue>>, HttpE
         return Err(bad_field("metadata", &metadata_bounds()));
     }
     Ok((!is_empty).then(|| Cow::Owned(object.to_owned())))
+}
+
+/// Whether filters would find two values of one key.
+fn repeats_a_key(fields: &Fields<'_>) -> bool {
+    let metadata = fields.json("metadata");
+    metadata.is_some_and(|object| domain::filter::repeats_a_key(object.get()))
 }
 
 /// Whole seconds, as Mandrill's times are.

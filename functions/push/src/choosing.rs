@@ -77,7 +77,9 @@ pub(crate) struct Choosing<'a> {
     events: &'a [Event<'a>],
     masks: Masks<'a>,
     limits: Limits,
-    until: Instant,
+    /// What is left of the time: what passes between two choices, while messages are sent, does not
+    /// count.
+    left: Duration,
     /// What was looked at since others had the processor.
     looked_at: usize,
 }
@@ -88,7 +90,7 @@ impl<'a> Choosing<'a> {
             events,
             masks: Masks::of(events, limits.mask_bytes),
             limits,
-            until: Instant::now() + limits.time,
+            left: limits.time,
             looked_at: 0,
         }
     }
@@ -108,9 +110,11 @@ impl<'a> Choosing<'a> {
         meanwhile: &mut (dyn FnMut() + Send),
     ) -> Chosen<'l> {
         let mut chosen = Chosen::default();
+        let begun = Instant::now();
+        let until = begun + self.left;
         for audience in audiences {
             let look = audience.form.look;
-            match self.wanted(&audience.form, meanwhile).await {
+            match self.wanted(&audience.form, until, meanwhile).await {
                 None => chosen.missed.push(*audience),
                 Some(events) if events.is_empty() => {}
                 Some(events) => {
@@ -119,12 +123,14 @@ impl<'a> Choosing<'a> {
                 }
             }
         }
+        self.left = self.left.saturating_sub(begun.elapsed());
         chosen
     }
 
     async fn wanted(
         &mut self,
         form: &Form,
+        until: Instant,
         meanwhile: &mut (dyn FnMut() + Send),
     ) -> Option<Vec<usize>> {
         let mut wanted = Vec::new();
@@ -150,7 +156,7 @@ impl<'a> Choosing<'a> {
                 self.looked_at = 0;
                 yield_now().await;
                 meanwhile();
-                if Instant::now() >= self.until {
+                if Instant::now() >= until {
                     return None;
                 }
             }

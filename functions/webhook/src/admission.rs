@@ -196,10 +196,13 @@ impl<'r> Candidate<'r> {
     pub(crate) fn events(&self) -> Result<Vec<RawEvent<'_>>, HttpError> {
         match &self.body {
             BatchBody::Form { form, .. } => Ok(form.events()),
-            BatchBody::Json(json) if json.trim_ascii_start().starts_with(b"[") => {
-                Ok(mandrill::split(json))
+            BatchBody::Json(json) => {
+                let text = json.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(json);
+                match text.trim_ascii_start().starts_with(b"[") {
+                    true => Ok(mandrill::split(text)),
+                    false => Err(not_a_batch()),
+                }
             }
-            BatchBody::Json(_) => Err(not_a_batch()),
         }
     }
 }

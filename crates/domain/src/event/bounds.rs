@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::filter::entries;
+
 use super::{Content, FIELD_BYTES, METADATA_BYTES, METADATA_LEVELS, TAG_BYTES, TAGS};
 
 impl<'a> Content<'a> {
@@ -68,11 +70,14 @@ fn bound(json: &mut Option<Cow<'_, RawValue>>) -> bool {
     let Some(value) = json else {
         return false;
     };
-    if value.get().len() > METADATA_BYTES {
+    let is_longer = value.get().len() > METADATA_BYTES;
+    let fitting = is_longer.then(|| fitting(value.get()));
+    if fitting.as_deref() == Some("{}") {
         *json = None;
         return true;
     }
-    let Some(text) = flattened(value.get()) else {
+    let text = fitting.as_deref().unwrap_or(value.get());
+    let Some(text) = flattened(text).or(fitting) else {
         return false;
     };
     // Quotes in it were escaped, so that it may have grown.
@@ -81,6 +86,22 @@ fn bound(json: &mut Option<Cow<'_, RawValue>>) -> bool {
         .and_then(|text| RawValue::from_string(text).ok())
         .map(Cow::Owned);
     true
+}
+
+/// The first entries of an object, as many as there is room for: filters look at no more.
+fn fitting(json: &str) -> String {
+    let mut kept = "{".to_owned();
+    for (name, value) in entries(json) {
+        if kept.len() + name.len() + value.len() + r#","":}"#.len() > METADATA_BYTES {
+            break;
+        }
+        if kept.len() > 1 {
+            kept.push(',');
+        }
+        kept.extend(["\"", name, "\":", value]);
+    }
+    kept.push('}');
+    kept
 }
 
 /// The JSON with each value below the last level as a string that holds its text; `None` if there
@@ -199,6 +220,14 @@ mod tests {
         assert_eq!(metadata(&text), (Some(text.clone()), false));
         let deepest = nested(METADATA_LEVELS);
         assert_eq!(metadata(&deepest), (Some(deepest.clone()), false));
+    }
+
+    #[test]
+    fn of_an_object_that_is_too_long_the_first_entries_are_kept() {
+        let long = "x".repeat(METADATA_BYTES);
+        let json = format!(r#"{{ "tenant" : "acme", "k\u0065y":[1 ],"blob":"{long}","z":1}}"#);
+        let kept = r#"{"tenant":"acme","k\u0065y":[1 ]}"#.to_owned();
+        assert_eq!(metadata(&json), (Some(kept), true));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The values of a key in the text of a JSON object, found without parsing it into anything.
 
+use std::collections::HashSet;
+
 use memchr::memchr2;
 
 use super::fold;
@@ -29,6 +31,16 @@ pub(super) fn values<'j>(json: &'j str, key: &str) -> impl Iterator<Item = Value
         .map(|(_, value)| read(value))
 }
 
+/// Whether a key stands twice at the top of a JSON object, in either case of letters: filters find
+/// both values.
+#[must_use]
+pub fn repeats_a_key(json: &str) -> bool {
+    let mut seen = HashSet::new();
+    let folded = |name| unescape(name).flat_map(char::to_lowercase);
+    let mut keys = entries(json).map(|(name, _)| folded(name).collect::<String>());
+    !keys.all(|key| seen.insert(key))
+}
+
 fn is_equal(name: &str, key: &str) -> bool {
     if name.is_ascii() {
         return name.eq_ignore_ascii_case(key);
@@ -48,7 +60,7 @@ fn read(value: &str) -> Value<'_> {
 }
 
 /// The keys, without quotes and with their escapes, and the texts of the values.
-fn entries(json: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn entries(json: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = json.trim_start().strip_prefix('{').unwrap_or_default();
     std::iter::from_fn(move || {
         let start = rest.trim_start_matches([',', ' ', '\t', '\n', '\r']);

@@ -20,6 +20,8 @@ pub use error::FilterError;
 
 use crate::event::Content;
 use matching::Texts;
+pub(crate) use metadata::entries;
+pub use metadata::repeats_a_key;
 
 /// The most terms that a filter may be written with. No search that a person types comes near it,
 /// and it bounds what one filter may cost for each event.

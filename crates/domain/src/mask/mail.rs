@@ -27,6 +27,8 @@ pub(super) fn mail_addresses(chars: &[Char]) -> Vec<Range<usize>> {
         };
         if let Some(start) = text.local_start(&sign, limit) {
             next = text.mask(start, &sign, limit, &mut found);
+        } else if let Some(word) = text.named(&sign, limit) {
+            found.push(word);
         }
         limit = next;
     }
@@ -113,6 +115,13 @@ impl Text<'_> {
             }
         }
         (start < sign.start).then_some(start)
+    }
+
+    /// The word that begins with an at sign which is no address's: a name, as in `@anna`.
+    fn named(&self, sign: &Range<usize>, limit: usize) -> Option<Range<usize>> {
+        let rest = self.chars[..limit].get(sign.end..)?;
+        let length = rest.iter().take_while(|char| !char.is_space()).count();
+        (length > 0).then(|| sign.start..sign.end + length)
     }
 
     /// Notes what is masked of an address; answers where that begins.

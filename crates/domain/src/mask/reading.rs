@@ -136,9 +136,17 @@ fn ended_escape(chars: &[Char]) -> Option<Escape> {
     }
 }
 
-/// `%40`, `%u0040`, `\x40`, `\u0040`, `\U00000040`.
+/// `%40`, `%u0040`, `\x40`, `\u0040`, `\U00000040`; of quoted-printable what is no number that
+/// follows an equals sign (`=3D`, `=EF`).
 fn hexadecimal(chars: &[Char]) -> Option<Escape> {
-    const FORMS: [(&str, usize); 5] = [("%", 2), ("%u", 4), ("\\x", 2), ("\\u", 4), ("\\U", 8)];
+    const FORMS: [(&str, usize); 6] = [
+        ("%", 2),
+        ("=", 2),
+        ("%u", 4),
+        ("\\x", 2),
+        ("\\u", 4),
+        ("\\U", 8),
+    ];
     FORMS.into_iter().find_map(|(before, digits)| {
         let count = before.len() + digits;
         let escape = &chars[chars.len().checked_sub(count)?..];
@@ -146,7 +154,8 @@ fn hexadecimal(chars: &[Char]) -> Option<Escape> {
         let is_it = sign.iter().map(|char| char.c).eq(before.chars());
         let code = number(digits, 16).filter(|_| is_it)?;
         let c = match before {
-            "%" | "\\x" => of_byte(u8::try_from(code).ok()?),
+            "=" if code != 0x3D && code < 0x80 => return None,
+            "%" | "=" | "\\x" => of_byte(u8::try_from(code).ok()?),
             _ => char::from_u32(code)?,
         };
         Some((count, c))
@@ -231,9 +240,11 @@ fn numeric_entity(chars: &[Char]) -> Option<Escape> {
     Some((count + 1, char::from_u32(code?)?))
 }
 
-/// The last `&` and what follows it; names and numbers that matter are no longer.
+/// The last `&` and what follows it; names and numbers that matter are no longer, but for zeros that
+/// numbers begin with.
 fn entity(chars: &[Char]) -> Option<(usize, &[Char])> {
-    let length = chars.iter().rev().take(17).position(|char| char.c == '&')?;
+    let mut last = chars.iter().rev().take(64);
+    let length = last.position(|char| char.c == '&')?;
     Some((length + 1, &chars[chars.len() - length..]))
 }
 
@@ -247,12 +258,19 @@ fn spelt(chars: &[Char]) -> Option<Escape> {
         '}' => '{',
         _ => '<',
     };
-    FORMS.into_iter().find_map(|(word, c)| {
-        let (rest, spelt) = before.split_at_checked(before.len().checked_sub(word.len())?)?;
-        let spelt = spelt.iter().map(|char| char.c.to_ascii_lowercase());
-        let is_it = rest.last()?.c == open && spelt.eq(word.chars());
-        is_it.then_some((word.len() + 2, c))
-    })
+    // With some white space within: `( at )`.
+    let inside = before
+        .iter()
+        .rev()
+        .take(9)
+        .position(|char| char.c == open)?;
+    let spelt: String = before[before.len() - inside..]
+        .iter()
+        .map(|char| char.c)
+        .collect();
+    let spelt = spelt.trim().to_ascii_lowercase();
+    let (_, c) = FORMS.into_iter().find(|(word, _)| *word == spelt)?;
+    Some((inside + 2, c))
 }
 
 fn number(digits: &[Char], radix: u32) -> Option<u32> {

@@ -162,6 +162,10 @@ fn signs(text: &[u8]) -> Signs {
             b'(' | b'[' | b'{' | b'<' if is_spelt(after) => signs.may_be_escape = true,
             b'@' => signs.may_be_address = true,
             b'=' if matches!(after, [b'?', ..] | [b'4', b'0', ..]) => signs.may_be_address = true,
+            b'=' if matches!(after, [b'3', b'D' | b'd', ..] | [b'8' | b'9' | b'A'..=b'F' | b'a'..=b'f', _, ..]) =>
+            {
+                signs.may_be_escape = true;
+            }
             b'.' => dots += 1,
             b':' => colons += 1,
             // One dot leader, ideographic full stop, fullwidth forms, tags.
@@ -175,10 +179,10 @@ fn signs(text: &[u8]) -> Signs {
     signs
 }
 
-/// Whether it may go on like `(at)` or `[.]`.
+/// Whether it may go on like `(at)`, `( at )` or `[.]`.
 fn is_spelt(inside: &[u8]) -> bool {
     matches!(
-        inside,
+        inside.trim_ascii_start(),
         [b'@' | b'.', ..] | [b'a' | b'A', b't' | b'T', ..] | [b'd' | b'D', b'o' | b'O', ..]
     )
 }

@@ -69,8 +69,9 @@ fn masked_once(url: &str) -> Option<String> {
         }
         host => masked_text(host),
     });
-    for segment in path.split_inclusive(SLASHES) {
-        let text = segment.trim_end_matches(SLASHES);
+    // A backslash may begin an escape (`\u0040`), and belongs to its part then.
+    for segment in path.split_inclusive('/') {
+        let text = segment.trim_end_matches('/');
         masked.push_str(if holds_address(text) { MASK } else { text });
         masked.push_str(&segment[text.len()..]);
     }

@@ -35,9 +35,9 @@ impl<'a> Identity<'a> {
         let is_known = message_id.or(recipient).is_some();
         match (kind, &top.event, &top.sync_type, &top.action) {
             (UNKNOWN, ..) => Identity::Text(&event.text),
-            ("inbound", ..) => string(msg.raw_msg).map_or(Identity::Text(&event.text), |raw| {
-                Identity::Inbound(inbound(&raw, recipient))
-            }),
+            ("inbound", ..) => {
+                inbound(top, msg, recipient).map_or(Identity::Text(&event.text), Identity::Inbound)
+            }
             (_, Some(event), ..) if is_known => {
                 Identity::Message(message(event, top, msg, message_id, recipient))
             }
@@ -89,14 +89,38 @@ fn message(
     for smtp_event in attempts_until(seconds(top.ts), msg.smtp_events) {
         all.value(Some(smtp_event));
     }
+    // Of these it is the reason; of other kinds, what has become of the message since.
+    if matches!(event, "hard_bounce" | "soft_bounce" | "deferral") {
+        let [bgtools_code] = pick_in(top.msg, ["bgtools_code"]);
+        for field in [msg.diag, msg.bounce_description, bgtools_code] {
+            all.value(field);
+        }
+    }
     all.finish()
 }
 
-fn inbound(raw_msg: &str, recipient: Option<&str>) -> Digest {
+/// By the raw message, or by what was read of it where there is none. `None` if there is nothing.
+fn inbound(top: &Top<'_>, msg: &Msg<'_>, recipient: Option<&str>) -> Option<Digest> {
     let mut all = Canonical::new();
-    all.text(Some(raw_msg));
+    if let Some(raw_msg) = string(msg.raw_msg) {
+        all.text(Some(&raw_msg));
+        all.text(recipient);
+        return Some(all.finish());
+    }
+    let read = pick_in(
+        top.msg,
+        ["headers", "text", "html", "attachments", "images"],
+    );
+    let named = [msg.from_email, msg.subject];
+    if read.iter().chain(&named).all(Option::is_none) {
+        return None;
+    }
     all.text(recipient);
-    all.finish()
+    all.value(top.ts);
+    for field in named.into_iter().chain(read) {
+        all.value(field);
+    }
+    Some(all.finish())
 }
 
 /// Without the reputation of the sender, and without whether the listing has expired, which change

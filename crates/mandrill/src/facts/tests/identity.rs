@@ -98,6 +98,12 @@ fn whatever_a_consumer_acts_on_makes_another_event_of_a_message() {
             (r#""i""#, r#""j""#),
             (r#""a""#, r#""b""#),
             ("550 d", "550 e"),
+            (r#""state":"sent""#, r#""state":"sent","diag":"550 x""#),
+            (
+                r#""state":"sent""#,
+                r#""state":"sent","bounce_description":"bad_mailbox""#,
+            ),
+            (r#""state":"sent""#, r#""state":"sent","bgtools_code":10"#),
             ("r@", "x@"),
             (r#""cust-1""#, r#""cust-2""#),
             (r#""cust-1""#, "null"),
@@ -132,10 +138,7 @@ fn what_is_rendered_anew_for_a_retry_leaves_an_event_what_it_is() {
             (r#""_version":"v""#, r#""_version":"w""#),
             (r#""last_event_at":"1""#, r#""last_event_at":"2""#),
             (r#"{"reason":"rule","last_event_at":"1"}"#, r#""rule""#),
-            (
-                r#""state":"sent""#,
-                r#""state":"bounced","diag":"550","bounce_description":"x","bgtools_code":10"#,
-            ),
+            (r#""state":"sent""#, r#""state":"bounced""#),
             (r#""opens":[]"#, r#""opens":[{"ts":1}]"#),
             (r#""clicks":[]"#, r#""clicks":[{"ts":1}]"#),
             (r#""resends":[]"#, r#""resends":[1]"#),
@@ -145,6 +148,14 @@ fn what_is_rendered_anew_for_a_retry_leaves_an_event_what_it_is() {
             ),
             (r#""msg":{"#, r#""new":1,"msg":{"new":2,"#),
         ],
+    );
+    // What became of the message later, and no reason of this event.
+    assert_does_not_count(
+        &MESSAGE.replace("hard_bounce", "open"),
+        &[(
+            r#""state":"sent""#,
+            r#""state":"bounced","diag":"550","bounce_description":"x","bgtools_code":10"#,
+        )],
     );
 }
 
