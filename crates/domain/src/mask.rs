@@ -22,8 +22,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::event::{Content, Detail, Event, FIELD_BYTES};
-use text::{masked, masked_address};
+use crate::event::{Content, Detail, Event, FIELD_BYTES, TAG_BYTES};
+use text::{masked, masked_address, masked_within};
 
 /// What stands in the place of what is masked. It says nothing of its length.
 const MASK: &str = "***";
@@ -55,7 +55,11 @@ impl Content<'_> {
             recipient: self.recipient.as_deref().map(masked_address),
             sender: self.sender.as_deref().map(masked_address),
             subject: text(self.subject.as_ref()),
-            tags: self.tags.iter().map(|tag| masked(tag)).collect(),
+            tags: self
+                .tags
+                .iter()
+                .map(|tag| masked_within(tag, TAG_BYTES))
+                .collect(),
             subaccount: text(self.subaccount.as_ref()),
             template: text(self.template.as_ref()),
             metadata: None,

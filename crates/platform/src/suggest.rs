@@ -67,6 +67,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     (
         "description",
         &[
+            "desc",
             "name",
             "label",
             "title",

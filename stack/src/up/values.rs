@@ -65,6 +65,9 @@ pub(super) fn webhook_key(text: &str) -> Result<(String, String), &'static str> 
     if name.trim().is_empty() {
         return Err("a key's name is missing before the `=`");
     }
+    if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("a key's name has white space in it");
+    }
     if key.trim_matches('=').is_empty() {
         return Err("a webhook key is empty: copy it from the webhook's page in Mandrill");
     }
@@ -106,6 +109,7 @@ mod tests {
             "test-webhook",
             "main=",
             "main==",
+            "a b=c",
         ] {
             let refused = webhook_key(text).unwrap_err();
             assert!(!refused.contains("abc"), "{text:?}: {refused}");

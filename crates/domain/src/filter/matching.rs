@@ -87,7 +87,7 @@ impl Term {
         let json = beginning(metadata.get(), METADATA_BYTES);
         texts.look_at(json.len(), 1);
         metadata::values(json, key).any(|value| match value {
-            Value::Plain(text) => self.any_of(texts, &Text::of(text, &OnceCell::new())),
+            Value::Plain(text) => self.is_in_text(texts, text),
             Value::Escaped(inside) => self.any_of(texts, &Text::escaped(inside, &OnceCell::new())),
         })
     }
@@ -125,7 +125,12 @@ impl<'t> Text<'t> {
     /// What stands between the quotes of a JSON string with escapes.
     fn escaped(inside: &'t str, folded: &'t OnceCell<String>) -> Text<'t> {
         folded.get_or_init(|| {
-            let chars = metadata::unescape(inside);
+            let mut bytes = 0;
+            let is_within = |c: &char| {
+                bytes += c.len_utf8();
+                bytes <= FIELD_BYTES
+            };
+            let chars = metadata::unescape(inside).take_while(is_within);
             chars.flat_map(char::to_lowercase).collect()
         });
         Text {

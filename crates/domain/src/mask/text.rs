@@ -13,12 +13,19 @@ use crate::event::{FIELD_BYTES, beginning};
 /// part of what stands behind it.
 pub(super) const ROUNDS: usize = 8;
 
-/// The text with its addresses masked, as far as it is looked at.
+/// The text of a field with its addresses masked, as far as it is looked at.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
-    let mut masked = looked_at(text, char::is_whitespace);
+    masked_within(text, FIELD_BYTES)
+}
+
+/// The same of a text of which no more than `limit` bytes are kept.
+pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
+    let mut masked = looked_at(text, limit, char::is_whitespace);
     for _ in 0..ROUNDS {
         match masked_once(&masked) {
-            Some(next) => masked = Cow::Owned(looked_at(&next, char::is_whitespace).into_owned()),
+            Some(next) => {
+                masked = Cow::Owned(looked_at(&next, limit, char::is_whitespace).into_owned());
+            }
             None => break,
         }
     }
@@ -27,12 +34,16 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
 
 /// As much of a text as is looked at. If it may have been cut, here or when it was stored, a mask
 /// stands for its last part: nobody knows whether that is the beginning of an address.
-pub(super) fn looked_at(text: &str, is_between: impl Fn(char) -> bool) -> Cow<'_, str> {
+pub(super) fn looked_at(
+    text: &str,
+    limit: usize,
+    is_between: impl Fn(char) -> bool,
+) -> Cow<'_, str> {
     // A character has at most four bytes, so a text that was cut is hardly shorter than the limit.
-    if text.len() <= FIELD_BYTES - 4 {
+    if text.len() <= limit - 4 {
         return Cow::Borrowed(text);
     }
-    let kept = beginning(text, FIELD_BYTES - MASK.len());
+    let kept = beginning(text, limit - MASK.len());
     let whole = kept.trim_end_matches(|c| !is_between(c));
     Cow::Owned(format!("{whole}{MASK}"))
 }

@@ -15,7 +15,7 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let (kept, cut) = url.split_at(end);
     let is_slash = |c| SLASHES.contains(&c);
-    let mut masked = looked_at(kept, is_slash);
+    let mut masked = looked_at(kept, FIELD_BYTES, is_slash);
     if is_within_address(kept, cut) {
         let before = masked.trim_end_matches(|c| !is_slash(c));
         masked = Cow::Owned(format!("{before}{MASK}"));
@@ -24,7 +24,7 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
     for _ in 0..ROUNDS {
         match masked_once(&masked) {
             Some(next) if next != masked => {
-                masked = Cow::Owned(looked_at(&next, is_slash).into_owned());
+                masked = Cow::Owned(looked_at(&next, FIELD_BYTES, is_slash).into_owned());
             }
             _ => break,
         }

@@ -70,7 +70,12 @@ impl Plain {
             "source:" => vec!["mandrill".to_owned()],
             "webhook:" => one(&content.webhook),
             "url:" => one(&content.detail.url),
-            "meta." => event.metadata(&self.key),
+            "meta." => {
+                let values = event.metadata(&self.key).into_iter();
+                values
+                    .map(|value| first(&value, FIELD_BYTES).to_owned())
+                    .collect()
+            }
             _ => [
                 one(&content.recipient),
                 one(&content.subject),

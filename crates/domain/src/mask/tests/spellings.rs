@@ -1,7 +1,7 @@
 //! Addresses in the spellings in which programs and people write them.
 
 use super::*;
-use crate::event::{FIELD_BYTES, beginning};
+use crate::event::{FIELD_BYTES, Source, TAG_BYTES, beginning};
 
 /// At signs as programs and people write them.
 const AT_SIGNS: [&str; 41] = [
@@ -91,6 +91,29 @@ fn an_address_is_masked_however_its_at_sign_is_written() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn of_a_tag_that_may_have_been_cut_the_last_word_is_masked() {
+    for address in [
+        "anna@example.net",
+        "anna&#64;example.net",
+        "anna%40example.net",
+    ] {
+        for length in TAG_BYTES - 20..TAG_BYTES {
+            let tag = format!("{} {address}", "x".repeat(length));
+            let content = Content {
+                tags: vec![Cow::Borrowed(beginning(&tag, TAG_BYTES))],
+                ..Content::new("send", Source::Mandrill)
+            };
+            let masked = content.masked();
+            assert!(
+                !masked.tags[0].contains("anna"),
+                "{length} {}",
+                masked.tags[0]
+            );
         }
     }
 }
