@@ -70,14 +70,17 @@ async fn a_long_value_and_long_metadata_delay_nobody() {
         let metadata = format!(r#""metadata":{{"k":"{text}","#);
         of_message("send", n, n).replace(r#""metadata":{"#, &metadata)
     };
-    let escaped = event(0, &r"\u0061".repeat(35_000));
-    let beyond_ascii = event(1, &"aä".repeat(70_000));
-    let found = event(2, &format!("{value}B"));
-    let all = [escaped, beyond_ascii, found];
-    stack.mandrill().deliver(batch(all)).await;
-    stack.mandrill().deliver(sends(3..43)).await;
-    assert_eq!(plain.hear_events(43).await.len(), 43);
-    assert_eq!(numbers(&searching.hear_events(1).await), [2]);
+    // As much as filters look at.
+    let escaped = (0..40).map(|n| event(n, &r"\u0061".repeat(2_600)));
+    let beyond_ascii = (40..80).map(|n| event(n, &"aä".repeat(5_000)));
+    let found = event(80, &format!("{value}B"));
+    stack
+        .mandrill()
+        .deliver(batch(escaped.chain(beyond_ascii).chain([found])))
+        .await;
+    stack.mandrill().deliver(sends(81..121)).await;
+    assert_eq!(plain.hear_events(121).await.len(), 121);
+    assert_eq!(numbers(&searching.hear_events(1).await), [80]);
     stack.wait_until_pushed().await;
     assert_nobody_missed_anything(&stack).await;
 }

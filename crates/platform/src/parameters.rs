@@ -23,7 +23,7 @@ impl<'q> Parameters<'q> {
     /// Reads a query in which nothing but `known` may stand.
     ///
     /// # Errors
-    /// 400 when something else stands there, or something stands there twice.
+    /// 400 when something else stands there, or a parameter is repeated.
     pub fn read(query: &'q str, known: &[&str]) -> Result<Parameters<'q>, HttpError> {
         let mut parameters = Parameters(Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -31,7 +31,7 @@ impl<'q> Parameters<'q> {
                 return Err(unknown_parameter(&name, known));
             }
             if parameters.get(&name).is_some() {
-                let message = format!("the parameter {name:?} stands there twice");
+                let message = format!("parameter `{name}` is repeated");
                 return Err(bad("repeated_parameter", message));
             }
             parameters.0.push((name, value));

@@ -37,7 +37,7 @@ impl<'b> Fields<'b> {
                 return Err(bad("unknown_field", message));
             }
             if fields.0[..place].iter().any(|(before, _)| before == name) {
-                let message = format!("the field {name:?} stands there twice");
+                let message = format!("field `{name}` is repeated");
                 return Err(bad("repeated_field", message));
             }
         }
