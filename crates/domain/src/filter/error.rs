@@ -69,7 +69,8 @@ impl FilterError {
     #[must_use]
     pub fn at(&self) -> usize {
         match *self {
-            FilterError::TooLong => MAX_BYTES,
+            // It is the whole text, and byte `MAX_BYTES` may be in the middle of a character.
+            FilterError::TooLong => 0,
             FilterError::TooManyTerms { at }
             | FilterError::UnknownField { at }
             | FilterError::MissingKey { at }

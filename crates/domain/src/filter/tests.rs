@@ -179,6 +179,7 @@ fn what_is_not_a_filter_is_refused_with_its_place() {
     assert_eq!(error(&more), FilterError::TooManyTerms { at: 350 });
     assert!("x".repeat(MAX_BYTES).parse::<Filter>().is_ok());
     assert_eq!(error(&"x".repeat(MAX_BYTES + 1)), FilterError::TooLong);
+    assert_eq!(error(&"ä€".repeat(MAX_BYTES)).at(), 0);
     // In lower case it is half as long again, and could not be read back.
     assert_eq!(error(&"Ⱥ".repeat(MAX_BYTES / 2)), FilterError::TooLong);
 }
