@@ -98,8 +98,10 @@ async fn who_filters_by_too_much_misses_the_batch_and_catches_up_while_the_other
     // The events of one message come in one batch.
     stack.pause_shards(true);
     let events = (0..40).map(|n| {
-        let text = "x".repeat(15_000) + if n == 7 { "zz" } else { "" };
-        let metadata = format!(r#""metadata":{{"k":"{text}","#);
+        // Of each value of the key as much as filters look at.
+        let text = "x".repeat(2_000) + if n == 7 { "zz" } else { "" };
+        let values = format!(r#""k":"{text}","#).repeat(7);
+        let metadata = format!(r#""metadata":{{{values}"#);
         of_message("send", 7, n).replace(r#""metadata":{"#, &metadata)
     });
     stack.mandrill().deliver(batch(events)).await;
