@@ -82,7 +82,7 @@ class Endpoint:
         try:
             # Two attempts at once: the second waits until it is known how the first ends.
             with self.lock:
-                # An event comes again with the same id, for example when an answer was lost.
+                # An event is delivered again under the same id, for example when an answer was lost.
                 if event["id"] not in self.handled:
                     self.handle(event)
                     self.handled.add(event["id"])

@@ -100,7 +100,7 @@ async fn receive(
 }
 
 impl Endpoint {
-    /// An event comes again with the same id, for example when an answer was lost.
+    /// An event is delivered again under the same id, for example when an answer was lost.
     fn handle_once(&self, event: &Event) -> io::Result<()> {
         // Two attempts at once: the second waits until it is known how the first ends.
         let mut handled = self.handled.lock().unwrap_or_else(PoisonError::into_inner);

@@ -88,7 +88,7 @@ async function receive(request: IncomingMessage): Promise<number> {
   return 204;
 }
 
-/** An event comes again with the same id, for example when an answer was lost. */
+/** An event is delivered again under the same id, for example when an answer was lost. */
 async function handleOnce({ handle, handled }: Endpoint, event: PosthornEvent) {
   // Two attempts at once: the second waits for the first, and ends as it does.
   const handling = handled.get(event.id) ?? handle(event);
