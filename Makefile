@@ -29,7 +29,6 @@ test-rust: setup ## run the Rust tests
 	@if cargo nextest --version >/dev/null 2>&1; \
 	  then cargo nextest run --workspace; \
 	  else cargo test --workspace --lib --bins --tests; fi
-	cargo test --doc --workspace
 
 test-infra: .venv/.infra-checked ## check the template, its checker, and the workflows
 
@@ -63,10 +62,14 @@ build: setup ## build the Lambda functions for this machine into target/lambda
 	cargo lambda build --locked --release --compiler cargo --skip-target-check $(FUNCTIONS:%=-p %)
 	.venv/bin/python infra/check_built.py target/lambda
 
-test-built: build ## run the flow tests with the built functions in place of those in process
+# Without the long link of a release, whose sizes and starts `make build` and the benchmarks watch.
+test-built: setup ## run the flow tests with the functions in processes of their own, as Lambda has them
+	cargo build
+	@for name in $(FUNCTIONS); do \
+	  mkdir -p target/functions/$$name && ln -sf ../../debug/$$name target/functions/$$name/bootstrap; done
 	@if cargo nextest --version >/dev/null 2>&1; \
-	  then POSTHORN_FUNCTIONS=target/lambda cargo nextest run -p flows; \
-	  else POSTHORN_FUNCTIONS=target/lambda cargo test -p flows; fi
+	  then POSTHORN_FUNCTIONS=target/functions cargo nextest run --workspace -E 'package(flows)'; \
+	  else POSTHORN_FUNCTIONS=target/functions cargo test -p flows; fi
 
 # Zig, which comes with cargo-lambda, links against a glibc that Lambda has, and for both processors.
 ARCHITECTURE ?= arm64
