@@ -20,6 +20,7 @@ pub struct Caller {
     statements: Vec<Statement>,
     /// The actions that were refused so far.
     refused: Mutex<BTreeSet<String>>,
+    needed: Mutex<BTreeSet<(usize, String)>>,
 }
 
 /// What Lambda needs beside what a function calls: AWS's managed policies, which SAM adds to the role
@@ -100,6 +101,7 @@ impl Caller {
             arn,
             statements,
             refused: Mutex::default(),
+            needed: Mutex::default(),
         }
     }
 
@@ -132,18 +134,31 @@ impl Caller {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The statements, by their index, without which a call so far would have been refused, each with
+    /// the action in lower case.
+    pub fn needed(&self) -> MutexGuard<'_, BTreeSet<(usize, String)>> {
+        self.needed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn evaluate(&self, action: &str, resource: &str) -> Result<(), Denied> {
-        let applies = |effect| {
-            self.statements
-                .iter()
-                .any(|statement| statement.effect == effect && covers(statement, action, resource))
+        let applying = |effect| {
+            let statements = self.statements.iter().enumerate();
+            statements.filter(move |(_, statement)| {
+                statement.effect == effect && covers(statement, action, resource)
+            })
         };
-        let reason = if applies(Effect::Deny) {
-            "with an explicit deny in an identity-based policy".to_owned()
-        } else if applies(Effect::Allow) {
-            return Ok(());
-        } else {
-            format!("because no identity-based policy allows the {action} action")
+        let mut allowing = applying(Effect::Allow);
+        let reason = match (applying(Effect::Deny).next(), allowing.next()) {
+            (Some(_), _) => "with an explicit deny in an identity-based policy".to_owned(),
+            (None, None) => {
+                format!("because no identity-based policy allows the {action} action")
+            }
+            (None, Some((index, _))) => {
+                if allowing.next().is_none() {
+                    self.needed().insert((index, action.to_ascii_lowercase()));
+                }
+                return Ok(());
+            }
         };
         Err(Denied {
             caller: self.arn.clone(),

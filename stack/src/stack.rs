@@ -422,6 +422,18 @@ impl Stack {
         refused.collect()
     }
 
+    /// The rights that calls so far have needed: each function, the index of the statement in its
+    /// policies that alone allowed the call, and the action in lower case.
+    #[must_use]
+    pub fn needed_rights(&self) -> BTreeSet<(String, usize, String)> {
+        let callers = self.services.aws.callers.values();
+        let needed = callers.flat_map(|caller| {
+            let needed = caller.needed().clone().into_iter();
+            needed.map(|(index, action)| (caller.name.clone(), index, action))
+        });
+        needed.collect()
+    }
+
     /// The messages of a queue, by its logical id, in the order of sending.
     ///
     /// # Errors

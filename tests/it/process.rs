@@ -16,7 +16,7 @@ use flows::{DEADLINE, Http, Mandrill, batch, eventually, numbers, of_message, se
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use running::{Running, assert_code, assert_refused, binary, command, run, shell, stderr, stdout};
+use running::{BINARY, Running, assert_code, assert_refused, command, run, shell, stderr, stdout};
 
 /// Events in a batch of the posters below.
 const BATCH: usize = 5;
@@ -184,10 +184,9 @@ async fn printed(stack: &Running, start: &str, more: &str) -> Output {
         .find(|line| line.trim().starts_with(start))
         .unwrap_or_else(|| panic!("{start} is not in {}", stack.announcement));
     let line = line.split('#').next().unwrap().trim();
-    let binary = binary().await.display().to_string();
     // Paths are those of who types it at the top of the repository.
     let top = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let line = line.replace("cargo run --", &binary);
+    let line = line.replace("cargo run --", BINARY);
     shell(&format!("cd '{top}' && {line} {more}")).await
 }
 
@@ -373,7 +372,7 @@ async fn a_listener_follows_what_comes_and_ends_when_it_has_enough() {
     let stack = Running::start(directory.path(), 0, &[]).await;
     let data_dir = directory.path().to_str().unwrap();
     let args = ["listen", "--data-dir", data_dir, "--json", "--count", "2"];
-    let listener = command(&args).await.stdout(Stdio::piped()).spawn().unwrap();
+    let listener = command(&args).stdout(Stdio::piped()).spawn().unwrap();
     stack.mandrill().deliver(sends(0..2)).await;
     let output = timeout(DEADLINE, listener.wait_with_output()).await;
     let output = output.expect("the listener ends").unwrap();
@@ -429,9 +428,8 @@ async fn a_token_is_printed_alone_and_opens_what_was_asked_for() {
     let secret = directory.path().join("secret.json");
     let text = json!({ "token_key": stack.text("token_key"), "webhook_keys": [] });
     std::fs::write(&secret, text.to_string()).unwrap();
-    let binary = binary().await.display();
     let piped = format!(
-        "{binary} token --secret - --scope read,write --filter type:open < {}",
+        "{BINARY} token --secret - --scope read,write --filter type:open < {}",
         secret.display()
     );
     let piped = stdout(&shell(&piped).await);

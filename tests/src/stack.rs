@@ -408,7 +408,8 @@ impl TestStack {
     }
 }
 
-/// Where the built functions are, when the tests are to run those: `make test-built` says so.
+/// Where the binaries of the functions are, if the tests are to run them in processes of their own:
+/// `make test-built` says so.
 fn built_functions() -> Option<PathBuf> {
     let directory = platform::config::process("POSTHORN_FUNCTIONS")?;
     Some(

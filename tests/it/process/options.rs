@@ -7,7 +7,7 @@ use flows::{Http, sends};
 use reqwest::Method;
 use tokio::process::Command;
 
-use super::running::{Running, assert_code, binary, run, shell, stderr, stdout};
+use super::running::{BINARY, Running, assert_code, run, shell, stderr, stdout};
 
 /// The URL that it prints to enter in Mandrill.
 fn printed_webhook(stack: &Running) -> String {
@@ -200,10 +200,7 @@ async fn a_data_directory_is_its_owners_alone_whatever_the_umask() {
         let mut command = Command::new("sh");
         command.kill_on_drop(true);
         let line = format!("umask {umask}; exec \"$0\" up --port 0 --data-dir \"$1\"");
-        command
-            .args(["-c", &line])
-            .arg(binary().await)
-            .arg(&data_dir);
+        command.args(["-c", &line]).arg(BINARY).arg(&data_dir);
         let stack = Running::begin(command, &data_dir).await;
         stack.mandrill().deliver(sends(0..5)).await;
         assert_eq!(stack.history().await.len(), 5);

@@ -1,6 +1,6 @@
 //! Running the program, and a local stack that it is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -9,44 +9,20 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-/// The program, built as `cargo run` builds it: the tests of another package get no path to it.
-pub(super) async fn binary() -> &'static Path {
-    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    BINARY.get_or_init(build).await
-}
+/// The program, as `cargo run` starts it.
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_program");
 
-async fn build() -> PathBuf {
-    let cargo = platform::config::process("CARGO").unwrap_or("cargo".to_owned());
-    let output = Command::new(cargo)
-        .args(["build", "--bin", "posthorn", "--message-format", "json"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "posthorn does not build");
-    let messages = String::from_utf8(output.stdout).unwrap();
-    let messages = messages
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let built = messages
-        .filter(|message| message["target"]["name"] == "posthorn")
-        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
-    built.expect("cargo says where the program is")
-}
-
-pub(super) async fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(binary().await);
+pub(super) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
 /// Runs the program to its end.
 pub(super) async fn run(args: &[&str]) -> Output {
-    finish(&mut command(args).await).await
+    finish(&mut command(args)).await
 }
 
 /// Runs a line of a shell to its end.
@@ -103,7 +79,7 @@ impl Running {
         let (directory, port) = (directory.to_str().unwrap(), port.to_string());
         let mut all = vec!["up", "--port", &port, "--data-dir", directory];
         all.extend(args);
-        Running::begin(command(&all).await, Path::new(directory)).await
+        Running::begin(command(&all), Path::new(directory)).await
     }
 
     /// Waits until a command that starts a stack in this data directory says that it is ready.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::running::{Running, assert_code, binary, command, run, shell, stderr, stdout};
+use super::running::{BINARY, Running, assert_code, command, run, shell, stderr, stdout};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/seed.json");
@@ -29,7 +29,6 @@ struct Receiving {
 impl Receiving {
     async fn start(args: &[&str]) -> Receiving {
         let mut child = command(&[&["receive"], args].concat())
-            .await
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -254,7 +253,7 @@ impl Readme {
         let text = std::fs::read_to_string(text).unwrap();
         let (_, section) = text.split_once("## Webhooks for other systems").unwrap();
         let (section, _) = section.split_once("\n## ").unwrap();
-        let program = format!("{} token", binary().await.display());
+        let program = format!("{BINARY} token");
         let options = format!("{program} --data-dir {}", data_dir.display());
         let section = section
             .replace("cargo run -- token", &options)
