@@ -62,14 +62,16 @@ build: setup ## build the Lambda functions for this machine into target/lambda
 	cargo lambda build --locked --release --compiler cargo --skip-target-check $(FUNCTIONS:%=-p %)
 	.venv/bin/python infra/check_built.py target/lambda
 
-# Without the long link of a release, whose sizes and starts `make build` and the benchmarks watch.
+# Without the long link of a release, whose sizes and starts `make build` and the benchmarks watch;
+# and without the tests that run no function, or choose by themselves how.
 test-built: setup ## run the flow tests with the functions in processes of their own, as Lambda has them
 	cargo build
 	@for name in $(FUNCTIONS); do \
 	  mkdir -p target/functions/$$name && ln -sf ../../debug/$$name target/functions/$$name/bootstrap; done
 	@if cargo nextest --version >/dev/null 2>&1; \
-	  then POSTHORN_FUNCTIONS=target/functions cargo nextest run --workspace -E 'package(flows)'; \
-	  else POSTHORN_FUNCTIONS=target/functions cargo test -p flows; fi
+	  then POSTHORN_FUNCTIONS=target/functions cargo nextest run --workspace \
+	    -E 'package(flows) & binary(it) - test(/^(lambda|mistakes|policies|process|processes|receiver|template)::/)'; \
+	  else POSTHORN_FUNCTIONS=target/functions cargo test -p flows --test it; fi
 
 # Zig, which comes with cargo-lambda, links against a glibc that Lambda has, and for both processors.
 ARCHITECTURE ?= arm64

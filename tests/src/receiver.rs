@@ -121,6 +121,12 @@ impl Receiver {
         mine.cloned().collect()
     }
 
+    fn count_at(&self, path: &str) -> usize {
+        let received = lock(&self.state.received);
+        let mine = received.iter().filter(|request| request.path() == path);
+        mine.count()
+    }
+
     /// Waits until this path has had at least so many requests, and answers all of them.
     ///
     /// # Panics
@@ -142,11 +148,11 @@ impl Receiver {
         count: usize,
     ) -> impl Future<Output = Vec<Received>> {
         eventually(deadline, async move || {
-            let received = self.received_at(path);
-            if received.len() >= count {
-                return Ok(received);
+            let there = self.count_at(path);
+            if there >= count {
+                return Ok(self.received_at(path));
             }
-            Err(format!("{path} had {} of {count}", received.len()))
+            Err(format!("{path} had {there} of {count}"))
         })
     }
 

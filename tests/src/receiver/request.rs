@@ -1,5 +1,7 @@
 //! What a receiver was sent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::Millis;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,8 +22,8 @@ pub struct Received {
     pub method: String,
     /// Its path with its query, as it was sent.
     pub target: String,
-    /// Its headers.
-    pub headers: HeaderMap,
+    /// Its headers; shared, since tests look at all that was received again and again.
+    pub headers: Arc<HeaderMap>,
     /// The exact bytes of its body.
     pub body: Bytes,
 }
@@ -73,7 +75,7 @@ impl Received {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(&self, secret: &str) -> Result<(), WebhookError> {
-        Webhook::new(secret)?.verify(&self.body, &self.headers)
+        Webhook::new(secret)?.verify(&self.body, &*self.headers)
     }
 
     /// Whether one of the signatures is the published package's with this secret, whatever the time.
@@ -116,7 +118,7 @@ pub(super) async fn read(stream: &mut BufReader<TcpStream>, connection: usize) -
         connection,
         method,
         target,
-        headers,
+        headers: headers.into(),
         body: body.into(),
     })
 }
