@@ -1,8 +1,8 @@
 //! One HTTP request to an endpoint, and what is kept of its answer.
 //!
-//! The status line decides: once it has been read, nothing behind it makes another outcome of it, as
-//! the endpoint has decided then. hyper is as lenient as it can be told to be; what it refuses
-//! nevertheless is read from what the connection has noted.
+//! The status line decides: once it has been read, nothing after it changes the outcome, since the
+//! endpoint has decided by then. hyper is configured to be as lenient as it can be; an answer that it
+//! refuses all the same is read from what the connection has noted.
 
 mod head;
 mod tap;
@@ -31,8 +31,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::guard::{ConnectError, Guard, InTime};
 
 use head::{Head, Reading};
-use tap::Heard;
 pub(crate) use tap::Tapped;
+use tap::{Heard, Said};
 
 /// How long an endpoint may take, from the name's resolution to the end of its answer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -104,13 +104,13 @@ impl Client {
         if let Some(class) = error.as_ref().and_then(unconnected) {
             return Err(class);
         }
-        let heard = heard(&connection, start);
-        match (head::read(&heard, error.is_some()), error) {
-            (Reading::Head(head), _) => Ok(as_far_as_read(head)),
-            (Reading::Unfinished | Reading::NotHttp, None) => Err(ErrorClass::Timeout),
+        let said = said(&connection, start);
+        match (head::read(&said.bytes), error) {
+            (Reading::Head(head), _) if said.is_answer => Ok(as_far_as_read(head)),
+            (_, None) => Err(ErrorClass::Timeout),
             (Reading::NotHttp, Some(_)) => Err(ErrorClass::NotHttp),
             // With TLS 1.3 a server refuses us only when it should answer.
-            (Reading::Unfinished, Some(error)) => {
+            (Reading::Unfinished | Reading::Head(_), Some(error)) => {
                 let faults = error.source().and_then(tls::faults);
                 Err(faults.map_or(ErrorClass::Reset, ErrorClass::Tls))
             }
@@ -132,8 +132,8 @@ where
     }
 }
 
-/// The beginning of the answer, as the connection has read it; nothing if there is no connection.
-fn heard(connection: &CaptureConnection, start: Instant) -> Vec<u8> {
+/// What the server has said, as the connection has read it; nothing if there is no connection.
+fn said(connection: &CaptureConnection, start: Instant) -> Said {
     let mut extras = Extensions::new();
     if let Some(connected) = connection.connection_metadata().as_ref() {
         connected.get_extras(&mut extras);

@@ -26,17 +26,13 @@ pub(super) struct Head<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// Reads what has come. Once nothing more can come (`has_ended`), the status line needs no end.
-pub(super) fn read(mut bytes: &[u8], has_ended: bool) -> Reading<'_> {
+/// Reads what has come by the end of the connection or of the time limit. The status line needs no
+/// line end: the endpoint has decided all the same.
+pub(super) fn read(mut bytes: &[u8]) -> Reading<'_> {
     loop {
         // "Robust" servers send the line end of the last body once more (RFC 9112, section 2.2).
         bytes = bytes.trim_ascii_start();
-        let (line, rest) = match split_line(bytes) {
-            Some(split) => split,
-            None if has_ended => (bytes, &b""[..]),
-            None if is_beginning(bytes) => return Reading::Unfinished,
-            None => return Reading::NotHttp,
-        };
+        let (line, rest) = split_line(bytes).unwrap_or((bytes, &[]));
         let Some(status) = status(line) else {
             let is_cut = rest.is_empty() && !bytes.ends_with(b"\n");
             return if is_cut && is_beginning(bytes) {
@@ -134,8 +130,8 @@ fn to_headers(fields: Vec<Option<(&[u8], Vec<u8>)>>) -> HeaderMap {
 mod tests {
     use super::*;
 
-    fn status_of(text: &[u8], has_ended: bool) -> Option<u16> {
-        match read(text, has_ended) {
+    fn status_of(text: &[u8]) -> Option<u16> {
+        match read(text) {
             Reading::Head(head) => Some(head.status),
             Reading::Unfinished | Reading::NotHttp => None,
         }
@@ -159,8 +155,8 @@ mod tests {
             "HTTP/1.1 200 ü",
         ] {
             let whole = format!("{line}\r\n");
-            assert_eq!(status_of(whole.as_bytes(), false), Some(200), "{line}");
-            assert_eq!(status_of(line.as_bytes(), true), Some(200), "{line}");
+            assert_eq!(status_of(whole.as_bytes()), Some(200), "{line}");
+            assert_eq!(status_of(line.as_bytes()), Some(200), "{line}");
         }
         for (text, status) in [
             (&b"\r\n\r\nHTTP/1.1 204 x\r\n"[..], 204),
@@ -169,7 +165,7 @@ mod tests {
             (b"HTTP/1.1 101 x\r\n\r\n", 101),
             (b"HTTP/1.1 200 OK\0\r\nno colon", 200),
         ] {
-            assert_eq!(status_of(text, false), Some(status), "{text:?}");
+            assert_eq!(status_of(text), Some(status), "{text:?}");
         }
     }
 
@@ -195,32 +191,25 @@ mod tests {
             "HTTPS/1.1 200 OK\r\n",
             "\0\0\u{12}\u{4}\0\0\0\0\0\0",
         ] {
-            for has_ended in [false, true] {
-                assert_eq!(read(text.as_bytes(), has_ended), Reading::NotHttp, "{text}");
-            }
+            assert_eq!(read(text.as_bytes()), Reading::NotHttp, "{text}");
         }
     }
 
     #[test]
-    fn a_status_line_that_goes_on_is_waited_for() {
-        for text in ["", "\r\n", "H", "http", "HTTP/1.1 2", "HTTP/1.1 200 O"] {
-            assert_eq!(read(text.as_bytes(), false), Reading::Unfinished, "{text}");
-        }
-        for text in ["", "HT", "HTTP/1.1 20"] {
-            assert_eq!(read(text.as_bytes(), true), Reading::Unfinished, "{text}");
+    fn a_status_line_without_a_whole_status_is_unfinished() {
+        for text in ["", "\r\n", "H", "http", "HTTP/1.1 2", "HTTP/1.1 20"] {
+            assert_eq!(read(text.as_bytes()), Reading::Unfinished, "{text}");
         }
     }
 
     #[test]
     fn interim_answers_are_no_answer() {
         let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n";
-        for has_ended in [false, true] {
-            assert_eq!(read(interim.as_bytes(), has_ended), Reading::Unfinished);
-        }
+        assert_eq!(read(interim.as_bytes()), Reading::Unfinished);
         let text = format!("{interim}HTTP/1.1 204 x\r\nbad header\r\n\r\n");
-        assert_eq!(status_of(text.as_bytes(), false), Some(204));
+        assert_eq!(status_of(text.as_bytes()), Some(204));
         let text = format!("{interim}nonsense\r\n");
-        assert_eq!(read(text.as_bytes(), false), Reading::NotHttp);
+        assert_eq!(read(text.as_bytes()), Reading::NotHttp);
     }
 
     #[test]
@@ -228,7 +217,7 @@ mod tests {
         let text = b"HTTP/1.1 503 x\r\n folded onto nothing\r\nno colon\r\n and folded\r\n\
             Retry-After :\t30 \r\nbad name: 1\r\n: nameless\r\nServer: a\r\n\tb\r\nDate: \xff\r\n\
             Via: \0\nAllow: POST\n\nbody";
-        let Reading::Head(head) = read(text, false) else {
+        let Reading::Head(head) = read(text) else {
             panic!("no head");
         };
         let get = |name| {
@@ -246,6 +235,6 @@ mod tests {
     #[test]
     fn any_number_of_headers_is_read() {
         let text = format!("HTTP/1.1 200 x\r\n{}\r\n", "a: b\r\n".repeat(100_000));
-        assert_eq!(status_of(text.as_bytes(), false), Some(200));
+        assert_eq!(status_of(text.as_bytes()), Some(200));
     }
 }
