@@ -56,8 +56,8 @@ async function follow(page, wire, stack, options = {}) {
   );
 }
 
-const inState = (page, state, more = {}) =>
-  expect.poll(() => page.evaluate(() => `${feed.client.state.name} ${feed.client.state.transport}`), more).toBe(state);
+const inState = (page, state) =>
+  expect.poll(() => page.evaluate(() => `${feed.client.state.name} ${feed.client.state.transport}`)).toBe(state);
 
 const received = (page) => page.evaluate(() => feed.events.length);
 
@@ -97,13 +97,11 @@ async function expectComplete(page, stack, cuts) {
   }
   const stored = await everything(stack);
   await expect
-    .poll(() => page.evaluate((ids) => ({ missing: ids.filter((id) => !feed.events.includes(id)), last: feed.states.slice(-12) }), stored), { timeout: 45_000 })
+    .poll(() => page.evaluate((ids) => ({ missing: ids.filter((id) => !feed.events.includes(id)), last: feed.states.slice(-12) }), stored))
     .toMatchObject({ missing: [] });
   expect(await page.evaluate(() => feed.events.toSorted())).toEqual(stored);
   expect(await page.evaluate(() => feed.told)).toEqual([]);
 }
-
-test.setTimeout(180_000);
 
 test('a network that breaks off and comes back', async ({ page, wire, stack }) => {
   await follow(page, wire, stack);
@@ -118,7 +116,7 @@ test('a network that breaks off and comes back', async ({ page, wire, stack }) =
     wire.cut();
     await expect.poll(() => page.evaluate(() => feed.states.filter((state) => state.startsWith('waiting')).length)).toBeGreaterThan(5);
     wire.isCut = false;
-    await inState(page, 'live websocket', { timeout: 30_000 });
+    await inState(page, 'live websocket');
   });
 });
 
@@ -145,7 +143,7 @@ test('a server that is killed and started again', async ({ page, wire, stack }) 
       await inState(page, 'waiting websocket');
       await stack.start();
       const before = await received(page);
-      await expect.poll(() => received(page), { timeout: 30_000 }).toBeGreaterThan(before);
+      await expect.poll(() => received(page)).toBeGreaterThan(before);
     }
   });
 });
@@ -182,7 +180,7 @@ test('a page that is frozen as by a laptop that sleeps, and whose connection is 
     await stack.start();
     wire.isSilent = false;
     await devtools.send('Page.setWebLifecycleState', { state: 'active' });
-    await expect.poll(() => received(page), { timeout: 30_000 }).toBeGreaterThan(before + 60);
+    await expect.poll(() => received(page)).toBeGreaterThan(before + 60);
   });
 });
 
@@ -194,17 +192,17 @@ for (const [transport, what, refuses] of [
     wire.refuses = refuses;
     // Polls begin with the present, and each connection that fails costs a wait.
     await follow(page, wire, stack);
-    await inState(page, `live ${transport}`, { timeout: 30_000 });
+    await inState(page, `live ${transport}`);
     await expectComplete(page, stack, async () => {
       for (let cut = 0; cut < 2; cut += 1) {
         const before = await received(page);
         wire.cut();
-        await expect.poll(() => received(page), { timeout: 30_000 }).toBeGreaterThan(before);
+        await expect.poll(() => received(page)).toBeGreaterThan(before);
       }
       await stack.kill();
       await stack.start();
       const before = await received(page);
-      await expect.poll(() => received(page), { timeout: 30_000 }).toBeGreaterThan(before);
+      await expect.poll(() => received(page)).toBeGreaterThan(before);
     });
     expect(await page.evaluate(() => feed.client.state.transport)).toBe(transport);
   });

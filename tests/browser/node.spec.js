@@ -39,7 +39,7 @@ test('the example for Node follows the feed over a restart of the server, and go
     await stack.post(sends(1, 3));
     await expect.poll(() => [1, 2, 3].filter(seen), { message: output }).toEqual([1, 2, 3]);
     // With what Mandrill sent.
-    expect(output).toContain('order_id');
+    await expect.poll(() => output).toContain('order_id');
     await stack.kill();
     await stack.start();
     await stack.post(sends(4, 3));

@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 const HERE = import.meta.dirname;
 const BINARY = resolve(HERE, process.env.POSTHORN_BIN ?? '../../target/debug/posthorn');
-const START_WITHIN_MS = 20_000;
+const START_WITHIN_MS = 60_000;
 
 /** The value of `X-Mandrill-Signature`: over the address, then each field's name and value. */
 export function sign(key, url, fields) {

@@ -41,7 +41,11 @@ pub(crate) fn lines() -> &'static Lines {
     })
 }
 
-/// What built functions printed. In process they have no log of their own.
+/// The lines that built functions printed so far. In process they have no log of their own.
 pub(crate) fn printed(stack: &TestStack) -> String {
-    std::fs::read_to_string(stack.data_dir().join("functions.log")).unwrap_or_default()
+    let log = stack.data_dir().join("functions.log");
+    let mut text = std::fs::read_to_string(log).unwrap_or_default();
+    // The last line may be being written.
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    text
 }

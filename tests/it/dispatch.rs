@@ -22,6 +22,7 @@ async fn every_event_arrives(
         let delivery = settled(stack, event, endpoint, "delivered").await;
         assert_eq!(attempts(&delivery).len(), 1);
     }
+    wait_until_idle(stack).await;
     assert_eq!(receiver.received().len(), count);
 }
 

@@ -83,10 +83,25 @@ async fn a_dead_endpoint_is_left_alone_and_none_of_its_attempts_is_burnt() {
         let delivery = settled(&stack, event, &dead, "delivered").await;
         assert!(attempts(&delivery).len() <= 2, "{delivery}");
     }
-    assert_eq!(health(&stack, &dead).await["state"], "ok");
-    for kind in ["endpoint.failing", "endpoint.recovered"] {
+    let about = async |kind: &str| {
         let page = stack.page(&format!("filter=type:{kind}")).await;
-        assert_eq!(page["events"].as_array().unwrap().len(), 1, "{kind}");
+        page["events"].as_array().unwrap().len()
+    };
+    // Both follow after the delivery on which they depend.
+    eventually(DEADLINE, async || {
+        let (health, recovered) = (
+            health(&stack, &dead).await,
+            about("endpoint.recovered").await,
+        );
+        let is_well = health["state"] == "ok" && recovered > 0;
+        is_well
+            .then_some(())
+            .ok_or(format!("{recovered} are told: {health}"))
+    })
+    .await;
+    wait_until_idle(&stack).await;
+    for kind in ["endpoint.failing", "endpoint.recovered"] {
+        assert_eq!(about(kind).await, 1, "{kind}");
     }
 }
 
@@ -95,13 +110,15 @@ async fn an_endpoint_gets_no_more_a_second_than_its_rate_limit() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
     let body = json!({ "url": receiver.url("/a"), "rate_limit": 10 });
     created(&stack, &body).await;
+    let begun = platform::clock::now();
     for number in 0..40 {
         publish(&stack, "a", &number.to_string()).await;
     }
     let received = receiver.wait_for("/a", 40).await;
-    let (first, last) = (received[0].at, received[39].at);
-    // 40 at 10 a second take 3.9 s; what came at once first may be as much as a second's.
-    assert!(last.0 - first.0 >= 2_800, "{} ms", last.0 - first.0);
+    // 40 at 10 a second take 3.9 s; what came at once first may be as much as a second's. On a busy
+    // machine the first may be late, but never is the last one early.
+    let took = received[39].at.0 - begun.0;
+    assert!(took >= 2_800, "{took} ms");
     wait_until_idle(&stack).await;
     assert_eq!(receiver.received().len(), 40);
 }
@@ -183,6 +200,7 @@ async fn attempts_that_end_are_on_record_while_another_hangs() {
     let hangs = endpoint(&stack, &receiver, "/hangs", &[]).await;
     let quick = endpoint(&stack, &receiver, "/quick", &[]).await;
     let event = publish(&stack, "a", "1").await;
+    receiver.wait_for("/hangs", 1).await;
     settled(&stack, &event, &quick, "delivered").await;
     assert_eq!(receiver.outstanding("/hangs"), 1);
     let delivery = settled(&stack, &event, &hangs, "pending").await;

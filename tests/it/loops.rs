@@ -71,10 +71,7 @@ async fn lambda_stops_the_retries_of_a_delivery_if_the_template_does_not_let_it_
         // nothing sends it again meanwhile.
         *template = template.replace("VisibilityTimeout: 240", "VisibilityTimeout: 40");
         *template = template.replace("maxReceiveCount: 5", "maxReceiveCount: 1");
-        *template = template.replace(
-            "            ScheduleExpression: rate(1 minute)\n",
-            "            ScheduleExpression: rate(1 minute)\n            State: DISABLED\n",
-        );
+        *template = crate::requeue::without_schedule(template);
     });
     let (stack, receiver) = (stack.await, Receiver::start().await);
     let (endpoint, event) = refused(&stack, &receiver).await;

@@ -3,7 +3,7 @@
 use flows::{Receiver, Reply, TestStack};
 use serde_json::{Value, json};
 
-use crate::deliver::{endpoint, publish, settled, wait_until_idle};
+use crate::deliver::{disabled, endpoint, publish, settled, wait_until_idle};
 use crate::endpoints::{created, get, path};
 
 /// Heads after a status line, as servers and proxies have sent them.
@@ -44,10 +44,13 @@ async fn an_endpoint_that_answers_2xx_has_taken_the_event_whatever_follows() {
             (&json!(200), &Value::Null),
             "{at}"
         );
+    }
+    // The health of an endpoint follows after its delivery.
+    wait_until_idle(&stack).await;
+    for (at, endpoint) in &endpoints {
         let endpoint = get(&stack, &path(endpoint, "")).await;
         assert_eq!(endpoint["health"]["state"], "ok", "{at}");
     }
-    wait_until_idle(&stack).await;
     assert_eq!(receiver.received().len(), endpoints.len());
 }
 
@@ -83,6 +86,5 @@ async fn a_failure_with_an_odd_head_is_its_status() {
     let event = publish(&stack, "a", "1").await;
     let delivery = settled(&stack, &event, &endpoint, "failed").await;
     assert_eq!(delivery["attempts"][0]["status"], 410);
-    let endpoint = get(&stack, &path(&endpoint, "")).await;
-    assert_eq!(endpoint["disabled_reason"], "gone");
+    disabled(&stack, &endpoint, "gone").await;
 }

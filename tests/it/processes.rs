@@ -31,14 +31,15 @@ Resources:
         Any: { Type: HttpApi, Properties: { ApiId: !Ref HttpApi } }
 ";
 
-async fn stack_with(init: &str) -> (TestStack, tempfile::TempDir) {
+/// A stack whose function starts so, with this time limit.
+async fn stack_with(init: &str, timeout: &str) -> (TestStack, tempfile::TempDir) {
     let built = tempfile::tempdir().unwrap();
     let function = built.path().join("odd");
     std::fs::create_dir(&function).unwrap();
     symlink(env!("CARGO_BIN_EXE_odd"), function.join("bootstrap")).unwrap();
     let stack = TestStack::start_with(|options| {
         options.functions = Some(built.path().to_owned());
-        TEMPLATE.clone_into(&mut options.template);
+        options.template = TEMPLATE.replace("Timeout: 2", timeout);
         options
             .parameters
             .insert("Init".to_owned(), init.to_owned());
@@ -47,7 +48,7 @@ async fn stack_with(init: &str) -> (TestStack, tempfile::TempDir) {
 }
 
 async fn stack() -> (TestStack, tempfile::TempDir) {
-    stack_with("normal").await
+    stack_with("normal", "Timeout: 2").await
 }
 
 async fn invoke(stack: &TestStack, what: &str) -> Result<Value, InvokeError> {
@@ -97,8 +98,8 @@ async fn one_process_serves_one_invocation_after_the_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invocations_at_once_have_a_process_each_up_to_the_reserved_concurrency() {
-    let (stack, _built) = stack().await;
-    // Three that never answer.
+    // Three that never answer, for long enough that the others are refused meanwhile.
+    let (stack, _built) = stack_with("normal", "Timeout: 10").await;
     let hung = join_all((0..3).map(|_| failure(&stack, "hang")));
     let others = async {
         for _ in 0..3 {
@@ -294,7 +295,7 @@ async fn everything_printed_is_in_the_log_and_blocks_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_init_that_fails_is_tried_once_more_and_then_an_error() {
-    let (stack, _built) = stack_with("exit").await;
+    let (stack, _built) = stack_with("exit", "Timeout: 2").await;
     let (kind, message) = failure(&stack, "tell").await;
     assert_eq!(kind, "Runtime.ExitError");
     assert!(message.contains("exit status: 7"), "{message}");
@@ -302,7 +303,7 @@ async fn an_init_that_fails_is_tried_once_more_and_then_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_init_may_take_ten_seconds_and_its_second_try_as_long_as_an_invocation() {
-    let (stack, _built) = stack_with("hang").await;
+    let (stack, _built) = stack_with("hang", "Timeout: 2").await;
     let (kind, message) = failure(&stack, "tell").await;
     assert_eq!(kind, "Sandbox.Timedout");
     // The first try's ten seconds are Lambda's own affair.

@@ -2,26 +2,24 @@
 
 use super::running::{Running, assert_code, assert_refused, run, stderr, stdout};
 
-/// An address where nothing listens.
-fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
+/// An address where nothing listens: a free port may be another test's a moment later.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_run_ends_every_tool_at_once_with_what_to_check() {
-    let api = nowhere();
-    let webhook = format!("{api}/mandrill");
+    let webhook = format!("{NOWHERE}/mandrill");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file.json");
     std::fs::write(&file, r#"{"events":[{"type":"a.b"}]}"#).unwrap();
     let file = file.to_str().unwrap();
     for args in [
         &["simulate", "--url", &webhook, "--key", "k"][..],
-        &["simulate", "--custom", "a.b", "--url", &api, "--token", "t"],
+        &[
+            "simulate", "--custom", "a.b", "--url", NOWHERE, "--token", "t",
+        ],
         &["send", file, "--url", &webhook, "--key", "k"],
-        &["seed", file, "--url", &api, "--token", "t"],
-        &["listen", "--url", &api, "--token", "t"],
+        &["seed", file, "--url", NOWHERE, "--token", "t"],
+        &["listen", "--url", NOWHERE, "--token", "t"],
     ] {
         let output = run(args).await;
         assert_code(&output, 1);
