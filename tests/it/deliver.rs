@@ -354,6 +354,30 @@ async fn an_endpoint_gets_its_own_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_was_stored_before_its_name_was_reserved_is_not_sent() {
+    let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
+    let body = json!({ "url": receiver.url("/a"), "headers": { "x-old": "1", "x-team": "mail" } });
+    let endpoint = created(&stack, &body).await;
+    let rows = stack.items("EndpointsTable").await;
+    let mut rows = rows
+        .into_iter()
+        .filter(|row| row.to_string().contains("x-old"));
+    let row = rows.next().expect("the endpoint's row").to_string();
+    let item: Value = serde_json::from_str(&row.replace("x-old", "webhook_id")).unwrap();
+    let put = json!({ "TableName": stack.table("EndpointsTable"), "Item": item });
+    stack.dynamo("PutItem", put).await;
+
+    let event = publish(&stack, "a", "1").await;
+    settled(&stack, &event, &endpoint, "delivered").await;
+    let received = receiver.received_at("/a");
+    assert_eq!(received[0].header("webhook-id"), event);
+    assert_eq!(received[0].header("webhook_id"), "");
+    assert_eq!(received[0].header("x-team"), "mail");
+    let shown = get(&stack, &path(&endpoint, "")).await;
+    assert_eq!(shown["headers"]["webhook_id"], "***");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_too_large_for_the_table_is_delivered_whole() {
     let (stack, receiver) = (TestStack::start().await, Receiver::start().await);
     let endpoint = endpoint(&stack, &receiver, "/a", &[]).await;

@@ -1,4 +1,4 @@
-//! One attempt: claimed, signed, posted, and what follows from it.
+//! One attempt: claimed, signed, posted, and settled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +20,14 @@ use crate::admit::{Admitted, SLOT_WAIT_MS};
 use crate::events::{Sendable, Sought};
 use crate::serve::End;
 
-/// After how long an endpoint is taken to be slow.
+/// An endpoint that takes longer to answer is slow.
 const SLOW: Duration = Duration::from_secs(1);
 const AGENT: &str = concat!("Posthorn/", env!("CARGO_PKG_VERSION"));
 
-/// What came of an attempt that was to be made.
+/// The result of an attempt that was to be made.
 #[derive(Debug)]
 pub(crate) enum Made {
-    /// It was made, and is to be recorded.
+    /// It was made, and has to be recorded.
     Attempt {
         settled: Box<Settled>,
         /// Whether its event is one of ours.
@@ -38,7 +38,7 @@ pub(crate) enum Made {
     Not(End),
 }
 
-/// Tells once that an endpoint is slow.
+/// Records once that an endpoint is slow.
 #[derive(Debug)]
 pub(crate) struct Strain<'a> {
     deps: &'a Deps,
@@ -60,7 +60,7 @@ impl<'a> Strain<'a> {
             return;
         }
         if let Err(error) = self.deps.health.strain(self.known, clock::now()).await {
-            tracing::warn!(endpoint.id = %self.known.endpoint.id, error = %Chain(&error), "That an endpoint is slow could not be noted.");
+            tracing::warn!(endpoint.id = %self.known.endpoint.id, error = %Chain(&error), "That an endpoint is slow could not be stored.");
         }
     }
 }
@@ -125,7 +125,7 @@ async fn claim(deps: &Deps, message: &DeliveryMessage) -> Result<Pending, End> {
     }
 }
 
-/// Posts the event, and tells when that takes long.
+/// Posts the event, and records that the endpoint is slow if it is.
 async fn exchange(
     deps: &Deps,
     known: &KnownEndpoint,
@@ -161,7 +161,7 @@ async fn post(
     deps.client.post(uri, headers, body.clone()).await
 }
 
-/// Ours first; those of the endpoint's own can be no others of them.
+/// Ours first, then the endpoint's own, whose names are different ones.
 fn headers(known: &KnownEndpoint, id: EventId, body: &[u8], at: Millis) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -169,7 +169,7 @@ fn headers(known: &KnownEndpoint, id: EventId, body: &[u8], at: Millis) -> Heade
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let endpoint = &known.endpoint;
     let signed = signing::sign(endpoint.secrets.signing(at), id, at, body);
-    let own = endpoint.settings.headers.iter();
+    let own = endpoint.settings.headers.sent();
     for (name, value) in signed.headers().into_iter().chain(own) {
         let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
         if let (Ok(name), Ok(value)) = (name, value) {

@@ -107,7 +107,7 @@ impl CustomHeaders {
         }
     }
 
-    /// Those that were checked when they were stored.
+    /// Those that were checked when they were stored, by the rules of that time.
     #[must_use]
     pub fn stored(headers: Vec<(String, String)>) -> CustomHeaders {
         let redact = |(name, value)| (name, Redacted(value));
@@ -119,6 +119,12 @@ impl CustomHeaders {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.0.as_str()))
+    }
+
+    /// Names and values of those that are sent: not of a header that was stored before its name was
+    /// reserved. A receiver could take it for ours, and then refuse every signature.
+    pub fn sent(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter(|(name, _)| check_name(name).is_ok())
     }
 
     /// Whether there are none.
@@ -211,6 +217,16 @@ mod tests {
             let expected = HeaderError::Reserved(name.to_ascii_lowercase());
             assert_eq!(one(name, "a"), Err(expected));
         }
+    }
+
+    #[test]
+    fn a_header_that_was_stored_before_its_name_was_reserved_is_kept_and_not_sent() {
+        let stored = ["authorization", "host", "webhook_id", "x_team", "x-team"];
+        let stored = stored.map(|name| (name.to_owned(), "a".to_owned()));
+        let headers = CustomHeaders::stored(stored.to_vec());
+        assert_eq!(headers.iter().count(), 5);
+        let sent: Vec<_> = headers.sent().map(|(name, _)| name).collect();
+        assert_eq!(sent, ["authorization", "x_team", "x-team"]);
     }
 
     #[test]
