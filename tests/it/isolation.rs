@@ -13,7 +13,7 @@ use crate::deliver::{
 use crate::endpoints::{created, get, path};
 
 /// Before SQS would hand a message out again: the queue's visibility timeout is four minutes.
-const BEFORE_SQS: Duration = Duration::from_secs(200);
+pub(crate) const BEFORE_SQS: Duration = Duration::from_secs(200);
 
 /// How often each endpoint's requests came.
 fn counts(receiver: &Receiver) -> BTreeMap<String, usize> {

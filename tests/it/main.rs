@@ -52,5 +52,6 @@ mod stream;
 mod tail;
 mod template;
 mod tokens;
+mod transient;
 mod types;
 mod volume;

@@ -1,7 +1,9 @@
-//! Attempts that are not made now: by another message if it is soon, by the delivery's row if not.
+//! Attempts that are not made now: postponed by a new message if they are due soon, by the
+//! delivery's row if not.
 //!
-//! Handed back to SQS, a message would be hidden for the queue's visibility timeout, minutes, and a
-//! few times of that make it a dead letter. So what only has to be tried again is sent round.
+//! A message that is returned to SQS is hidden for the queue's visibility timeout, which is minutes,
+//! and becomes a dead letter after a few of those. So a new message is sent in place of one whose
+//! attempt only has to be retried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +24,15 @@ use crate::serve::{End, Served};
 
 /// How long sending messages may take.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
-/// What waits for others to end asks again after 5 to 15 s, and twice as late each time.
+/// An attempt is retried after 5 to 15 s, and after twice as long each time.
 const SOON_MS: u64 = 5_000;
-/// So often, and is then put off by its row: messages that go round and round cost more.
+/// How many times, until it is postponed by its row: more messages would cost more.
 const MAX_WAITS: u16 = 3;
 const PUT_OFF_MS: u64 = 120_000;
-/// What is put off until the same time comes back over so long.
+/// Attempts that are postponed until the same time are spread over so long.
 const SPREAD_MS: u64 = 30_000;
 
-/// Puts attempts off.
+/// Postpones attempts.
 pub(crate) async fn send(
     deps: &Deps,
     known: &Arc<KnownEndpoint>,
@@ -44,26 +46,28 @@ pub(crate) async fn send(
             When::Row(until) => rows.push((asked, until)),
         }
     }
-    let keep_ms = known
-        .endpoint
-        .settings
-        .schedule
-        .keep_ms(deps.records.retention_ms());
     let rows = rows
         .into_iter()
-        .map(|(asked, until)| put_off(deps, asked, until, keep_ms));
-    let (mut served, by_row) = tokio::join!(send_messages(deps, messages), join_all(rows));
-    served.extend(by_row);
+        .map(|(asked, until)| put_off(deps, known, asked, until));
+    let messages = send_messages(deps, Some(known), messages);
+    let (mut served, by_row) = tokio::join!(messages, join_all(rows));
+    served.extend(or_again(deps, by_row).await);
     served
 }
 
-/// Sends attempts round that could not be decided on or recorded, after `least_ms` and some
-/// seconds. What has gone round a few times is left to the queue, and so is what cannot be sent.
-pub(crate) async fn again(deps: &Deps, asked: Vec<Asked>, least_ms: u64) -> Vec<Served> {
-    let (asked, tired): (Vec<_>, Vec<_>) = asked
+/// Retries attempts that could not be decided on or recorded, after `least_ms` and some seconds.
+/// Those that were retried [`MAX_WAITS`] times are left to SQS. So are those that SQS does not accept,
+/// unless `known` is given: then they are postponed by their rows.
+pub(crate) async fn again(
+    deps: &Deps,
+    known: Option<&Arc<KnownEndpoint>>,
+    asked: Vec<Asked>,
+    least_ms: u64,
+) -> Vec<Served> {
+    let (asked, exhausted): (Vec<_>, Vec<_>) = asked
         .into_iter()
         .partition(|asked| asked.message.waits < MAX_WAITS);
-    let tired = tired
+    let exhausted = exhausted
         .into_iter()
         .map(|asked| Served::again(asked.message_id));
     let messages = asked
@@ -74,8 +78,21 @@ pub(crate) async fn again(deps: &Deps, asked: Vec<Asked>, least_ms: u64) -> Vec<
             (asked, message(&next, wait_ms))
         })
         .collect();
-    let sent = send_messages(deps, messages).await;
-    tired.chain(sent).collect()
+    let sent = send_messages(deps, known, messages).await;
+    exhausted.chain(sent).collect()
+}
+
+/// Retries soon those whose call failed for the moment (`Err`).
+pub(crate) async fn or_again(deps: &Deps, ended: Vec<Result<Served, Asked>>) -> Vec<Served> {
+    let (mut served, mut failed) = (Vec::new(), Vec::new());
+    for one in ended {
+        match one {
+            Ok(one) => served.push(one),
+            Err(asked) => failed.push(asked),
+        }
+    }
+    served.extend(again(deps, None, failed, 0).await);
+    served
 }
 
 enum When {
@@ -103,7 +120,7 @@ fn when(deps: &Deps, asked: &Asked, later: Later, now: Millis) -> When {
     When::Message(message(&next, wait_ms))
 }
 
-/// How long a message waits that asks again, longer each time.
+/// Counts a retry of a message; how long it waits, longer each time.
 fn soon(message: &mut DeliveryMessage) -> u64 {
     let wait_ms = (SOON_MS + fastrand::u64(..2 * SOON_MS)) << message.waits;
     message.waits += 1;
@@ -115,49 +132,68 @@ fn message(message: &DeliveryMessage, wait_ms: u64) -> Message {
     Message {
         body: message.to_json(),
         group: message.group(),
-        // Rather too late than too early: then it would only be sent round once more.
+        // Rounded up: a message that is early has to be sent once more.
         delay: Duration::from_secs(wait_ms.div_ceil(1_000)),
     }
 }
 
-async fn send_messages(deps: &Deps, messages: Vec<(Asked, Message)>) -> Vec<Served> {
+/// Sends messages. Those that SQS does not accept are postponed by their rows until the time when they
+/// would have been received, if `known` is given, and otherwise left to SQS.
+async fn send_messages(
+    deps: &Deps,
+    known: Option<&Arc<KnownEndpoint>>,
+    messages: Vec<(Asked, Message)>,
+) -> Vec<Served> {
+    let now = clock::now();
     let (asked, messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
     let sent = deps
         .queue
         .send(&messages, Instant::now() + SEND_LIMIT)
         .await;
     let unsent = sent.err().map(|error| {
-        tracing::error!(error = %Chain(&error), "Attempts could not be put off.");
+        tracing::error!(error = %Chain(&error), "Attempts could not be queued again.");
         error.unsent
     });
     let unsent = unsent.unwrap_or_default();
-    let ended = asked.into_iter().enumerate().map(|(at, asked)| Served {
-        message_id: asked.message_id,
-        end: if unsent.contains(&at) {
-            End::Again
-        } else {
-            End::PutOff
-        },
+    let ended = asked.into_iter().zip(&messages).enumerate();
+    let ended = ended.map(|(at, (asked, message))| {
+        let is_unsent = unsent.binary_search(&at).is_ok();
+        let until = now.plus(message.delay.as_secs() * 1_000);
+        async move {
+            match known {
+                _ if !is_unsent => Served::new(asked, End::PutOff),
+                Some(known) => put_off(deps, known, asked, until)
+                    .await
+                    .unwrap_or_else(|asked| Served::again(asked.message_id)),
+                None => Served::again(asked.message_id),
+            }
+        }
     });
-    ended.collect()
+    join_all(ended).await
 }
 
-async fn put_off(deps: &Deps, asked: Asked, until: Millis, keep_ms: u64) -> Served {
+/// Postpones an attempt by its row.
+///
+/// # Errors
+/// The attempt, if DynamoDB does not answer for the moment.
+async fn put_off(
+    deps: &Deps,
+    known: &KnownEndpoint,
+    asked: Asked,
+    until: Millis,
+) -> Result<Served, Asked> {
+    let schedule = &known.endpoint.settings.schedule;
     let off = PutOff {
         id: asked.message.id,
         attempt: asked.message.attempt,
         until,
-        keep_ms,
+        keep_ms: schedule.keep_ms(deps.records.retention_ms()),
     };
-    let end = match deps.records.put_off(off, clock::now()).await {
-        Ok(()) => End::PutOff,
+    match deps.records.put_off(off, clock::now()).await {
+        Ok(()) => Ok(Served::new(asked, End::PutOff)),
         Err(error) => {
-            tracing::error!(delivery.id = %off.id, error = %Chain(&error), "A delivery could not be put off.");
-            End::Again
+            tracing::error!(delivery.id = %off.id, error = %Chain(&error), "A delivery could not be postponed.");
+            Served::failed(asked, &error)
         }
-    };
-    Served {
-        message_id: asked.message_id,
-        end,
     }
 }

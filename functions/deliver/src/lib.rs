@@ -1,10 +1,10 @@
-//! Woken by the queue of deliveries, each message of which asks for one attempt. Decides whether its
-//! endpoint takes any now, makes the attempt if it is the first to claim it, and decides what comes
-//! next. What it writes: the attempt and its delivery, the message for the next attempt, how the
-//! endpoint fares, and events about endpoints that fail or recover.
+//! Invoked with messages of the queue of deliveries, each of which asks for one attempt. Decides
+//! whether its endpoint takes attempts now, makes the attempt if it is the first to claim it, and
+//! decides what follows. Writes the attempt and its delivery, the message for the next attempt, the
+//! endpoint's health, and events about endpoints that fail or recover.
 //!
-//! A retry never waits in flight, and an attempt that hangs keeps nothing from being recorded but
-//! itself.
+//! A function never waits for a retry to be due, and an attempt that hangs does not delay the record
+//! of another.
 
 mod admit;
 mod attempt;
@@ -120,7 +120,7 @@ pub fn permissions() -> Vec<Permission> {
 /// Makes the attempts that the messages ask for, as far as they may be made now.
 ///
 /// # Errors
-/// None: which messages have to come again is in the answer.
+/// None: the answer names the messages that SQS has to retry.
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
     let request_id = &event.context.request_id;
     let now = clock::now();
@@ -130,7 +130,7 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatc
         Ok(served) => served,
         Err(error) => {
             tracing::error!(request.id = request_id, error = %Chain(&error), "Deliveries could not be made, and are attempted later.");
-            later::again(deps, asked, 0).await
+            later::again(deps, None, asked, 0).await
         }
     };
     let counts = Counts::of(&served);
@@ -146,10 +146,10 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> Result<SqsBatc
         deliveries.cancelled = counts.cancelled,
         "Deliveries were attempted."
     );
-    // What cannot be read comes again until it is among the dead letters, where somebody sees it.
-    let again = served.into_iter().filter(Served::comes_again);
+    // SQS retries an unreadable message until it is a dead letter, for which there is an alarm.
+    let retried = served.into_iter().filter(Served::is_retried);
     Ok(sqs::retry(
-        again.map(|served| served.message_id).chain(unreadable),
+        retried.map(|served| served.message_id).chain(unreadable),
     ))
 }
 

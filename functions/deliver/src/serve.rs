@@ -12,7 +12,7 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::telemetry::Chain;
-use store::KnownEndpoint;
+use store::{KnownEndpoint, StoreError};
 
 use crate::Deps;
 use crate::admit::{self, Admitted, Later};
@@ -41,14 +41,14 @@ pub(crate) enum End {
         /// From when its event was received, if the endpoint took it at the first attempt.
         latency_ms: Option<u64>,
     },
-    /// There was nothing to do: the attempt was made already, or the delivery is cancelled or not
-    /// there.
+    /// There was nothing to do: the attempt was made already, or the delivery is cancelled or does
+    /// not exist.
     Dropped,
-    /// It is made later.
+    /// The attempt is postponed.
     PutOff,
-    /// Its endpoint is gone or disabled.
+    /// Its endpoint is deleted or disabled.
     Cancelled,
-    /// Something that it needs did not answer: it comes again.
+    /// Something that it needs did not answer: SQS retries the message.
     Again,
 }
 
@@ -60,11 +60,22 @@ impl Served {
         }
     }
 
-    pub(crate) fn comes_again(&self) -> bool {
+    pub(crate) fn is_retried(&self) -> bool {
         self.end == End::Again
     }
 
-    fn new(asked: Asked, end: End) -> Served {
+    /// A message whose call of DynamoDB failed.
+    ///
+    /// # Errors
+    /// The message, if the call may succeed soon. Otherwise SQS retries it, until it is a dead letter.
+    pub(crate) fn failed(asked: Asked, error: &StoreError) -> Result<Served, Asked> {
+        if error.is_transient() {
+            return Err(asked);
+        }
+        Ok(Served::again(asked.message_id))
+    }
+
+    pub(crate) fn new(asked: Asked, end: End) -> Served {
         Served {
             message_id: asked.message_id,
             end,
@@ -72,7 +83,7 @@ impl Served {
     }
 }
 
-/// Makes the attempts that may be made now, and puts the others off. All at once; each is on record
+/// Makes the attempts that may be made now, concurrently, and postpones the others. Each is on record
 /// as soon as it has ended.
 pub(crate) async fn serve(
     deps: &Deps,
@@ -82,7 +93,8 @@ pub(crate) async fn serve(
     recorder: &Recorder,
 ) -> Vec<Served> {
     let Some(known) = known.filter(|known| known.endpoint.is_enabled()) else {
-        return join_all(asked.into_iter().map(|asked| cancel(deps, asked))).await;
+        let cancelled = join_all(asked.into_iter().map(|asked| cancel(deps, asked))).await;
+        return later::or_again(deps, cancelled).await;
     };
     let (readable, unread): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| {
         !matches!(
@@ -91,7 +103,7 @@ pub(crate) async fn serve(
         )
     });
     let (put_off, served) = tokio::join!(
-        later::again(deps, unread, 0),
+        later::again(deps, Some(known), unread, 0),
         serve_readable(deps, known, readable, events, recorder)
     );
     put_off.into_iter().chain(served).collect()
@@ -107,12 +119,12 @@ async fn serve_readable(
     let admitted = match admit::admit(deps, known, asked.clone()).await {
         Ok(admitted) => admitted,
         Err(error) => {
-            tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "It could not be found out whether an endpoint takes attempts.");
+            tracing::error!(endpoint.id = %known.endpoint.id, error = %Chain(&error), "The rate limit or health of an endpoint could not be read or written.");
             if !error.is_transient() {
                 let ids = asked.into_iter().map(|asked| asked.message_id);
                 return ids.map(Served::again).collect();
             }
-            // As when its permits are taken: then they may be, by those who were faster.
+            // As when all of its permits are taken, which they may be after version conflicts.
             let later = asked.into_iter().map(|asked| (asked, Later::Soon));
             return later::send(deps, known, later.collect()).await;
         }
@@ -123,19 +135,23 @@ async fn serve_readable(
     put_off.into_iter().chain(made).collect()
 }
 
-async fn cancel(deps: &Deps, asked: Asked) -> Served {
+/// Cancels the delivery of a message.
+///
+/// # Errors
+/// The message, if DynamoDB does not answer for the moment.
+async fn cancel(deps: &Deps, asked: Asked) -> Result<Served, Asked> {
     let id = asked.message.id;
     match deps.records.cancel(id, clock::now()).await {
-        Ok(true) => Served::new(asked, End::Cancelled),
-        Ok(false) => Served::new(asked, End::Dropped),
+        Ok(true) => Ok(Served::new(asked, End::Cancelled)),
+        Ok(false) => Ok(Served::new(asked, End::Dropped)),
         Err(error) => {
             tracing::error!(delivery.id = %id, error = %Chain(&error), "A delivery could not be cancelled.");
-            Served::again(asked.message_id)
+            Served::failed(asked, &error)
         }
     }
 }
 
-/// Makes attempts, and notes how the endpoint fares once all of them have ended.
+/// Makes attempts, and records their outcomes in the endpoint's health once all of them have ended.
 async fn make(
     deps: &Deps,
     known: &Arc<KnownEndpoint>,
@@ -160,7 +176,7 @@ async fn make(
     let (mut served, mut reports) = (Vec::new(), Vec::new());
     while let Some((one, report)) = making.next().await {
         served.push(one);
-        // Nothing follows from what was not made, unless it gives a permit back.
+        // An attempt that was not made changes no health, unless it releases a permit.
         if report.outcome != Outcome::NotMade || report.permit.is_some() {
             reports.push(report);
         }
@@ -172,8 +188,8 @@ async fn make(
     served
 }
 
-/// Has an attempt recorded. One whose claim or record is uncertain is made again when nobody can
-/// hold its claim any more.
+/// Has an attempt recorded. One whose claim or record is uncertain is retried once its claim has
+/// expired.
 async fn finish(
     deps: &Deps,
     admitted: Admitted,
@@ -199,7 +215,8 @@ async fn finish(
         permit,
     };
     let served = match end {
-        End::Again => later::again(deps, vec![asked.clone()], CLAIM_MS)
+        // Not by its row, which is left as it is while it may be claimed.
+        End::Again => later::again(deps, None, vec![asked.clone()], CLAIM_MS)
             .await
             .pop(),
         end => Some(Served::new(asked.clone(), end)),
