@@ -1,4 +1,4 @@
-//! Which attempts an endpoint takes now.
+//! Which attempts an endpoint takes now: its rate limit and its health.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use store::{KnownEndpoint, Slots, StoreError};
 use crate::Deps;
 use crate::inbox::Asked;
 
-/// How long a function waits for a time under a rate limit. What is later waits in the queue.
+/// How long a function waits for a time under a rate limit. Attempts with a later time are queued.
 pub(crate) const SLOT_WAIT_MS: u64 = 1_000;
-/// A time under a rate limit that has passed by more than this is lost: what was held up together
-/// must not go out together.
+/// A time under a rate limit that has passed by more than this has expired: attempts that were delayed
+/// together must not be made together.
 const SLOT_LATE_MS: u64 = 2_000;
-/// A time further ahead than this was taken by a clock that was ahead, or before ours was set back: none
-/// is taken for more than five minutes ahead.
+/// A time further ahead than this was taken by a clock that was ahead, or before ours was set back: no
+/// time is taken more than five minutes ahead.
 const SLOT_AHEAD_MS: u64 = 5 * 60 * 1_000 + CLOCK_SKEW_MS;
 
-/// What may be attempted, and what may not yet.
+/// The attempts that may be made now, and those that may not yet.
 #[derive(Debug, Default)]
 pub(crate) struct Admissions {
     pub(crate) now: Vec<Admitted>,
@@ -44,12 +44,12 @@ pub(crate) enum Later {
     Slot(Millis),
     /// Not before then.
     Until(Millis),
-    /// When others have ended.
+    /// When other attempts have released their permits.
     Soon,
 }
 
-/// Asks the rate limit first, then how the endpoint fares: a permit holds others off for as long as
-/// it is held, a time that is not used is lost to nobody but this endpoint.
+/// Asks the rate limit first, then the endpoint's health: a permit excludes other attempts for as long
+/// as it is held, and a time that is not used costs only this endpoint.
 ///
 /// # Errors
 /// When DynamoDB does not answer.
@@ -85,7 +85,7 @@ pub(crate) async fn admit(
     Ok(admission)
 }
 
-/// Those whose turn it is under the rate limit; what is to wait longer goes to `later`.
+/// The attempts whose time under the rate limit has come; those with a later one go to `later`.
 async fn in_turn(
     deps: &Deps,
     known: &Arc<KnownEndpoint>,

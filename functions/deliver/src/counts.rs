@@ -1,4 +1,4 @@
-//! What a batch of messages came to.
+//! Counts of how the messages of a batch ended.
 
 use domain::Millis;
 use domain::delivery::ErrorClass;

@@ -8,7 +8,7 @@ use domain::{EventId, Feed, Millis};
 use platform::telemetry::Chain;
 use store::{EventReader, StoreError};
 
-/// How much is kept of what was sent: as a rule the next batch has the same events, for other
+/// How much of the events is cached: usually the next batch delivers the same events to other
 /// endpoints.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -20,17 +20,17 @@ pub(crate) struct Sendable {
     pub(crate) received_at: Millis,
 }
 
-/// What there is to send of an event.
+/// An event that was looked up.
 #[derive(Debug, Clone)]
 pub(crate) enum Sought {
     There(Sendable),
-    /// It is not kept (any more).
+    /// It expired or was deleted.
     Missing,
-    /// It could not be read just now.
+    /// It could not be read for the moment.
     Unread,
 }
 
-/// Reads events and keeps the latest.
+/// Reads events and caches the latest.
 #[derive(Debug)]
 pub(crate) struct Events {
     reader: EventReader,
@@ -47,7 +47,7 @@ impl Events {
         }
     }
 
-    /// What there is to send of each of these.
+    /// Looks up each of these.
     ///
     /// # Errors
     /// When DynamoDB does not answer.

@@ -28,13 +28,13 @@ type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// The name has no address, or nobody answers for it.
+    /// The name has no address, or no server answers for it.
     #[error("the name could not be resolved")]
     Dns(#[source] io::Error),
-    /// It has one where no endpoint may be.
+    /// It has an address that no endpoint may have.
     #[error("the address is not public ({0})")]
     Blocked(&'static str),
-    /// Nobody takes connections there.
+    /// No server accepts connections there.
     #[error("the connection was refused")]
     Refused(#[source] io::Error),
     /// The handshake failed.
@@ -48,7 +48,7 @@ pub(crate) enum ConnectError {
 /// Connects to endpoints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guard {
-    /// Whether any address will do, and plain HTTP: on a desk.
+    /// Whether any address is allowed, and plain HTTP: in the local stack.
     pub(crate) allows_private: bool,
 }
 
@@ -113,8 +113,8 @@ impl Service<Uri> for Guard {
     }
 }
 
-/// A connector with a limit of time, whose errors say what kind they are, and whose connections
-/// note what they read.
+/// A connector with a time limit, whose errors are [`ConnectError`], and whose connections note what
+/// they read.
 #[derive(Debug, Clone)]
 pub(crate) struct InTime<C>(pub(crate) C);
 
@@ -142,7 +142,7 @@ where
     }
 }
 
-/// What is not the guard's error is the handshake's.
+/// An error that is not the guard's is the handshake's.
 fn kind(error: BoxError) -> ConnectError {
     match error.downcast::<ConnectError>() {
         Ok(error) => *error,

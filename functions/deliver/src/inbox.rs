@@ -1,4 +1,4 @@
-//! What a batch of messages asks for.
+//! The attempts that a batch of messages asks for.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use aws_lambda_events::event::sqs::SqsMessage;
 use domain::EndpointId;
 use domain::delivery::DeliveryMessage;
 
-/// A message and what it asks for.
+/// A message and the attempt that it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Its id in SQS.
@@ -18,7 +18,7 @@ pub(crate) struct Asked {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     pub(crate) asked: Vec<Asked>,
-    /// The ids of those that nobody of ours can have sent.
+    /// The ids of messages that none of our functions can have sent.
     pub(crate) unreadable: Vec<String>,
 }
 

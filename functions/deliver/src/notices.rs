@@ -1,4 +1,4 @@
-//! How an endpoint fares after its attempts, and what is told of it.
+//! The health of an endpoint after its attempts, and the events that are published about it.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use store::KnownEndpoint;
 
 use crate::Deps;
 
-/// Notes how attempts went, and publishes what is to be told. What cannot be noted is lost: the
-/// next attempts count.
+/// Records the outcomes of one endpoint's attempts, oldest first, and publishes the events that
+/// follow. Outcomes that cannot be stored are lost: later attempts show the endpoint's health as well.
 pub(crate) async fn report(deps: &Deps, known: &Arc<KnownEndpoint>, reports: &[Report]) {
     let id = known.endpoint.id;
     let aftermath = match deps.health.after(known, reports, clock::now()).await {
         Ok(aftermath) => aftermath,
         Err(error) => {
-            tracing::warn!(endpoint.id = %id, error = %Chain(&error), "How an endpoint fares could not be noted.");
+            tracing::warn!(endpoint.id = %id, error = %Chain(&error), "The health of an endpoint could not be stored.");
             return;
         }
     };

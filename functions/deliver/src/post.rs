@@ -1,4 +1,4 @@
-//! One HTTP request to an endpoint, and what is kept of its answer.
+//! One HTTP request to an endpoint, and the part of its answer that is kept.
 //!
 //! The status line decides: once it has been read, nothing after it changes the outcome, since the
 //! endpoint has decided by then. hyper is configured to be as lenient as it can be; an answer that it
@@ -36,12 +36,12 @@ use tap::{Heard, Said};
 
 /// How long an endpoint may take, from the name's resolution to the end of its answer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// What is read of the head of an answer; what is behind it does not count.
+/// The most bytes of an answer's head that are read; the rest is ignored.
 const HEAD_BYTES: usize = 64 * 1024;
-/// The most headers of an answer that hyper reads, which takes 100 unless it is told.
+/// The most headers of an answer that hyper reads; its default is 100.
 const MAX_HEADERS: usize = 1_000;
-/// How long a connection is kept for the next request: shorter than servers do (Node.js: 5 s), since
-/// what is sent over one that is being closed is lost.
+/// How long an idle connection is kept: shorter than servers do (Node.js: 5 s), since a request over a
+/// connection that is being closed is lost.
 const IDLE: Duration = Duration::from_secs(4);
 
 /// An HTTP client that follows no redirect, knows no proxy, and goes where the guard lets it.
@@ -60,7 +60,7 @@ impl Client {
             name: "TLS".to_owned(),
             reason: error.to_string(),
         })?;
-        // Whether plain HTTP will do is for the guard to say.
+        // The guard decides whether plain HTTP is allowed.
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -78,11 +78,11 @@ impl Client {
         Ok(Client(client))
     }
 
-    /// Posts a body, and reads what is kept of the answer. A body without end, or one that comes
-    /// too slowly, is cut: its status stands.
+    /// Posts a body, and reads the part of the answer that is kept. A body that does not end or comes
+    /// too slowly is cut; its status counts.
     ///
-    /// Nothing is decompressed: plain text is asked for, and what comes compressed nevertheless is
-    /// kept as it came.
+    /// Nothing is decompressed: the request accepts `identity` only, and an answer that is compressed
+    /// all the same is kept as it came.
     pub(crate) async fn post(
         &self,
         uri: Uri,

@@ -1,5 +1,5 @@
-//! Putting attempts on record as they end, those that end together with one call, and asking for
-//! the attempts that follow.
+//! Records attempts as they end, those that end together with one call, and queues the retries that
+//! follow.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::Deps;
 /// How long sending messages may take.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
 
-/// Takes what is to be recorded.
+/// Takes attempts that have to be recorded.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder(mpsc::UnboundedSender<Entry>);
 
@@ -26,7 +26,7 @@ struct Entry {
 }
 
 impl Recorder {
-    /// A recorder, and what has to run for as long as there is one.
+    /// A recorder, and the future that has to run for as long as the recorder exists.
     pub(crate) fn new(deps: &Deps) -> (Recorder, impl Future<Output = ()>) {
         let (sender, entries) = mpsc::unbounded_channel();
         (Recorder(sender), run(deps, entries))
@@ -52,14 +52,15 @@ async fn run(deps: &Deps, mut entries: mpsc::UnboundedReceiver<Entry>) {
         }
         let recorded = record(deps, &settled).await;
         for (one, settled) in waiting.into_iter().zip(&settled) {
-            // Nobody waits any more when the function's time is up.
+            // The receiver is dropped when the function times out.
             let _ = one.send(recorded.contains(&settled.delivery.id));
         }
     }
 }
 
-/// The rows first: a message for an attempt whose predecessor is not on record would be dropped. If
-/// it is not sent then, the row says when it is made up for. Answers those that are on record.
+/// Writes the rows first: a message for an attempt whose predecessor is not on record would be dropped.
+/// If the message is not sent then, `requeue` sends it when the row is due. Answers the deliveries whose
+/// attempts are on record.
 async fn record(deps: &Deps, settled: &[Settled]) -> HashSet<DeliveryId> {
     let unrecorded = match deps.records.record(settled).await {
         Ok(unrecorded) => unrecorded,

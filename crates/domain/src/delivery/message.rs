@@ -14,8 +14,8 @@ pub struct DeliveryMessage {
     pub attempt: u16,
     /// The time that it has under its endpoint's rate limit, once it has one.
     pub slot: Option<Millis>,
-    /// How often it has been sent round, since its endpoint is strained or something did not answer:
-    /// it waits longer each time.
+    /// How many times it was sent again because its endpoint is degraded or AWS did not answer: it
+    /// waits longer each time.
     pub waits: u16,
 }
 
