@@ -47,6 +47,7 @@ mod rights;
 mod scopes;
 mod sockets;
 mod ssrf;
+mod stored_filters;
 mod storing;
 mod stream;
 mod tail;

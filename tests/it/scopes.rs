@@ -389,10 +389,15 @@ async fn a_key_of_another_tenant_tells_a_token_with_a_filter_nothing() {
 fn ticket(stack: &TestStack, scope: &str) -> String {
     let exp = clock::now().as_secs() + 60;
     let claims = json!({ "aud": "connect", "exp": exp, "scope": scope });
+    signed(stack, &claims)
+}
+
+/// A token or ticket with any claims.
+pub(crate) fn signed(stack: &TestStack, claims: &Value) -> String {
     let key = EncodingKey::from_secret(stack.urls().token_key.as_bytes());
     // The stack has installed what signs.
     let _ = stack.ticket();
-    encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap()
+    encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Millis, Rights, Scope, Scopes};
+use domain::{Filter, Millis, Rights, Scope, Scopes};
 use futures::future::try_join_all;
 
 use crate::error::{StoreError, classify, is_condition_failure};
@@ -68,8 +68,8 @@ impl Connection {
 fn rights(item: &Item) -> Option<Rights> {
     Some(Rights {
         scopes: Scopes::of(&[Scope::Read]),
-        filter: text(item, attribute::RIGHTS_FILTER)?.parse().ok()?,
-        asked: text(item, attribute::RIGHTS_ASKED)?.parse().ok()?,
+        filter: Filter::stored(text(item, attribute::RIGHTS_FILTER)?).ok()?,
+        asked: Filter::stored(text(item, attribute::RIGHTS_ASKED)?).ok()?,
         mask: flag(item, attribute::RIGHTS_MASK)?,
         until: time(item, attribute::RIGHTS_UNTIL)?,
     })

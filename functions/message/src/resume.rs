@@ -33,7 +33,7 @@ pub(crate) async fn resume(
     row: &Connection,
     from: From,
 ) -> Result<Answer, Failure> {
-    let own: Filter = row.filter.parse().map_err(Bad::filter)?;
+    let own = Filter::stored(&row.filter).map_err(Bad::filter)?;
     let replay = Replay {
         client,
         row,

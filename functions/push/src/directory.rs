@@ -125,8 +125,10 @@ fn audiences(connections: Vec<Connection>) -> Vec<Audience> {
 }
 
 fn form(rights: &Rights, own: &str, look: Look, connection_id: &str) -> Option<Form> {
-    let own: Option<Filter> = own.parse().ok();
-    let Some(view) = own.and_then(|own| rights.narrow(&own).ok()) else {
+    let Some(view) = Filter::stored(own)
+        .ok()
+        .and_then(|own| rights.narrow(&own).ok())
+    else {
         tracing::error!(
             connection.id = connection_id,
             "A stored filter cannot be used."

@@ -27,8 +27,8 @@ pub use metadata::repeats_a_key;
 /// and it bounds what one filter may cost for each event.
 pub const MAX_TERMS: usize = 50;
 
-/// What other search languages write between terms. Here they are refused outside of quotes; in
-/// lower case, in which a filter is kept, they are words.
+/// The operators of other search languages. A new filter may have them in quotes only; in a stored
+/// one they are words.
 const OPERATORS: [&str; 5] = ["AND", "OR", "NOT", "&&", "||"];
 /// The longest filter text, in bytes. No search that a person types comes near it, and as a rule it
 /// fits the URL of a WebSocket, which API Gateway bounds at 4,096 characters; whose escapes make it
@@ -83,6 +83,21 @@ struct Pattern {
 }
 
 impl Filter {
+    /// Reads a filter that was accepted earlier, from a row or a token, with the meaning that it had
+    /// then: `AND`, `OR`, `NOT`, `&&` and `||` are words to search for, as they were before they were
+    /// refused. It may have twice [`MAX_BYTES`], since its `Display` puts `&&` and `||` in quotes.
+    ///
+    /// A filter that a client sends now is parsed by [`FromStr`].
+    ///
+    /// # Errors
+    /// When the text is not a filter.
+    pub fn stored(text: &str) -> Result<Filter, FilterError> {
+        if text.len() > 2 * MAX_BYTES {
+            return Err(FilterError::TooLong);
+        }
+        parse::terms(text, &[]).map(Filter::of)
+    }
+
     /// Whether it lets everything pass.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -177,7 +192,7 @@ impl FromStr for Filter {
         if text.len() > MAX_BYTES {
             return Err(FilterError::TooLong);
         }
-        let filter = Filter::of(parse::terms(text)?);
+        let filter = Filter::of(parse::terms(text, &OPERATORS)?);
         // A letter in lower case may have three bytes where the capital has two.
         if text.len() > MAX_BYTES / 3 * 2 && filter.to_string().len() > MAX_BYTES {
             return Err(FilterError::TooLong);

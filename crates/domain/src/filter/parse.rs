@@ -1,10 +1,14 @@
 //! From text to terms.
 
-use super::{Field, FilterError, MAX_TERMS, OPERATORS, Pattern, Term, fold};
+use super::{Field, FilterError, MAX_TERMS, Pattern, Term, fold};
 
-/// Reads all terms.
-pub(super) fn terms(text: &str) -> Result<Vec<Term>, FilterError> {
-    let mut parser = Parser { text, at: 0 };
+/// Reads all terms. A term that is one of `refused`, without quotes, is an error.
+pub(super) fn terms(text: &str, refused: &[&str]) -> Result<Vec<Term>, FilterError> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        refused,
+    };
     let mut terms = Vec::new();
     while parser.find_term() {
         if terms.len() == MAX_TERMS {
@@ -15,16 +19,11 @@ pub(super) fn terms(text: &str) -> Result<Vec<Term>, FilterError> {
     Ok(terms)
 }
 
-/// Whether the next term is what other search languages write between terms.
-fn is_operator(rest: &str) -> bool {
-    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-    OPERATORS.contains(&&rest[..end])
-}
-
 struct Parser<'t> {
     text: &'t str,
-    /// Up to where it has been read; always between two characters.
+    /// How many bytes have been read; always between two characters.
     at: usize,
+    refused: &'t [&'t str],
 }
 
 impl<'t> Parser<'t> {
@@ -55,11 +54,18 @@ impl<'t> Parser<'t> {
         !rest.is_empty()
     }
 
+    /// Whether all up to the next white space is a refused word.
+    fn is_refused(&self) -> bool {
+        let rest = self.rest();
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        self.refused.contains(&&rest[..end])
+    }
+
     fn term(&mut self) -> Result<Term, FilterError> {
         let start = self.at;
         let negated = self.take('-');
         let field = self.field()?;
-        if field == Field::Word && is_operator(self.rest()) {
+        if field == Field::Word && self.is_refused() {
             return Err(FilterError::Operator { at: start });
         }
         let mut values = vec![self.value(&field)?];

@@ -221,6 +221,40 @@ fn operators_of_other_languages_are_refused_with_what_stands_for_them_here() {
 }
 
 #[test]
+fn a_stored_filter_has_the_meaning_that_it_had_when_it_was_accepted() {
+    let stored = |text: &str| Filter::stored(text).unwrap();
+    for (text, shortest) in [
+        ("sale || order", r#"order sale "||""#),
+        ("a && b", r#""&&" a b"#),
+        ("type:open OR type:click", "type:click type:open or"),
+        ("NOT -AND", "not -and"),
+        ("größe", "größe"),
+    ] {
+        let filter = stored(text);
+        assert_eq!(filter.to_string(), shortest, "{text}");
+        // What is shown can be sent back, and stored.
+        assert_eq!(shortest.parse(), Ok(filter.clone()), "{text}");
+        assert_eq!(stored(shortest), filter, "{text}");
+    }
+    let tagged = Content {
+        tags: vec!["a || b".into()],
+        ..Content::new("open", Source::Api)
+    };
+    assert!(stored("a || b").matches(&tagged) && !stored("a && b").matches(&tagged));
+    let longest = format!("|| {}", "x".repeat(MAX_BYTES - 3));
+    let shown = stored(&longest).to_string();
+    assert!(shown.len() > MAX_BYTES);
+    assert_eq!(stored(&shown), stored(&longest));
+    assert_eq!(
+        Filter::stored(&"x".repeat(2 * MAX_BYTES + 1)),
+        Err(FilterError::TooLong)
+    );
+    for text in ["(a)", "colour:red", "a\"b"] {
+        assert_eq!(Filter::stored(text), text.parse(), "{text}");
+    }
+}
+
+#[test]
 fn an_error_says_what_was_expected() {
     let error = |text: &str| text.parse::<Filter>().unwrap_err().to_string();
     assert_eq!(

@@ -54,10 +54,8 @@ impl Claims {
             .scope
             .parse()
             .map_err(|error| format!("scope: {error}"))?;
-        let filter = |name, text: &str| {
-            let filter: Result<Filter, _> = text.parse();
-            filter.map_err(|error| format!("{name}: {error}"))
-        };
+        let filter =
+            |name, text: &str| Filter::stored(text).map_err(|error| format!("{name}: {error}"));
         Ok(Rights {
             scopes,
             filter: filter("filter", &self.filter)?,

@@ -9,7 +9,7 @@ use domain::endpoint::{
     TargetUrl,
 };
 use domain::signing::SigningSecret;
-use domain::{Endpoint, EndpointId, Health, Millis, Redacted, RetrySchedule};
+use domain::{Endpoint, EndpointId, Filter, Health, Millis, Redacted, RetrySchedule};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{get_number, get_text, get_time, key, number, text, time};
@@ -170,7 +170,10 @@ impl Stored {
         Some(Settings {
             url: TargetUrl::stored(self.url),
             description: self.description,
-            subscription: Subscription::stored(self.filter.parse().ok()?, self.event_types),
+            subscription: Subscription::stored(
+                Filter::stored(&self.filter).ok()?,
+                self.event_types,
+            ),
             headers: CustomHeaders::stored(self.headers),
             schedule: RetrySchedule::new(self.schedule).ok()?,
             rate_limit: self.rate_limit,
