@@ -6,7 +6,7 @@ use std::cell::{Cell, OnceCell};
 use memchr::{memchr2_iter, memmem};
 
 use super::metadata::{self, Value};
-use super::{Field, Pattern, Term, fold};
+use super::{Field, Pattern, Term, fold, fold_char};
 use crate::event::{Content, FIELD_BYTES, METADATA_BYTES, beginning};
 
 /// Up to this many comparisons of bytes, trying every place is faster than preparing a search that
@@ -131,7 +131,7 @@ impl<'t> Text<'t> {
                 bytes <= FIELD_BYTES
             };
             let chars = metadata::unescape(inside).take_while(is_within);
-            chars.flat_map(char::to_lowercase).collect()
+            chars.flat_map(fold_char).collect()
         });
         Text {
             received: inside,
@@ -153,7 +153,7 @@ impl<'t> Text<'t> {
 impl Pattern {
     #[inline]
     fn is_in(&self, text: &Text<'_>) -> bool {
-        // Letters beyond ASCII may become ASCII in lower case (the Kelvin sign).
+        // Letters beyond ASCII may fold to ASCII (the Kelvin sign, `ſ`).
         if !text.is_ascii {
             return self.is_in_folded(text.folded());
         }

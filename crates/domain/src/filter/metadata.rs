@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use memchr::memchr2;
 
-use super::fold;
+use super::{fold, fold_char};
 
 /// A value as it is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Value<'j> {
 pub(super) fn values<'j>(json: &'j str, key: &str) -> impl Iterator<Item = Value<'j>> {
     let is_wanted = move |(name, value): &(&str, &str)| {
         let is_key = match name.contains('\\') {
-            true => unescape(name).flat_map(char::to_lowercase).eq(key.chars()),
+            true => unescape(name).flat_map(fold_char).eq(key.chars()),
             false => is_equal(name, key),
         };
         is_key && *value != "null"
@@ -36,8 +36,8 @@ pub(super) fn values<'j>(json: &'j str, key: &str) -> impl Iterator<Item = Value
 #[must_use]
 pub fn repeats_a_key(json: &str) -> bool {
     let mut seen = HashSet::new();
-    let folded = |name| unescape(name).flat_map(char::to_lowercase);
-    let mut keys = entries(json).map(|(name, _)| folded(name).collect::<String>());
+    let key_of = |name| unescape(name).flat_map(fold_char);
+    let mut keys = entries(json).map(|(name, _)| key_of(name).collect::<String>());
     !keys.all(|key| seen.insert(key))
 }
 

@@ -1,6 +1,6 @@
 //! From text to terms.
 
-use super::{Field, FilterError, MAX_TERMS, Pattern, Term, fold};
+use super::{Field, FilterError, MAX_TERMS, Pattern, Term, fold, fold_char};
 
 /// Reads all terms. A term that is one of `refused`, without quotes, is an error.
 pub(super) fn terms(text: &str, refused: &[&str]) -> Result<Vec<Term>, FilterError> {
@@ -183,7 +183,7 @@ impl<'t> Parser<'t> {
                     Some(_) => return Err(FilterError::BadEscape { at: start + at }),
                     None => break,
                 },
-                c => text.extend(c.to_lowercase()),
+                c => text.extend(fold_char(c)),
             }
         }
         Err(FilterError::UnclosedQuote { at: start })

@@ -100,7 +100,12 @@ impl Plain {
 }
 
 fn lower(text: impl AsRef<str>) -> String {
-    text.as_ref().chars().flat_map(char::to_lowercase).collect()
+    let capital = |c: char| match c.to_uppercase().len() {
+        1 => c.to_uppercase().next().unwrap(),
+        _ => c,
+    };
+    let capitals = text.as_ref().chars().map(capital);
+    capitals.flat_map(char::to_lowercase).collect()
 }
 
 /// As much of a text as is looked at.
@@ -137,7 +142,7 @@ impl PlainEvent {
 
 /// Texts that often are, or hold, one another, of letters that are hard in some way.
 fn word() -> impl Strategy<Value = String> {
-    let hard = "[aAbß\u{212A}kKİi\u{307}ⱥȺΣσς\u{1F600}\" ,*()\\\\:-]{0,3}";
+    let hard = "[aAbßẞ\u{212A}kKſsµμİi\u{307}ⱥȺΣσς\u{1F600}\" ,*()\\\\:-]{0,3}";
     prop_oneof![4 => "[aAbB]{0,3}", 1 => hard, 1 => Just("mandrill".to_owned())]
 }
 
