@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::reading::Char;
 
-/// Where IP addresses are, in order, as ranges of characters: of version 6 in any form, and four
-/// numbers with dots between them, or more.
+/// Where IP addresses are, as ranges of characters: of version 6 in any form, four numbers with dots
+/// between them, or more, and a number that is the host of a link.
 pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -22,7 +22,49 @@ pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     if chars.iter().any(|char| matches!(char.c, 'x' | 'X')) {
         hexadecimal_v4(chars, &mut found);
     }
+    numeric_hosts(chars, &mut found);
     found
+}
+
+/// Whether a host is an IP address since its last part is a number, however many parts it has
+/// (`http://3221226001/`). ("URL Standard", section 3.5: ends-in-a-number checker.) What follows the
+/// host does not count.
+pub(super) fn is_number(host: &[Char]) -> bool {
+    let host = &host[..length(host, is_part_of_host)];
+    let is_dot = |char: &Char| char.c == '.';
+    let end = host.iter().rposition(|char| char.c != '.');
+    let name = &host[..end.map_or(0, |end| end + 1)];
+    match name.rsplit(is_dot).next().unwrap_or_default() {
+        [Char { c: '0', .. }, Char { c: 'x' | 'X', .. }, digits @ ..] => {
+            digits.iter().all(|digit| digit.c.is_ascii_hexdigit())
+        }
+        digits => !digits.is_empty() && digits.iter().all(|digit| digit.c.is_numeric()),
+    }
+}
+
+fn is_part_of_host(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '.')
+}
+
+/// The hosts behind a colon and slashes that are numbers.
+fn numeric_hosts(chars: &[Char], found: &mut Vec<Range<usize>>) {
+    let is_slash = |c| matches!(c, '/' | '\\');
+    let is_authority = |c: char| !c.is_whitespace() && !matches!(c, '/' | '\\' | '?' | '#');
+    let mut at = 0;
+    while let Some(colon) = chars[at..].iter().position(|char| char.c == ':') {
+        let slashes = at + colon + 1;
+        at = slashes + length(&chars[slashes..], is_slash);
+        if at < slashes + 2 {
+            continue;
+        }
+        let authority = &chars[at..at + length(&chars[at..], is_authority)];
+        let user = authority.iter().rposition(|char| char.c == '@');
+        let host = user.map_or(0, |user| user + 1);
+        if is_number(&authority[host..]) {
+            let start = at + host;
+            found.push(start..start + length(&authority[host..], is_part_of_host));
+        }
+    }
 }
 
 fn length(chars: &[Char], is_part: impl Fn(char) -> bool) -> usize {

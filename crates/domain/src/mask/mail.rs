@@ -98,12 +98,17 @@ impl Text<'_> {
             let char = self.chars[before];
             let opening = self.pairs[before].opening;
             match (char.c, opening) {
-                _ if char.is_space() && has_word => break,
                 _ if char.is_space() => {
+                    let spaces = self.chars[..start].iter().rev();
+                    let run = start - spaces.take_while(|char| char.is_space()).count();
+                    if has_word && !self.is_between_words(run..start) {
+                        break;
+                    }
                     if start == sign.start && !self.is_domain(sign.end, limit) {
                         return None;
                     }
-                    start = before;
+                    // Between two words there is one more to come, perhaps behind a comment.
+                    (start, has_word) = (run, false);
                 }
                 ('"', _) => (start, has_word) = (opening.unwrap_or(before), true),
                 // A comment: `john(home)@example.net`.
@@ -115,6 +120,18 @@ impl Text<'_> {
             }
         }
         (start < sign.start).then_some(start)
+    }
+
+    /// Whether white space is within a local part of several words: `anna . x` and `anna .x` (RFC 5322,
+    /// section 4.4). A dot right behind a word ends a sentence.
+    fn is_between_words(&self, spaces: Range<usize>) -> bool {
+        let (before, after) = (&self.chars[..spaces.start], &self.chars[spaces.end..]);
+        let is_alone = |next: Option<&Char>| next.is_some_and(|next| next.c != '.');
+        match (before, after) {
+            (_, [Char { c: '.', .. }, next @ ..]) => is_alone(next.first()),
+            ([.., space, Char { c: '.', .. }], _) => space.is_space(),
+            _ => false,
+        }
     }
 
     /// The word that begins with an at sign which is no address's: a name, as in `@anna`.
@@ -167,7 +184,7 @@ impl Text<'_> {
     }
 
     /// Whether a domain stands there, or an IP address as one, after white space and comments; or the
-    /// beginning of `example [dot] net`.
+    /// beginning of `example [dot] net` or `example . net`.
     fn is_domain(&self, start: usize, limit: usize) -> bool {
         let mut at = start;
         while let Some(char) = self.chars[..limit].get(at) {
@@ -185,11 +202,13 @@ impl Text<'_> {
             .iter()
             .skip_while(is_part)
             .skip_while(|char| char.is_space());
-        let is_spelt = after
-            .next()
-            .is_some_and(|char| char.c == '.' && char.is_decoded);
-        let mut labels = domain.split('.').filter(|label| !label.is_empty());
+        let dot = after.next().filter(|char| char.c == '.');
+        let mut next = after.skip_while(|char| char.is_space());
+        let goes_on = |_: &&Char| next.next().is_some_and(|char| char.c.is_alphabetic());
         let is_name = |label: &str| label.starts_with(char::is_alphabetic);
+        let is_spelt = dot.is_some_and(|dot| dot.is_decoded)
+            || (is_name(&domain) && dot.filter(goes_on).is_some());
+        let mut labels = domain.split('.').filter(|label| !label.is_empty());
         labels.next().is_some()
             && (is_spelt || labels.any(is_name) || domain.matches('.').count() >= 3)
     }

@@ -33,22 +33,51 @@ pub(super) fn undecoded(text: &str) -> Vec<Char> {
     visible(text).collect()
 }
 
-/// The text with its escapes decoded. Each time that a character ends an escape, what it stands for
-/// takes the escape's place and may end another one: nested escapes cost no more than others.
+/// The text with its escapes decoded, of quoted-printable only what is no number that follows an
+/// equals sign (`=3D`, `=EF`).
 pub(super) fn decoded(text: &str) -> Vec<Char> {
+    read(text, false)
+}
+
+/// The same with all of quoted-printable decoded but for `=40`, which is an at sign only in front of a
+/// domain.
+pub(super) fn unquoted(text: &str) -> Vec<Char> {
+    read(text, true)
+}
+
+/// Each time that a character ends an escape, what it stands for takes the escape's place and may end
+/// another one: nested escapes cost no more than others.
+fn read(text: &str, is_quoted: bool) -> Vec<Char> {
     let mut chars = Vec::with_capacity(text.len());
+    let mut has_entity = false;
     for next in visible(text) {
-        if let Some(escape) = unended_entity(&chars, next.c) {
+        has_entity |= chars.last().is_some_and(|last: &Char| last.c == '&');
+        if has_entity && let Some(escape) = unended_entity(&chars, next.c) {
             push_decoded(&mut chars, escape);
+            reduce(&mut chars, is_quoted);
+        }
+        if is_quoted && next.c == '\n' && pop_line_end(&mut chars) {
+            continue;
         }
         chars.push(next);
-        reduce(&mut chars);
+        reduce(&mut chars, is_quoted);
     }
     if let Some(escape) = unended_entity(&chars, ' ') {
         push_decoded(&mut chars, escape);
-        reduce(&mut chars);
+        reduce(&mut chars, is_quoted);
     }
     chars
+}
+
+/// Removes the equals sign by which a line of quoted-printable goes on.
+fn pop_line_end(chars: &mut Vec<Char>) -> bool {
+    let length = match chars.as_slice() {
+        [before @ .., Char { c: '=', .. }] => before.len(),
+        [before @ .., Char { c: '=', .. }, Char { c: '\r', .. }] => before.len(),
+        _ => return false,
+    };
+    chars.truncate(length);
+    true
 }
 
 fn visible(text: &str) -> impl Iterator<Item = Char> {
@@ -105,8 +134,8 @@ fn plain(c: char) -> char {
 /// How many of the last characters are an escape, and what it stands for.
 type Escape = (usize, char);
 
-fn reduce(chars: &mut Vec<Char>) {
-    while let Some(escape) = ended_escape(chars) {
+fn reduce(chars: &mut Vec<Char>, is_quoted: bool) {
+    while let Some(escape) = ended_escape(chars, is_quoted) {
         push_decoded(chars, escape);
     }
 }
@@ -124,21 +153,20 @@ fn push_decoded(chars: &mut Vec<Char>, (count, c): Escape) {
     }
 }
 
-fn ended_escape(chars: &[Char]) -> Option<Escape> {
+fn ended_escape(chars: &[Char], is_quoted: bool) -> Option<Escape> {
     let last = chars.last()?.c;
     match last {
         ';' => named_entity(chars),
         ')' | ']' | '>' => spelt(chars),
         '}' => spelt(chars).or_else(|| braced(chars)),
-        c if c.is_ascii_hexdigit() => hexadecimal(chars).or_else(|| octal(chars)),
+        c if c.is_ascii_hexdigit() => hexadecimal(chars, is_quoted).or_else(|| octal(chars)),
         c if byte_of(c).is_some() => utf8(chars),
         _ => None,
     }
 }
 
-/// `%40`, `%u0040`, `\x40`, `\u0040`, `\U00000040`; of quoted-printable what is no number that
-/// follows an equals sign (`=3D`, `=EF`).
-fn hexadecimal(chars: &[Char]) -> Option<Escape> {
+/// `%40`, `%u0040`, `\x40`, `\u0040`, `\U00000040`, `=EF`.
+fn hexadecimal(chars: &[Char], is_quoted: bool) -> Option<Escape> {
     const FORMS: [(&str, usize); 6] = [
         ("%", 2),
         ("=", 2),
@@ -154,7 +182,8 @@ fn hexadecimal(chars: &[Char]) -> Option<Escape> {
         let is_it = sign.iter().map(|char| char.c).eq(before.chars());
         let code = number(digits, 16).filter(|_| is_it)?;
         let c = match before {
-            "=" if code != 0x3D && code < 0x80 => return None,
+            "=" if code == 0x40 => return None,
+            "=" if code != 0x3D && code < 0x80 && !is_quoted => return None,
             "%" | "=" | "\\x" => of_byte(u8::try_from(code).ok()?),
             _ => char::from_u32(code)?,
         };
@@ -185,38 +214,67 @@ fn braced(chars: &[Char]) -> Option<Escape> {
     Some((open + 4, c))
 }
 
-/// `&commat;`, `&#64;`, `&#x40;`.
+/// Named entities, in lower case, that matter to where an address begins and ends.
+const ENTITIES: [(&str, char); 24] = [
+    ("commat", '@'),
+    ("amp", '&'),
+    ("num", '#'),
+    ("percnt", '%'),
+    ("period", '.'),
+    ("colon", ':'),
+    ("semi", ';'),
+    ("bsol", '\\'),
+    ("equals", '='),
+    ("quest", '?'),
+    ("quot", '"'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("lpar", '('),
+    ("rpar", ')'),
+    ("lbrack", '['),
+    ("lsqb", '['),
+    ("rbrack", ']'),
+    ("rsqb", ']'),
+    ("nbsp", '\u{A0}'),
+    ("nonbreakingspace", '\u{A0}'),
+    ("shy", '\u{AD}'),
+    ("zwnj", '\u{AD}'),
+    ("zerowidthspace", '\u{AD}'),
+];
+
+/// `&commat;`, `&#64;`, `&#x40;`, and any other name as some letter.
 fn named_entity(chars: &[Char]) -> Option<Escape> {
     let (_, before) = chars.split_last()?;
+    if let Some((count, c)) = known_entity(before) {
+        return Some((count + 1, c));
+    }
     let (count, name) = entity(before)?;
-    let name: String = name.iter().map(|char| char.c).collect();
-    let c = match name.as_str() {
-        "commat" => '@',
-        "amp" | "AMP" => '&',
-        "num" => '#',
-        "percnt" => '%',
-        "period" => '.',
-        "colon" => ':',
-        "semi" => ';',
-        "bsol" => '\\',
-        "equals" => '=',
-        "quot" | "QUOT" => '"',
-        "lt" | "LT" => '<',
-        "gt" | "GT" => '>',
-        "lpar" => '(',
-        "rpar" => ')',
-        "lbrack" | "lsqb" => '[',
-        "rbrack" | "rsqb" => ']',
-        "nbsp" | "NonBreakingSpace" => '\u{A0}',
-        "shy" | "zwj" | "zwnj" | "ZeroWidthSpace" | "NoBreak" => '\u{AD}',
-        _ => return numeric_entity(before),
-    };
-    Some((count + 1, c)).filter(|_| !name.is_empty())
+    let is_name = !name.is_empty() && name.iter().all(|char| char.c.is_ascii_alphanumeric());
+    numeric_entity(before).or(is_name.then_some((count + 1, 'z')))
 }
 
-/// A numeric entity that nothing ends but what follows it: HTML reads that, too.
+/// A known name behind the last characters' `&`.
+fn known_entity(chars: &[Char]) -> Option<Escape> {
+    let is_last = |name: &str| {
+        let mut last = chars.iter().rev().map(|char| char.c);
+        let mut letters = name.chars().rev();
+        letters.all(|letter| last.next().is_some_and(|c| c.eq_ignore_ascii_case(&letter)))
+            && last.next() == Some('&')
+    };
+    let (name, c) = ENTITIES.into_iter().find(|(name, _)| is_last(name))?;
+    Some((name.len() + 1, c))
+}
+
+/// An entity without `;`: HTML reads numbers and some of the names.
 fn unended_entity(chars: &[Char], next: char) -> Option<Escape> {
-    if next == ';' || !chars.last()?.c.is_ascii_hexdigit() {
+    let last = chars.last()?.c;
+    if next == ';' || !last.is_ascii_alphanumeric() {
+        return None;
+    }
+    if let Some(known) = known_entity(chars) {
+        return Some(known);
+    }
+    if !last.is_ascii_hexdigit() {
         return None;
     }
     let (count, name) = entity(chars)?;

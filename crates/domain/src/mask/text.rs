@@ -1,4 +1,5 @@
-//! Masking texts of any kind. Rather too much is masked than too little.
+//! Masking of addresses in texts of any kind. If it is uncertain whether something is an address, it
+//! is masked.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,7 +7,7 @@ use std::ops::Range;
 use super::MASK;
 use super::ip::ip_addresses;
 use super::mail::mail_addresses;
-use super::reading::{Char, decoded, undecoded, words};
+use super::reading::{Char, decoded, undecoded, unquoted, words};
 use crate::event::{FIELD_BYTES, beginning};
 
 /// How often a text is masked at most, until nothing is left to mask: a mask may become the local
@@ -20,11 +21,11 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
 
 /// The same of a text of which no more than `limit` bytes are kept.
 pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
-    let mut masked = looked_at(text, limit, char::is_whitespace);
+    let mut masked = looked_at(text, limit, whole);
     for _ in 0..ROUNDS {
         match masked_once(&masked) {
             Some(next) => {
-                masked = Cow::Owned(looked_at(&next, limit, char::is_whitespace).into_owned());
+                masked = Cow::Owned(looked_at(&next, limit, whole).into_owned());
             }
             None => break,
         }
@@ -32,20 +33,23 @@ pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
     masked
 }
 
-/// As much of a text as is looked at. If it may have been cut, here or when it was stored, a mask
-/// stands for its last part: nobody knows whether that is the beginning of an address.
-pub(super) fn looked_at(
-    text: &str,
-    limit: usize,
-    is_between: impl Fn(char) -> bool,
-) -> Cow<'_, str> {
+/// How much of a text that was cut is shown: not its last two words, which may be the beginning of an
+/// address with white space before its at sign.
+fn whole(kept: &str) -> usize {
+    let without_last = |text: &str| text.trim_end_matches(|c: char| !c.is_whitespace()).len();
+    without_last(kept[..without_last(kept)].trim_end())
+}
+
+/// As much of a text as is looked at. If it may have been cut, here or when it was stored, only as
+/// much is shown as `whole` says, and a mask stands for the rest.
+pub(super) fn looked_at(text: &str, limit: usize, whole: impl Fn(&str) -> usize) -> Cow<'_, str> {
     // A character has at most four bytes, so a text that was cut is hardly shorter than the limit.
-    if text.len() <= limit - 4 {
+    let longest = limit - 4;
+    if text.len() <= longest {
         return Cow::Borrowed(text);
     }
-    let kept = beginning(text, limit - MASK.len());
-    let whole = kept.trim_end_matches(|c| !is_between(c));
-    Cow::Owned(format!("{whole}{MASK}"))
+    let kept = beginning(text, longest - MASK.len());
+    Cow::Owned(format!("{}{MASK}", &kept[..whole(kept)]))
 }
 
 /// None when there is nothing to mask.
@@ -85,23 +89,29 @@ fn addresses(text: &str) -> Vec<Range<usize>> {
     if !signs.may_be_address {
         return Vec::new();
     }
-    let chars = match signs.may_be_escape {
-        true => decoded(text),
-        false => undecoded(text),
-    };
-    let mut found = encoded_words(text);
-    found.extend(in_text(text, &chars, mail_addresses(&chars)));
-    found.extend(in_text(
-        text,
-        &chars,
-        with_words(&chars, ip_addresses(&chars)),
-    ));
+    let mut found = Vec::new();
+    if !signs.may_be_escape {
+        find(text, &undecoded(text), &mut found);
+        return joined(found);
+    }
+    let chars = decoded(text);
+    find(text, &chars, &mut found);
+    if signs.may_be_quoted || chars.iter().any(|char| char.c == '=' && char.is_decoded) {
+        find(text, &unquoted(text), &mut found);
+    }
     if chars.iter().any(|char| char.is_decoded) {
         // What looks like an escape may be a part of an address: `of 100%12.0.2.1`.
         let chars = undecoded(text);
         found.extend(in_text(text, &chars, ip_addresses(&chars)));
     }
     joined(found)
+}
+
+/// Finds addresses in a text as it is read in one way.
+fn find(text: &str, chars: &[Char], found: &mut Vec<Range<usize>>) {
+    found.extend(in_text(text, chars, encoded_words(chars)));
+    found.extend(in_text(text, chars, mail_addresses(chars)));
+    found.extend(in_text(text, chars, with_words(chars, ip_addresses(chars))));
 }
 
 fn in_text(
@@ -160,6 +170,9 @@ fn replaced(text: &str, ranges: &[Range<usize>]) -> String {
 struct Signs {
     may_be_address: bool,
     may_be_escape: bool,
+    /// What makes an address in quoted-printable: an at sign, a dot, a colon, an equals sign, or the end
+    /// of a line that goes on.
+    may_be_quoted: bool,
 }
 
 fn signs(text: &[u8]) -> Signs {
@@ -172,13 +185,24 @@ fn signs(text: &[u8]) -> Signs {
             b'%' | b'&' | b'\\' => signs.may_be_escape = true,
             b'(' | b'[' | b'{' | b'<' if is_spelt(after) => signs.may_be_escape = true,
             b'@' => signs.may_be_address = true,
-            b'=' if matches!(after, [b'?', ..] | [b'4', b'0', ..]) => signs.may_be_address = true,
-            b'=' if matches!(after, [b'3', b'D' | b'd', ..] | [b'8' | b'9' | b'A'..=b'F' | b'a'..=b'f', _, ..]) =>
-            {
-                signs.may_be_escape = true;
-            }
+            b'=' => match after {
+                [b'?', ..] => signs.may_be_address = true,
+                [b'4', b'0', ..]
+                | [b'2', b'E' | b'e', ..]
+                | [b'3', b'A' | b'D' | b'a' | b'd', ..]
+                | [b'\n', ..]
+                | [b'\r', b'\n', ..] => {
+                    signs.may_be_quoted = true;
+                    signs.may_be_escape = true;
+                }
+                [b'8' | b'9' | b'A'..=b'F' | b'a'..=b'f', _, ..] => signs.may_be_escape = true,
+                _ => {}
+            },
             b'.' => dots += 1,
-            b':' => colons += 1,
+            b':' => {
+                colons += 1;
+                signs.may_be_address |= is_before_number(after);
+            }
             // One dot leader, ideographic full stop, fullwidth forms, tags.
             0xE2 if after.starts_with(&[0x80, 0xA4]) => dots += 1,
             0xE3 if after.starts_with(&[0x80, 0x82]) => dots += 1,
@@ -190,6 +214,14 @@ fn signs(text: &[u8]) -> Signs {
     signs
 }
 
+/// Whether slashes and a digit follow.
+fn is_before_number(after: &[u8]) -> bool {
+    let slashes = after.iter().take_while(|byte| matches!(byte, b'/' | b'\\'));
+    let slashes = slashes.count();
+    let next = after.get(slashes);
+    slashes >= 2 && next.is_some_and(|next| next.is_ascii_digit() || !next.is_ascii())
+}
+
 /// Whether it may go on like `(at)`, `( at )` or `[.]`.
 fn is_spelt(inside: &[u8]) -> bool {
     matches!(
@@ -198,22 +230,42 @@ fn is_spelt(inside: &[u8]) -> bool {
     )
 }
 
-/// The words that are encoded as in headers (RFC 2047, section 2), whatever is in them.
-fn encoded_words(text: &str) -> Vec<Range<usize>> {
-    if !text.contains("=?") {
-        return Vec::new();
+/// The words that are encoded as in headers (RFC 2047, section 2), whatever is in them, with white
+/// space or without an end, too: many programs read those as well.
+fn encoded_words(chars: &[Char]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = position(chars, at, ['=', '?']) {
+        at = start + 2;
+        if !is_encoding(&chars[at..]) {
+            continue;
+        }
+        let end = position(chars, at, ['?', '=']).map_or(at, |end| end + 2);
+        let word = words(chars, start..end);
+        at = word.end;
+        found.push(word);
     }
-    let start = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
-    text.split_whitespace()
-        .filter(|word| is_encoded_word(word))
-        .map(|word| start(word)..start(word) + word.len())
-        .collect()
+    found
 }
 
-fn is_encoded_word(word: &str) -> bool {
-    let Some((_, inside)) = word.split_once("=?") else {
-        return false;
-    };
-    let mut parts = inside.split('?').skip(1);
-    parts.any(|encoding| matches!(encoding, "b" | "B" | "q" | "Q")) && inside.contains("?=")
+/// Whether it goes on like `utf-8?q?`.
+fn is_encoding(chars: &[Char]) -> bool {
+    // RFC 2047 has 75 characters for a whole word.
+    let mut parts = chars[..chars.len().min(75)].split(|char| char.c == '?');
+    let is_word = |part: &[Char]| !part.iter().any(|char| char.is_space());
+    parts.next().is_some_and(is_word)
+        && matches!(
+            parts.next(),
+            Some([Char {
+                c: 'b' | 'B' | 'q' | 'Q',
+                ..
+            }])
+        )
+        && parts.next().is_some()
+}
+
+fn position(chars: &[Char], from: usize, two: [char; 2]) -> Option<usize> {
+    let mut pairs = chars[from..].windows(2);
+    let found = pairs.position(|pair| pair[0].c == two[0] && pair[1].c == two[1]);
+    found.map(|found| from + found)
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::MASK;
-use super::reading::decoded;
+use super::ip::is_number;
+use super::reading::{Char, decoded};
 use super::text::{ROUNDS, holds_address, looked_at, masked as masked_text};
 use crate::event::{FIELD_BYTES, beginning};
 
@@ -15,7 +16,8 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let (kept, cut) = url.split_at(end);
     let is_slash = |c| SLASHES.contains(&c);
-    let mut masked = looked_at(kept, FIELD_BYTES, is_slash);
+    let whole = |text: &str| text.trim_end_matches(|c| !is_slash(c)).len();
+    let mut masked = looked_at(kept, FIELD_BYTES, whole);
     if is_within_address(kept, cut) {
         let before = masked.trim_end_matches(|c| !is_slash(c));
         masked = Cow::Owned(format!("{before}{MASK}"));
@@ -24,7 +26,7 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
     for _ in 0..ROUNDS {
         match masked_once(&masked) {
             Some(next) if next != masked => {
-                masked = Cow::Owned(looked_at(&next, FIELD_BYTES, is_slash).into_owned());
+                masked = Cow::Owned(looked_at(&next, FIELD_BYTES, whole).into_owned());
             }
             _ => break,
         }
@@ -51,7 +53,16 @@ fn masked_once(url: &str) -> Option<String> {
         Some(at) => (true, &authority[at + 1..]),
         None => (false, authority),
     };
-    let is_number = !scheme.is_empty() && is_number(host);
+    let is_number = !scheme.is_empty() && is_number(&decoded(host));
+    // What looks like a path may begin with an escape (`anna\u0040`), and a name without slashes before
+    // it may be a part of one (`anna/@example.net`).
+    let first = segments(path).next().unwrap_or_default();
+    let is_host_masked = (path.starts_with('\\') && holds_address(first))
+        || (scheme.is_empty()
+            && !host.is_empty()
+            && segments(path)
+                .find(|part| !part.is_empty())
+                .is_some_and(begins_with_sign));
     if !is_user_cut && !is_number && !holds_address(url) {
         return None;
     }
@@ -63,33 +74,50 @@ fn masked_once(url: &str) -> Option<String> {
     }
     masked.push_str(&match host {
         "" if is_user_cut => Cow::Borrowed(MASK),
+        _ if is_host_masked => Cow::Borrowed(MASK),
         host if is_number => {
             let port = host.find(':').map_or("", |colon| &host[colon..]);
             Cow::Owned(format!("{MASK}{port}"))
         }
         host => masked_text(host),
     });
-    // A backslash may begin an escape (`\u0040`), and belongs to its part then.
-    for segment in path.split_inclusive('/') {
-        let text = segment.trim_end_matches('/');
-        masked.push_str(if holds_address(text) { MASK } else { text });
-        masked.push_str(&segment[text.len()..]);
-    }
+    masked.push_str(&masked_path(path));
     Some(masked)
 }
 
-/// Whether a host is an IP address since its last part is a number, however many parts it has
-/// (`http://3221226001/`). ("URL Standard", section 3.5: ends-in-a-number checker.)
-fn is_number(host: &str) -> bool {
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    let is_dot = |c: char| matches!(c, '.' | '\u{3002}' | '\u{FF0E}' | '\u{FF61}');
-    let last = name.trim_end_matches(is_dot).rsplit(is_dot).next();
-    last.is_some_and(|last| {
-        let digits = last.strip_prefix("0x").or(last.strip_prefix("0X"));
-        let is_hexadecimal =
-            digits.is_some_and(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()));
-        is_hexadecimal || (!last.is_empty() && last.chars().all(char::is_numeric))
-    })
+/// The path with each part masked that holds an address, or the local part of one (`anna/@example.net`,
+/// `anna/%40/example.net`).
+fn masked_path(path: &str) -> String {
+    let mut parts: Vec<_> = Vec::new();
+    let mut is_before_sign = false;
+    for part in segments(path).rev() {
+        let is_masked = !part.is_empty() && (is_before_sign || holds_address(part));
+        parts.push(if is_masked { MASK } else { part });
+        is_before_sign = begins_with_sign(part) || (is_before_sign && part.is_empty());
+    }
+    parts.reverse();
+    parts.join("/")
+}
+
+/// The parts of a path. A backslash may begin an escape (`\u0040`), and belongs to its part then.
+fn segments(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/')
+}
+
+/// Whether it is an at sign, or begins with one that a domain follows. `@anna` is a name.
+fn begins_with_sign(part: &str) -> bool {
+    let chars = decoded(part);
+    let rest = match chars.as_slice() {
+        [Char { c: '@', .. }, rest @ ..] => rest,
+        [
+            Char { c: '=', .. },
+            Char { c: '4', .. },
+            Char { c: '0', .. },
+            rest @ ..,
+        ] => rest,
+        _ => return false,
+    };
+    rest.is_empty() || rest.iter().any(|char| char.c == '.')
 }
 
 /// Up to the slashes, up to the next slash, and the rest. Browsers take a backslash for a slash.

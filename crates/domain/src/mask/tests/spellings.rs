@@ -4,7 +4,7 @@ use super::*;
 use crate::event::{FIELD_BYTES, Source, TAG_BYTES, beginning};
 
 /// At signs as programs and people write them.
-const AT_SIGNS: [&str; 41] = [
+const AT_SIGNS: [&str; 48] = [
     "@",
     "\u{FF20}",
     "\u{FE6B}",
@@ -14,6 +14,12 @@ const AT_SIGNS: [&str; 41] = [
     "&#X0040;",
     "&#64",
     "&commat;",
+    "&COMMAT;",
+    "&commat",
+    "&Commat;",
+    "&amp#64;",
+    "&AMP;#64;",
+    "&bsol;u0040",
     "&amp;#64;",
     "&amp;commat;",
     "%40",
@@ -30,6 +36,7 @@ const AT_SIGNS: [&str; 41] = [
     "=40",
     "=3D40",
     "=EF=BC=A0",
+    "=\r\n@",
     "&#000000000000000000064;",
     "&#x0000000000000000000040;",
     "(at)",
@@ -190,6 +197,147 @@ fn encoded_and_odd_addresses_are_masked_and_little_else() {
         ("'anna@example.net'", "***@example.net"),
     ] {
         assert_eq!(masked_address(whole), left, "{whole}");
+    }
+}
+
+#[test]
+fn quoted_printable_and_encoded_words_are_read_however_much_of_them_is_there() {
+    for (whole, left) in [
+        ("=61=6E=6E=61=40example.net", "***"),
+        ("=61=40=65=78=61=6D=70=6C=65=2E=6E=65=74", "***"),
+        ("anna=40=65xample.net", "***"),
+        ("an=\nna@example.net", "***@example.net"),
+        ("=3D61=3D40=3D65x=2Eorg", "***"),
+        ("192=2E0=2E2=2E17 =31=39=32=2E0=2E2=2E17", "*** ***"),
+        ("2001=3Adb8=3A=3A17", "***"),
+        ("id=10.0.2.1 id=10%2E0%2E2%2E1", "id=*** ***"),
+        ("a=2E=2E=2Eb c=3A d=41", "a=2E=2E=2Eb c=3A d=41"),
+        ("=?utf-8?b?YW5uYUBleGFtcGxlLm5ldA==", "***"),
+        ("Re: =?utf-8?B?YW5u hello", "Re: *** hello"),
+        ("=?utf-8?b?YW5u YUBl?= hello", "*** hello"),
+        ("=?utf-8?q?anna bob=40example.net?=", "***"),
+        ("=?utf-8*en?q?anna?= =?utf-8?b?YUBl?=", "*** ***"),
+        ("%3D%3Futf-8%3Fb%3FYW5u", "***"),
+        ("a=?b what=?how?be?", "a=?b what=?how?be?"),
+    ] {
+        assert_eq!(text(whole), left, "{whole}");
+        assert_eq!(text(left), left, "{whole}");
+    }
+}
+
+#[test]
+fn entities_of_any_name_belong_to_the_address_in_which_they_stand() {
+    for (whole, left) in [
+        ("M&uuml;ller@example.net", "***"),
+        ("anna&plus;x@example.net", "***"),
+        ("anna&period;x&commat;example&period;net", "***"),
+        ("&#97;nna&commat example.net", "*** example.net"),
+        (
+            "hello AT&T; anna@example.net",
+            "hello AT&T; ***@example.net",
+        ),
+        ("192&period;0&period;2&period;17", "***"),
+        (
+            "Tom &amp Jerry &copy; &lt;b&gt;",
+            "Tom &amp Jerry &copy; &lt;b&gt;",
+        ),
+    ] {
+        assert_eq!(text(whole), left, "{whole}");
+    }
+}
+
+#[test]
+fn a_local_part_of_several_words_is_masked_whole() {
+    for (whole, left) in [
+        ("anna . x @ example.net", "***@ example.net"),
+        ("to anna .x@example.net", "to ***@example.net"),
+        ("\"anna\" . x . y@example.net", "***@example.net"),
+        ("anna (home) . x (y) @ example.net", "***@ example.net"),
+        ("anna @ example . net", "***@ example . net"),
+        (
+            "That is all. anna@example.net",
+            "That is all. ***@example.net",
+        ),
+        ("Hm ... anna@example.net", "Hm ... ***@example.net"),
+        ("Hm ...anna@example.net", "Hm ***@example.net"),
+        ("Meet @ 5 . Bring 2", "Meet @ 5 . Bring 2"),
+    ] {
+        assert_eq!(text(whole), left, "{whole}");
+    }
+    // The at sign is behind what is looked at.
+    let far = format!("hello anna{}@example.net", " ".repeat(FIELD_BYTES));
+    assert_eq!(text(&far), "hello ***");
+}
+
+#[test]
+fn a_number_that_is_the_host_of_a_link_is_masked_in_any_text() {
+    for (whole, left) in [
+        ("see http://3221226001/x now", "see http://***/x now"),
+        (
+            "http://0x7f000001/ https://0300.2/",
+            "http://***/ https://***/",
+        ),
+        (
+            "(http://3221226001:80), \"http:\\\\192.513\"",
+            "(http://***:80), \"http:\\\\***\"",
+        ),
+        ("http:///3221226001. x", "http:///*** x"),
+        ("http://anna@3221226001/", "http:***@***/"),
+        (
+            "http://%33221226001/ http://３２２１２２６００１/",
+            "*** http://***/",
+        ),
+        (
+            "http://1.example/ 3221226001 //2026/11 at: 5",
+            "http://1.example/ 3221226001 //2026/11 at: 5",
+        ),
+    ] {
+        assert_eq!(text(whole), left, "{whole}");
+    }
+    assert_eq!(url::masked("http://%33221226001/x"), "http://***/x");
+}
+
+#[test]
+fn a_link_may_have_an_address_across_its_parts() {
+    for (whole, left) in [
+        (
+            "https://a.example/p/anna/@example.net",
+            "https://a.example/p/***/***",
+        ),
+        (
+            "https://a.example/anna//@example.net/q",
+            "https://a.example/***//***/q",
+        ),
+        (
+            "https://a.example/anna/%40/example.net",
+            "https://a.example/***/%40/example.net",
+        ),
+        (
+            "https://a.example/anna/&commat;example.net",
+            "https://a.example/***/***",
+        ),
+        (
+            "https://a.example/anna/=40example.net",
+            "https://a.example/***/***",
+        ),
+        (
+            "https://a.example/anna\\/\\u0040example.net",
+            "https://a.example/***/***",
+        ),
+        ("anna/@example.net", "***/***"),
+        ("anna\\u0040example.net", "******"),
+        ("https://anna.x\\u0040example.net/q", "https://******/q"),
+        (
+            "https://x.example\\.anna\\u0040example.net/q",
+            "https://******/q",
+        ),
+        (
+            "https://a.example/u/@anna/post",
+            "https://a.example/u/***/post",
+        ),
+    ] {
+        assert_eq!(url::masked(whole), left, "{whole}");
+        assert_eq!(url::masked(left), left, "{whole}");
     }
 }
 
