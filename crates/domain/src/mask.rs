@@ -1,13 +1,12 @@
-//! Events as they are shown to who may not see whom they are about.
+//! Masked events, for clients that may not see personal data.
 //!
-//! What is masked: the local part of every address (`***@example.net`: its domain is left, since
-//! it says where mail goes and not to whom), every IP address whole (`***`), the message id, which
-//! may be an address or what somebody else knows, and all that may hold anything: `data`, `diag`,
-//! metadata, and a link's query, fragment and user. Where it is not certain whether something is an
-//! address, it is masked: a browser's version of four numbers is one more `***`.
+//! Masked are: the local part of every address (`***@example.net`; the domain stays), every IP address
+//! (`***`), and the message id, which may be an address. Removed are the fields that may hold anything:
+//! `data`, `diag`, metadata, and the query, fragment and user of a link. If it is uncertain whether
+//! something is an address, it is masked: a browser version of four numbers becomes `***`.
 //!
-//! The time is linear in the texts, whatever they hold, of each of which only the first
-//! [`FIELD_BYTES`](crate::event::FIELD_BYTES) are looked at, and shown.
+//! Masking takes time linear in the length of the texts. Only the first
+//! [`FIELD_BYTES`](crate::event::FIELD_BYTES) of each text are searched and shown.
 
 mod ip;
 mod mail;
@@ -25,14 +24,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::event::{Content, Detail, Event, FIELD_BYTES, TAG_BYTES};
 use text::{masked, masked_address, masked_within};
 
-/// What stands in the place of what is masked. It says nothing of its length.
+/// The replacement for masked text. Its length does not depend on the text.
 const MASK: &str = "***";
 
 impl Event<'_> {
-    /// The event without what tells whom it is about: addresses and IP addresses are masked in
-    /// every text, and there is no message id, no `data`, no `diag`, no metadata, of links neither
-    /// query nor fragment nor user, and of the location only the country. Masking twice is masking
-    /// once.
+    /// The event without personal data: addresses and IP addresses are masked in every text, the
+    /// message id is masked, and `data`, `diag`, metadata, the query, fragment and user of the link, and
+    /// all of the location but the country are removed. Masking is idempotent.
     #[must_use]
     pub fn masked(&self) -> Event<'_> {
         Event {
@@ -70,7 +68,7 @@ impl Content<'_> {
 }
 
 impl Content<'_> {
-    /// How many bytes of text are looked at to mask it, about.
+    /// About how many bytes of text masking this event searches.
     #[must_use]
     pub fn bytes_to_mask(&self) -> usize {
         let detail = &self.detail;
@@ -88,7 +86,7 @@ impl Content<'_> {
         let bytes = texts
             .chain([&self.kind])
             .map(|text| text.len().min(FIELD_BYTES));
-        // What is not searched is copied at least.
+        // A text that is not searched is copied.
         bytes.map(|bytes| bytes + 1).sum()
     }
 }
@@ -111,7 +109,7 @@ fn text<'t>(text: Option<&'t Cow<'_, str>>) -> Option<Cow<'t, str>> {
     text.map(|text| masked(text))
 }
 
-/// What is left of a location.
+/// The part of a location that a masked event keeps.
 #[derive(Serialize, Deserialize)]
 struct Country<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -120,7 +118,7 @@ struct Country<'a> {
     country: Option<Cow<'a, str>>,
 }
 
-/// None when there is no country, or one that is no text.
+/// `None` if there is no country, or it is not a string.
 fn country(location: &RawValue) -> Option<Cow<'static, RawValue>> {
     let found: Country<'_> = serde_json::from_str(location.get()).ok()?;
     let left = Country {

@@ -1,7 +1,8 @@
-//! The identity that events had before it covered all that consumers act on.
+//! The event identity of earlier versions, which covered fewer fields.
 //!
-//! A batch that was stored under these ids, and whose answer was lost, comes again for nine hours.
-//! This file can be deleted once no deployment is upgraded any more from a version that made them.
+//! Mandrill retries a batch for up to nine hours if the response is lost. After an upgrade, such a retry
+//! is recognised as a duplicate by the identity under which its events were stored. This file can be
+//! deleted when no deployment upgrades from those versions any more.
 
 use serde_json::value::RawValue;
 
@@ -9,8 +10,8 @@ use crate::batch::RawEvent;
 use crate::facts::{Msg, Top, UNKNOWN, kind, message_key, recipient};
 use crate::json::string;
 
-/// What was hashed into an id: what its message has in common, and what tells the event from others
-/// of the message.
+/// The two inputs of an event id: the key of its message, and the fingerprint that distinguishes the
+/// event from others of the same message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormerIdentity {
     message: [Vec<u8>; 2],
@@ -18,13 +19,13 @@ pub struct FormerIdentity {
 }
 
 impl FormerIdentity {
-    /// As [`Facts::message_key`](crate::Facts::message_key).
+    /// The earlier [`Facts::message_key`](crate::Facts::message_key).
     #[must_use]
     pub fn message_key(&self) -> [&[u8]; 2] {
         self.message.each_ref().map(Vec::as_slice)
     }
 
-    /// As [`Facts::fingerprint`](crate::Facts::fingerprint).
+    /// The earlier [`Facts::fingerprint`](crate::Facts::fingerprint).
     #[must_use]
     pub fn fingerprint(&self) -> [&[u8]; 7] {
         self.fingerprint.each_ref().map(Vec::as_slice)
@@ -71,7 +72,7 @@ impl FormerIdentity {
     }
 }
 
-/// The JSON text of a value; null says as little as a missing one.
+/// The JSON text of a value; empty if the value is missing or null.
 fn text_of(value: Option<&RawValue>) -> &str {
     value
         .map(RawValue::get)
@@ -79,7 +80,7 @@ fn text_of(value: Option<&RawValue>) -> &str {
         .unwrap_or_default()
 }
 
-/// The JSON text of a string that is not empty.
+/// The JSON text of a string; `None` if the string is empty.
 fn string_text(value: Option<&RawValue>) -> Option<&str> {
     value
         .map(RawValue::get)

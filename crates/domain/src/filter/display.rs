@@ -74,7 +74,7 @@ impl Pattern {
                 && (self.text.contains(':')
                     || self.text.starts_with('-')
                     || OPERATORS.contains(&self.text.as_str())));
-        // Where everything is searched, a star says nothing.
+        // In a field that is searched for any part, stars change nothing.
         let star = |is_open: bool| match is_open && !field.is_searched() {
             true => "*",
             false => "",
@@ -85,7 +85,7 @@ impl Pattern {
     }
 }
 
-/// Whether a text with it has to stand in quotes.
+/// Whether a text with this character needs quotes.
 fn is_special(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | ',' | '*' | '(' | ')')
 }

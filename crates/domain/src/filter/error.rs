@@ -28,7 +28,7 @@ pub enum FilterError {
         /// Where it should stand.
         at: usize,
     },
-    /// An operator of another search language, which would else be a word to search for.
+    /// An operator of another search language, outside of quotes.
     #[error(
         "an operator at {at}: commas are OR, spaces are AND, a minus is NOT; expected quotes around it to search for the word"
     )]
@@ -65,11 +65,11 @@ pub enum FilterError {
 }
 
 impl FilterError {
-    /// Which byte of the text is to blame, from 0.
+    /// The byte of the text at which the error is, from 0.
     #[must_use]
     pub fn at(&self) -> usize {
         match *self {
-            // It is the whole text, and byte `MAX_BYTES` may be in the middle of a character.
+            // The whole text is too long, and byte `MAX_BYTES` may be inside of a character.
             FilterError::TooLong => 0,
             FilterError::TooManyTerms { at }
             | FilterError::UnknownField { at }

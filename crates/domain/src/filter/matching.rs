@@ -1,4 +1,4 @@
-//! From terms and an event to yes or no, in time linear in the event's text for each value.
+//! Matching of events, in time linear in the event's text for each value.
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
@@ -9,11 +9,10 @@ use super::metadata::{self, Value};
 use super::{Field, Pattern, Term, fold, fold_char};
 use crate::event::{Content, FIELD_BYTES, METADATA_BYTES, beginning};
 
-/// Up to this many comparisons of bytes, trying every place is faster than preparing a search that
-/// is linear whatever the text holds.
+/// Up to this many comparisons of bytes, a naive search is faster than preparing a linear one.
 const SHORT: usize = 2_048;
 
-/// The texts of an event, of which each that is long or beyond ASCII is folded once for all terms.
+/// The texts of an event. A long or non-ASCII text is folded once for all terms.
 pub(super) struct Texts<'c> {
     content: &'c Content<'c>,
     sender: OnceCell<String>,
@@ -35,7 +34,7 @@ impl<'c> Texts<'c> {
         }
     }
 
-    /// How many bytes were looked at since this was asked last. An empty text counts, too.
+    /// The number of bytes searched since the last call. Each text counts one byte more than its length.
     pub(super) fn take_looked_at(&self) -> usize {
         self.looked_at.take()
     }
@@ -106,7 +105,7 @@ impl Term {
     }
 }
 
-/// A text that values are looked for in.
+/// A text in which values are searched.
 struct Text<'t> {
     received: &'t str,
     is_ascii: bool,
@@ -122,7 +121,7 @@ impl<'t> Text<'t> {
         }
     }
 
-    /// What stands between the quotes of a JSON string with escapes.
+    /// The inside of a JSON string with escapes.
     fn escaped(inside: &'t str, folded: &'t OnceCell<String>) -> Text<'t> {
         folded.get_or_init(|| {
             let mut bytes = 0;
@@ -172,7 +171,7 @@ impl Pattern {
         }
     }
 
-    /// Bytes will do: in UTF-8 no character begins within another.
+    /// Compares bytes: in UTF-8, no character begins inside of another.
     #[cold]
     fn is_in_folded(&self, text: &[u8]) -> bool {
         let wanted = self.text.as_bytes();

@@ -1,4 +1,4 @@
-//! The values of a key in the text of a JSON object, found without parsing it into anything.
+//! Finds the values of a key in the text of a JSON object without parsing it.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,18 @@ use memchr::memchr2;
 
 use super::{fold, fold_char};
 
-/// A value as it is compared.
+/// The text of a value that filters compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'j> {
     /// A string without escapes, or the text of a number, of `true` or `false`, or of an array or
     /// an object.
     Plain(&'j str),
-    /// What stands between the quotes of a string with escapes.
+    /// The inside of a string with escapes.
     Escaped(&'j str),
 }
 
-/// The values of a key at the top of the JSON object `json`, in any case of letters and as often
-/// as it occurs. `null` is no value. `key` is folded. What is not an object has none.
+/// The values of a key at the top level of the JSON object `json`, in any case and for each occurrence.
+/// `null` is no value. `key` is folded. There are none if `json` is not an object.
 pub(super) fn values<'j>(json: &'j str, key: &str) -> impl Iterator<Item = Value<'j>> {
     let is_wanted = move |(name, value): &(&str, &str)| {
         let is_key = match name.contains('\\') {
@@ -31,8 +31,8 @@ pub(super) fn values<'j>(json: &'j str, key: &str) -> impl Iterator<Item = Value
         .map(|(_, value)| read(value))
 }
 
-/// Whether a key stands twice at the top of a JSON object, in either case of letters: filters find
-/// both values.
+/// Whether a key is repeated at the top level of a JSON object, in any case. Filters find the values of
+/// all its occurrences.
 #[must_use]
 pub fn repeats_a_key(json: &str) -> bool {
     let mut seen = HashSet::new();
@@ -59,7 +59,7 @@ fn read(value: &str) -> Value<'_> {
     }
 }
 
-/// The keys, without quotes and with their escapes, and the texts of the values.
+/// The keys, without quotes and still escaped, and the texts of the values.
 pub(crate) fn entries(json: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = json.trim_start().strip_prefix('{').unwrap_or_default();
     std::iter::from_fn(move || {
@@ -73,7 +73,7 @@ pub(crate) fn entries(json: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Where the quote is that ends a string.
+/// The place of the quote that ends a string.
 fn string_end(inside: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -85,7 +85,7 @@ fn string_end(inside: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where a value ends, of which the first byte is no white space.
+/// Where a value ends. Its first byte is not white space.
 fn value_end(value: &[u8]) -> Option<usize> {
     match value.first()? {
         b'"' => Some(string_end(&value[1..])? + 2),
@@ -169,7 +169,7 @@ impl Unescape<'_> {
         }
     }
 
-    /// The four hexadecimal digits that stand `from` bytes on.
+    /// The number of four hexadecimal digits at byte `from`.
     fn unit(&self, from: usize) -> Option<u32> {
         let digits = self.rest.get(from..from + 4)?;
         let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());

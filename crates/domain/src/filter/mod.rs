@@ -1,10 +1,9 @@
-//! Which events somebody wants.
+//! Filters, which select events.
 //!
-//! The language is that of `docs/API.md`, section "Filters". A filter is parsed once, into terms
-//! in a fixed order without repetitions; matching an event whose texts are short and ASCII then
-//! allocates nothing. Of each text of an event only the first
-//! [`FIELD_BYTES`](crate::event::FIELD_BYTES) are looked at, and of metadata the first
-//! [`METADATA_BYTES`](crate::event::METADATA_BYTES).
+//! `docs/API.md`, section "Filters", describes the language. A filter is parsed once, into sorted terms
+//! without duplicates. Matching an event whose texts are short and ASCII allocates nothing. A filter
+//! searches the first [`FIELD_BYTES`](crate::event::FIELD_BYTES) of each text and the first
+//! [`METADATA_BYTES`](crate::event::METADATA_BYTES) of metadata.
 
 mod display;
 mod error;
@@ -24,38 +23,37 @@ use matching::Texts;
 pub(crate) use metadata::entries;
 pub use metadata::repeats_a_key;
 
-/// The most terms that a filter may be written with. No search that a person types comes near it,
-/// and it bounds what one filter may cost for each event.
+/// The most terms of a filter. It bounds the cost of matching one event.
 pub const MAX_TERMS: usize = 50;
 
 /// The operators of other search languages. A new filter may have them in quotes only; in a stored
 /// one they are words.
 const OPERATORS: [&str; 5] = ["AND", "OR", "NOT", "&&", "||"];
-/// The longest filter text, in bytes. No search that a person types comes near it, and as a rule it
-/// fits the URL of a WebSocket, which API Gateway bounds at 4,096 characters; whose escapes make it
-/// longer than that gets no ticket.
+
+/// The longest filter text, in bytes. Unless many of them need percent-encoding, it fits the URL of a
+/// WebSocket, which API Gateway limits to 4,096 characters.
 pub const MAX_BYTES: usize = 2_048;
 
 /// A parsed filter. The empty one matches everything.
 ///
-/// Filters that are written with the same terms in another order, or with one of them twice, are
-/// equal. `Display` shows a text that parses to the same filter; equal filters show equal texts.
+/// Filters with the same terms are equal, whatever their order and repetition. `Display` writes a text
+/// that parses to the same filter; equal filters have equal texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
-    /// All have to hold. Sorted, without repetitions.
+    /// All must match. Sorted, without duplicates.
     terms: Vec<Term>,
 }
 
-/// Holds when one of its values is in the field, or, negated, when none is.
+/// Matches if one of its values is in the field, or, negated, if none is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Term {
     field: Field,
     negated: bool,
-    /// At least one. Sorted, without repetitions.
+    /// At least one. Sorted, without duplicates.
     values: Vec<Pattern>,
 }
 
-/// Where a term looks. Terms are matched in this order: what is soon decided comes first.
+/// The field that a term searches. Terms are matched in this order, the cheap ones first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Field {
     Type,
@@ -69,13 +67,13 @@ enum Field {
     Recipient,
     Url,
     Subject,
-    /// Recipient, subject and tags: what a term without a field looks at.
+    /// Recipient, subject and tags: a term without a field searches all of them.
     Word,
     /// A key of the metadata, folded.
     Meta(String),
 }
 
-/// A text to find, folded, in which `open` ends stand for anything.
+/// A folded text to find. Any text may precede an open start and follow an open end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Pattern {
     text: String,
@@ -99,22 +97,22 @@ impl Filter {
         parse::terms(text, &[]).map(Filter::of)
     }
 
-    /// Whether it lets everything pass.
+    /// Whether it matches every event.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether it lets this event pass.
+    /// Whether it matches this event.
     #[must_use]
     pub fn matches(&self, content: &Content<'_>) -> bool {
         let mut unlimited = usize::MAX;
         self.matches_within(content, &mut unlimited) == Some(true)
     }
 
-    /// The same for at most about `left` bytes of text looked at, from which it takes what it has
-    /// looked at; `None` if that was not enough, and `left` is 0 then. A text counts once for each
-    /// value that is looked for in it.
+    /// Whether it matches this event, found by searching at most about `left` bytes of text. Subtracts
+    /// the bytes searched from `left`; a text counts once for each value searched in it. `None` if
+    /// `left` did not suffice, and `left` is 0 then.
     #[must_use]
     pub fn matches_within(&self, content: &Content<'_>, left: &mut usize) -> Option<bool> {
         let texts = Texts::of(content);
@@ -133,22 +131,21 @@ impl Filter {
         Some(true)
     }
 
-    /// How many values it looks for.
+    /// The number of values in all terms.
     #[must_use]
     pub fn values(&self) -> usize {
         self.terms.iter().map(|term| term.values.len()).sum()
     }
 
-    /// The filter that lets pass what both let pass: a token's filter and its holder's own, for
-    /// example. [`MAX_TERMS`] and [`MAX_BYTES`] do not bound it, so its text may be one that is
-    /// refused.
+    /// The filter that matches the events that both match, such as a token's filter and that of a
+    /// request. [`MAX_TERMS`] and [`MAX_BYTES`] do not apply, so its text may not parse.
     #[must_use]
     pub fn and(&self, other: &Filter) -> Filter {
         Filter::of(self.terms.iter().chain(&other.terms).cloned().collect())
     }
 
-    /// The filter that lets pass events of one of these types, or all if there are none. A `*` at
-    /// either end of a type stands for anything. [`MAX_BYTES`] does not bound it.
+    /// The filter that matches events of one of these types, or all events if the list is empty. A `*`
+    /// at either end of a type is a wildcard. [`MAX_BYTES`] does not apply.
     #[must_use]
     pub fn of_types<'t>(types: impl Iterator<Item = &'t str>) -> Filter {
         let values: Vec<_> = types.map(Pattern::of_type).collect();
@@ -158,8 +155,8 @@ impl Filter {
         Filter::of(vec![Term::new(Field::Type, false, values)])
     }
 
-    /// The first thing in it that who sees masked events may not filter by, since it would tell
-    /// what is masked. `None` when there is none.
+    /// The first of its fields that masked tokens may not filter on, since the result would reveal what
+    /// is masked. `None` if there is no such field.
     #[must_use]
     pub fn private_field(&self) -> Option<&'static str> {
         self.terms.iter().find_map(|term| match term.field {
@@ -231,7 +228,7 @@ impl Pattern {
 }
 
 impl Field {
-    /// All but [`Field::Word`], which has no name, and [`Field::Meta`], whose name has a key.
+    /// All fields but [`Field::Word`], which has no name, and [`Field::Meta`], whose name has a key.
     const NAMED: [(&'static str, Field); 11] = [
         ("type", Field::Type),
         ("recipient", Field::Recipient),
@@ -245,10 +242,10 @@ impl Field {
         ("webhook", Field::Webhook),
         ("url", Field::Url),
     ];
-    /// Before the key of [`Field::Meta`].
+    /// The prefix of the key of [`Field::Meta`].
     const META: &'static str = "meta.";
 
-    /// Whether a value is found anywhere in it, and not only as the whole.
+    /// Whether a value may be any part of the field, not only the whole.
     fn is_searched(&self) -> bool {
         matches!(self, Field::Subject | Field::Word)
     }

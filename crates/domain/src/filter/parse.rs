@@ -47,7 +47,7 @@ impl<'t> Parser<'t> {
         FilterError::Unexpected { found, at: self.at }
     }
 
-    /// Goes to the next term, if there is one.
+    /// Skips white space. Whether a term follows.
     fn find_term(&mut self) -> bool {
         let rest = self.rest().trim_start();
         self.at = self.text.len() - rest.len();
@@ -75,7 +75,7 @@ impl<'t> Parser<'t> {
         Ok(Term::new(field, negated, values))
     }
 
-    /// The field and its colon, or nothing for a word.
+    /// Reads the field and its colon, or nothing for a word.
     fn field(&mut self) -> Result<Field, FilterError> {
         let rest = self.rest();
         let is_end = |c: char| c.is_whitespace() || matches!(c, ':' | ',' | '"' | '(' | ')');
@@ -130,7 +130,7 @@ impl<'t> Parser<'t> {
         };
         let open_end = self.take('*');
         match self.next() {
-            // What may not follow a star tells less than the star does.
+            // The star is the likelier mistake than the character after it.
             Some(found) if open_end && found != ',' && !found.is_whitespace() => {
                 self.at -= 1;
                 return Err(self.unexpected('*'));
@@ -152,7 +152,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// Up to the end of the value, or to a `*`; none when that is where it starts.
+    /// Reads to the end of the value or to a `*`. `None` if nothing precedes it.
     fn bare(&mut self, field: &Field) -> Result<Option<String>, FilterError> {
         let is_word = *field == Field::Word;
         if is_word && self.next() == Some('-') {
@@ -167,7 +167,7 @@ impl<'t> Parser<'t> {
         Ok((!text.is_empty()).then(|| fold(text).collect()))
     }
 
-    /// The text in quotes, folded, without its escapes.
+    /// Reads a text in quotes, folded and unescaped.
     fn quoted(&mut self) -> Result<String, FilterError> {
         let start = self.at;
         let mut text = String::new();

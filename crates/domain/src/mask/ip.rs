@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::reading::Char;
 
-/// Where IP addresses are, as ranges of characters: of version 6 in any form, four numbers with dots
-/// between them, or more, and a number that is the host of a link.
+/// The ranges of IP addresses: version 6 in any form, four or more numbers with dots between them, and
+/// a number that is the host of a link.
 pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -26,9 +26,9 @@ pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a host is an IP address since its last part is a number, however many parts it has
-/// (`http://3221226001/`). ("URL Standard", section 3.5: ends-in-a-number checker.) What follows the
-/// host does not count.
+/// Whether the characters begin with a host that is an IPv4 address because its last label is a number,
+/// whatever the number of labels (`http://3221226001/`). ("URL Standard", section 3.5: ends-in-a-number
+/// checker.)
 pub(super) fn is_number(host: &[Char]) -> bool {
     let host = &host[..length(host, is_part_of_host)];
     let is_dot = |char: &Char| char.c == '.';
@@ -46,7 +46,7 @@ fn is_part_of_host(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '.')
 }
 
-/// The hosts behind a colon and slashes that are numbers.
+/// Adds the hosts after `://` that are numbers.
 fn numeric_hosts(chars: &[Char], found: &mut Vec<Range<usize>>) {
     let is_slash = |c| matches!(c, '/' | '\\');
     let is_authority = |c: char| !c.is_whitespace() && !matches!(c, '/' | '\\' | '?' | '#');
@@ -75,8 +75,7 @@ fn is_part_of_v6(c: char) -> bool {
     c.is_ascii_hexdigit() || matches!(c, ':' | '.')
 }
 
-/// Whether hexadecimal digits, colons and dots are an IP address of version 6, in any form, or
-/// hold one.
+/// Whether a run of hexadecimal digits, colons and dots is or contains an IPv6 address in any form.
 fn is_v6(run: &[Char]) -> bool {
     let count = |wanted| run.iter().filter(|char| char.c == wanted).count();
     let (colons, dots) = (count(':'), count('.'));
@@ -98,7 +97,7 @@ fn v4_addresses(chars: &[Char], within: Range<usize>, found: &mut Vec<Range<usiz
     }
 }
 
-/// `0xC0.0x0.0x2.0x11`, and some of its numbers in decimal or octal.
+/// `0xC0.0x0.0x2.0x11`; some of the numbers may be decimal or octal.
 fn hexadecimal_v4(chars: &[Char], found: &mut Vec<Range<usize>>) {
     let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | 'x' | 'X');
     let mut at = 0;

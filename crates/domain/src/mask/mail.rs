@@ -1,15 +1,14 @@
-//! Finding mail addresses: each word that touches an at sign.
+//! Finding mail addresses: each word next to an at sign.
 //!
-//! A text is walked through once, from its end to its beginning, since a quoted local part may have
-//! an at sign in it. What belongs to one address is not looked at for another.
+//! A text is scanned once, from its end to its beginning, since a quoted local part may contain an at
+//! sign. Characters that belong to one address are not searched again for another.
 
 use std::ops::Range;
 
 use super::reading::{Char, words};
 
-/// The parts of mail addresses that are masked, as ranges of characters: what stands before an at
-/// sign, as far as it belongs to the address, and behind it what is no plain domain; the whole words
-/// if something of that is encoded.
+/// The parts of mail addresses to mask, as ranges of characters: the local part, and after the at sign
+/// whatever is not a plain domain. If any character of an address is encoded, its whole words.
 pub(super) fn mail_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     if !chars.iter().any(|char| matches!(char.c, '@' | '=')) {
@@ -37,8 +36,7 @@ pub(super) fn mail_addresses(chars: &[Char]) -> Vec<Range<usize>> {
 
 struct Text<'c> {
     chars: &'c [Char],
-    /// For a quote or a parenthesis, where the one before it is that opens, and where the one after
-    /// it is that closes.
+    /// For each quote and parenthesis, the places of its opening and its closing one.
     pairs: Vec<Pair>,
 }
 
@@ -75,7 +73,7 @@ fn pairs(chars: &[Char]) -> Vec<Pair> {
 }
 
 impl Text<'_> {
-    /// The at sign that begins at `at`. What belongs to it ends at `limit`.
+    /// The at sign that begins at `at`. Its address ends at `limit` at the latest.
     fn at_sign(&self, at: usize, limit: usize) -> Option<Range<usize>> {
         match &self.chars[at..] {
             [Char { c: '@', .. }, ..] => Some(at..at + 1),
@@ -90,8 +88,8 @@ impl Text<'_> {
         }
     }
 
-    /// Where the local part of an address starts. None when there is none: nothing stands before the
-    /// at sign, or it stands alone and no domain follows it (`meet @ 5`).
+    /// Where the local part of an address starts. `None` if there is no local part: the text begins with
+    /// the at sign, or white space precedes it and no domain follows (`meet @ 5`).
     fn local_start(&self, sign: &Range<usize>, limit: usize) -> Option<usize> {
         let (mut start, mut has_word) = (sign.start, false);
         while let Some(before) = start.checked_sub(1) {
@@ -115,7 +113,7 @@ impl Text<'_> {
                 (')', Some(opening)) => start = opening,
                 _ if is_local(char) => (start, has_word) = (before, true),
                 _ if has_word => break,
-                // What nobody knows.
+                // No known form of an address.
                 _ => return Some(words(self.chars, before..sign.end).start),
             }
         }
@@ -134,14 +132,14 @@ impl Text<'_> {
         }
     }
 
-    /// The word that begins with an at sign which is no address's: a name, as in `@anna`.
+    /// The word that begins with an at sign without a local part: a user name (`@anna`).
     fn named(&self, sign: &Range<usize>, limit: usize) -> Option<Range<usize>> {
         let rest = self.chars[..limit].get(sign.end..)?;
         let length = rest.iter().take_while(|char| !char.is_space()).count();
         (length > 0).then(|| sign.start..sign.end + length)
     }
 
-    /// Notes what is masked of an address; answers where that begins.
+    /// Adds the parts of an address to mask. Returns where the first one begins.
     fn mask(
         &self,
         start: usize,
@@ -157,7 +155,7 @@ impl Text<'_> {
             return word.start;
         }
         if end == limit && end > sign.end {
-            // Up to the next address, with which it is one.
+            // It touches the next address, so both are one range.
             found.push(start..end);
         } else {
             found.extend([sign.end..end, start..sign.start]);
@@ -165,8 +163,8 @@ impl Text<'_> {
         start
     }
 
-    /// Where that ends which stands behind an at sign and is no plain domain: a comment, a quote, an
-    /// address in brackets.
+    /// The end of what follows an at sign and is not a plain domain: a comment, a quoted string, or an
+    /// address literal in brackets.
     fn odd_end(&self, start: usize, limit: usize) -> usize {
         let mut end = start;
         while end < limit {
@@ -183,8 +181,8 @@ impl Text<'_> {
         end
     }
 
-    /// Whether a domain stands there, or an IP address as one, after white space and comments; or the
-    /// beginning of `example [dot] net` or `example . net`.
+    /// Whether a domain or an IP address follows, after white space and comments; also the beginning of
+    /// `example [dot] net` or `example . net`.
     fn is_domain(&self, start: usize, limit: usize) -> bool {
         let mut at = start;
         while let Some(char) = self.chars[..limit].get(at) {
@@ -214,8 +212,8 @@ impl Text<'_> {
     }
 }
 
-/// Whether it can be a part of an address that is not quoted. Letters of any script may, and what is
-/// encoded.
+/// Whether a character can be part of an unquoted local part: any encoded character, and any other but
+/// white space and delimiters.
 fn is_local(char: Char) -> bool {
     let is_end = matches!(
         char.c,

@@ -1,26 +1,26 @@
-//! A text as it is read by a program or a person that it reaches: with its escapes decoded, to any
-//! depth, without what cannot be seen, and with signs that look like those of ASCII as those.
+//! A text as its readers, programs or people, see it: with escapes decoded to any depth, without
+//! invisible characters, and with look-alikes of ASCII punctuation replaced by ASCII.
 
 use std::ops::Range;
 
-/// A character that is read.
+/// A character of the decoded text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Char {
     pub(super) c: char,
-    /// Where in the text it begins.
+    /// The byte of the text at which it, or the escape for it, begins.
     pub(super) start: usize,
-    /// Whether it stands for something else in the text.
+    /// Whether the text has an escape in its place.
     pub(super) is_decoded: bool,
 }
 
 impl Char {
-    /// Whether it is white space in the text itself. Encoded, it is a part of a word.
+    /// Whether it is unencoded white space. Encoded white space is part of a word.
     pub(super) fn is_space(self) -> bool {
         self.c.is_whitespace() && !self.is_decoded
     }
 }
 
-/// A range of characters with the words in which it stands, as the text itself has them.
+/// A range of characters, extended to whole words of the text.
 pub(super) fn words(chars: &[Char], range: Range<usize>) -> Range<usize> {
     let (before, after) = (&chars[..range.start], &chars[range.end..]);
     let ahead = before.iter().rev().take_while(|char| !char.is_space());
@@ -28,25 +28,25 @@ pub(super) fn words(chars: &[Char], range: Range<usize>) -> Range<usize> {
     range.start - ahead.count()..range.end + behind.count()
 }
 
-/// The text as it is, but for what cannot be seen and what looks like ASCII.
+/// The text without decoding: only invisible characters and look-alikes are handled.
 pub(super) fn undecoded(text: &str) -> Vec<Char> {
     visible(text).collect()
 }
 
-/// The text with its escapes decoded, of quoted-printable only what is no number that follows an
-/// equals sign (`=3D`, `=EF`).
+/// The text with its escapes decoded. Of quoted-printable, only `=3D` and bytes beyond ASCII are: `=20`
+/// may be a number after an equals sign.
 pub(super) fn decoded(text: &str) -> Vec<Char> {
     read(text, false)
 }
 
-/// The same with all of quoted-printable decoded but for `=40`, which is an at sign only in front of a
-/// domain.
+/// The text with its escapes decoded, including all of quoted-printable but `=40`, which is an at sign
+/// only before a domain.
 pub(super) fn unquoted(text: &str) -> Vec<Char> {
     read(text, true)
 }
 
-/// Each time that a character ends an escape, what it stands for takes the escape's place and may end
-/// another one: nested escapes cost no more than others.
+/// A character that completes an escape replaces it with the decoded character, which may complete
+/// another: nested escapes take no more time than others.
 fn read(text: &str, is_quoted: bool) -> Vec<Char> {
     let mut chars = Vec::with_capacity(text.len());
     let mut has_entity = false;
@@ -69,7 +69,7 @@ fn read(text: &str, is_quoted: bool) -> Vec<Char> {
     chars
 }
 
-/// Removes the equals sign by which a line of quoted-printable goes on.
+/// Removes the equals sign of a soft line break in quoted-printable. Whether there was one.
 fn pop_line_end(chars: &mut Vec<Char>) -> bool {
     let length = match chars.as_slice() {
         [before @ .., Char { c: '=', .. }] => before.len(),
@@ -113,7 +113,7 @@ pub(super) fn is_invisible(c: char) -> bool {
     }
 }
 
-/// What looks like a sign of ASCII as that, and digits of any script as a digit.
+/// Look-alikes of ASCII characters as ASCII, and digits of any script as `0`.
 fn plain(c: char) -> char {
     let shifted = |by: u32| u32::from(c).checked_sub(by).and_then(char::from_u32);
     match c {
@@ -131,7 +131,7 @@ fn plain(c: char) -> char {
     }
 }
 
-/// How many of the last characters are an escape, and what it stands for.
+/// The number of characters of an escape at the end of the text, and the character that it encodes.
 type Escape = (usize, char);
 
 fn reduce(chars: &mut Vec<Char>, is_quoted: bool) {
@@ -214,7 +214,7 @@ fn braced(chars: &[Char]) -> Option<Escape> {
     Some((open + 4, c))
 }
 
-/// Named entities, in lower case, that matter to where an address begins and ends.
+/// Named entities, in lower case, of the characters that delimit addresses.
 const ENTITIES: [(&str, char); 24] = [
     ("commat", '@'),
     ("amp", '&'),
@@ -242,7 +242,7 @@ const ENTITIES: [(&str, char); 24] = [
     ("zerowidthspace", '\u{AD}'),
 ];
 
-/// `&commat;`, `&#64;`, `&#x40;`, and any other name as some letter.
+/// `&commat;`, `&#64;`, `&#x40;`. An unknown name is decoded as a letter.
 fn named_entity(chars: &[Char]) -> Option<Escape> {
     let (_, before) = chars.split_last()?;
     if let Some((count, c)) = known_entity(before) {
@@ -253,7 +253,7 @@ fn named_entity(chars: &[Char]) -> Option<Escape> {
     numeric_entity(before).or(is_name.then_some((count + 1, 'z')))
 }
 
-/// A known name behind the last characters' `&`.
+/// An entity of [`ENTITIES`] at the end, without its `;`.
 fn known_entity(chars: &[Char]) -> Option<Escape> {
     let is_last = |name: &str| {
         let mut last = chars.iter().rev().map(|char| char.c);
@@ -265,7 +265,7 @@ fn known_entity(chars: &[Char]) -> Option<Escape> {
     Some((name.len() + 1, c))
 }
 
-/// An entity without `;`: HTML reads numbers and some of the names.
+/// An entity without `;`, which browsers decode for numbers and some names.
 fn unended_entity(chars: &[Char], next: char) -> Option<Escape> {
     let last = chars.last()?.c;
     if next == ';' || !last.is_ascii_alphanumeric() {
@@ -287,7 +287,7 @@ fn unended_entity(chars: &[Char], next: char) -> Option<Escape> {
     Some((count, c))
 }
 
-/// With the `;` that follows it.
+/// The count includes the `;` after it.
 fn numeric_entity(chars: &[Char]) -> Option<Escape> {
     let (count, name) = entity(chars)?;
     let code = match name {
@@ -298,8 +298,7 @@ fn numeric_entity(chars: &[Char]) -> Option<Escape> {
     Some((count + 1, char::from_u32(code?)?))
 }
 
-/// The last `&` and what follows it; names and numbers that matter are no longer, but for zeros that
-/// numbers begin with.
+/// The length from the last `&` on, and the characters after it. At most 64, leading zeros included.
 fn entity(chars: &[Char]) -> Option<(usize, &[Char])> {
     let mut last = chars.iter().rev().take(64);
     let length = last.position(|char| char.c == '&')?;
@@ -341,7 +340,7 @@ fn number(digits: &[Char], radix: u32) -> Option<u32> {
     })
 }
 
-/// A byte of UTF-8 beyond ASCII whose neighbours are not read yet: in a plane for private use.
+/// A byte; beyond ASCII, where UTF-8 needs its neighbours, as a private-use character.
 fn of_byte(byte: u8) -> char {
     match byte {
         0..0x80 => char::from(byte),
@@ -356,7 +355,7 @@ fn byte_of(c: char) -> Option<u8> {
     u8::try_from(byte).ok().filter(|byte| *byte >= 0x80)
 }
 
-/// The character whose last byte has just been read.
+/// The UTF-8 character that the last byte completes.
 fn utf8(chars: &[Char]) -> Option<Escape> {
     let mut bytes = [0; 4];
     for count in 1..=4 {

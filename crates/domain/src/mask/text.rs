@@ -10,16 +10,16 @@ use super::mail::mail_addresses;
 use super::reading::{Char, decoded, undecoded, unquoted, words};
 use crate::event::{FIELD_BYTES, beginning};
 
-/// How often a text is masked at most, until nothing is left to mask: a mask may become the local
-/// part of what stands behind it.
+/// The most passes over a text. A pass may leave something to mask, since a mask can become the local
+/// part of the text after it.
 pub(super) const ROUNDS: usize = 8;
 
-/// The text of a field with its addresses masked, as far as it is looked at.
+/// The first [`FIELD_BYTES`] of a text with its addresses masked.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
     masked_within(text, FIELD_BYTES)
 }
 
-/// The same of a text of which no more than `limit` bytes are kept.
+/// The first `limit` bytes of a text with its addresses masked.
 pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
     let mut masked = looked_at(text, limit, whole);
     for _ in 0..ROUNDS {
@@ -33,15 +33,15 @@ pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
     masked
 }
 
-/// How much of a text that was cut is shown: not its last two words, which may be the beginning of an
-/// address with white space before its at sign.
+/// The length of a cut text without its last two words, which may be the beginning of an address with
+/// white space before its at sign.
 fn whole(kept: &str) -> usize {
     let without_last = |text: &str| text.trim_end_matches(|c: char| !c.is_whitespace()).len();
     without_last(kept[..without_last(kept)].trim_end())
 }
 
-/// As much of a text as is looked at. If it may have been cut, here or when it was stored, only as
-/// much is shown as `whole` says, and a mask stands for the rest.
+/// The first `limit` bytes of a text. If the text may have been cut, here or when it was stored, a mask
+/// replaces what follows the first `whole` bytes.
 pub(super) fn looked_at(text: &str, limit: usize, whole: impl Fn(&str) -> usize) -> Cow<'_, str> {
     // A character has at most four bytes, so a text that was cut is hardly shorter than the limit.
     let longest = limit - 4;
@@ -52,7 +52,7 @@ pub(super) fn looked_at(text: &str, limit: usize, whole: impl Fn(&str) -> usize)
     Cow::Owned(format!("{}{MASK}", &kept[..whole(kept)]))
 }
 
-/// None when there is nothing to mask.
+/// `None` if there is nothing to mask.
 fn masked_once(text: &str) -> Option<String> {
     let found = addresses(text);
     if found.is_empty() {
@@ -62,7 +62,7 @@ fn masked_once(text: &str) -> Option<String> {
     (next != text).then_some(next)
 }
 
-/// What should be one address: all but its domain is masked, names and quotes around it too.
+/// A field that holds one address: all but the domain is masked, including a display name.
 pub(super) fn masked_address(text: &str) -> Cow<'_, str> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     let is_end = |c: char| c.is_whitespace() || matches!(c, '>' | ',' | ';' | ')' | '"' | '\'');
@@ -78,12 +78,12 @@ pub(super) fn masked_address(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{MASK}@{domain}"))
 }
 
-/// Whether the text, or what it is when it is decoded, holds an address.
+/// Whether the text, as it is or decoded, holds an address.
 pub(super) fn holds_address(text: &str) -> bool {
     !addresses(text).is_empty()
 }
 
-/// Where something is masked in a text, in order and apart.
+/// The ranges of a text to mask, sorted and disjoint.
 fn addresses(text: &str) -> Vec<Range<usize>> {
     let signs = signs(text.as_bytes());
     if !signs.may_be_address {
@@ -125,7 +125,7 @@ fn in_text(
         .map(move |range| place(range.start)..place(range.end))
 }
 
-/// Each range with the words in which it stands, if something in it is encoded.
+/// Extends each range with an encoded character to whole words.
 fn with_words(chars: &[Char], mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut covered = 0..0;
     for range in &mut ranges {
@@ -139,7 +139,7 @@ fn with_words(chars: &[Char], mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>
     ranges
 }
 
-/// In order; what overlaps or touches becomes one.
+/// Sorts ranges and merges those that overlap or touch.
 fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     found.retain(|range| !range.is_empty());
     found.sort_unstable_by_key(|range| range.start);
@@ -165,13 +165,12 @@ fn replaced(text: &str, ranges: &[Range<usize>]) -> String {
     masked
 }
 
-/// What a quick look finds, by which most texts are passed.
+/// The result of a quick scan, which lets most texts pass without decoding.
 #[derive(Debug, Default, Clone, Copy)]
 struct Signs {
     may_be_address: bool,
     may_be_escape: bool,
-    /// What makes an address in quoted-printable: an at sign, a dot, a colon, an equals sign, or the end
-    /// of a line that goes on.
+    /// An at sign, a dot, a colon, an equals sign, or a soft line break in quoted-printable.
     may_be_quoted: bool,
 }
 
@@ -222,7 +221,7 @@ fn is_before_number(after: &[u8]) -> bool {
     slashes >= 2 && next.is_some_and(|next| next.is_ascii_digit() || !next.is_ascii())
 }
 
-/// Whether it may go on like `(at)`, `( at )` or `[.]`.
+/// Whether this may be the inside of `(at)`, `( at )` or `[.]`.
 fn is_spelt(inside: &[u8]) -> bool {
     matches!(
         inside.trim_ascii_start(),
@@ -230,8 +229,8 @@ fn is_spelt(inside: &[u8]) -> bool {
     )
 }
 
-/// The words that are encoded as in headers (RFC 2047, section 2), whatever is in them, with white
-/// space or without an end, too: many programs read those as well.
+/// The encoded words of headers (RFC 2047, section 2), whatever they encode. White space inside and a
+/// missing end are allowed, since many programs decode such words.
 fn encoded_words(chars: &[Char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -248,7 +247,7 @@ fn encoded_words(chars: &[Char]) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether it goes on like `utf-8?q?`.
+/// Whether the characters start like `utf-8?q?`.
 fn is_encoding(chars: &[Char]) -> bool {
     // RFC 2047 has 75 characters for a whole word.
     let mut parts = chars[..chars.len().min(75)].split(|char| char.c == '?');

@@ -10,8 +10,8 @@ use crate::event::{FIELD_BYTES, beginning};
 
 const SLASHES: [char; 2] = ['/', '\\'];
 
-/// The link without query, fragment and user, and with each part of its path masked that holds an
-/// address, encoded or not.
+/// The link without query, fragment and user. Each segment of its path that holds an address, encoded or
+/// not, is masked.
 pub(super) fn masked(url: &str) -> Cow<'_, str> {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let (kept, cut) = url.split_at(end);
@@ -22,7 +22,7 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
         let before = masked.trim_end_matches(|c| !is_slash(c));
         masked = Cow::Owned(format!("{before}{MASK}"));
     }
-    // With a mask in it, an odd link may have other parts than before.
+    // A mask may change how a malformed link is split.
     for _ in 0..ROUNDS {
         match masked_once(&masked) {
             Some(next) if next != masked => {
@@ -34,7 +34,7 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
     masked
 }
 
-/// Whether what looks like the fragment of a link may be the rest of an address: `anna&#64;…`,
+/// Whether the apparent fragment of a link may be the rest of an address: `anna&#64;…`,
 /// `mailto:anna#1@…`.
 fn is_within_address(kept: &str, cut: &str) -> bool {
     if !cut.starts_with('#') {
@@ -46,7 +46,7 @@ fn is_within_address(kept: &str, cut: &str) -> bool {
     is_entity || (!kept.contains(SLASHES) && holds_address(beginning(cut, FIELD_BYTES)))
 }
 
-/// None when there is nothing to mask.
+/// `None` if there is nothing to mask.
 fn masked_once(url: &str) -> Option<String> {
     let (scheme, authority, path) = parts(url);
     let (is_user_cut, host) = match authority.rfind('@') {
@@ -54,8 +54,8 @@ fn masked_once(url: &str) -> Option<String> {
         None => (false, authority),
     };
     let is_number = !scheme.is_empty() && is_number(&decoded(host));
-    // What looks like a path may begin with an escape (`anna\u0040`), and a name without slashes before
-    // it may be a part of one (`anna/@example.net`).
+    // The apparent path may begin with an escape (`anna\u0040`), and without a scheme the apparent host
+    // may be a local part (`anna/@example.net`).
     let first = segments(path).next().unwrap_or_default();
     let is_host_masked = (path.starts_with('\\') && holds_address(first))
         || (scheme.is_empty()
@@ -85,8 +85,8 @@ fn masked_once(url: &str) -> Option<String> {
     Some(masked)
 }
 
-/// The path with each part masked that holds an address, or the local part of one (`anna/@example.net`,
-/// `anna/%40/example.net`).
+/// The path with each segment masked that holds an address, or a local part whose at sign begins the
+/// next segment (`anna/@example.net`, `anna/%40/example.net`).
 fn masked_path(path: &str) -> String {
     let mut parts: Vec<_> = Vec::new();
     let mut is_before_sign = false;
@@ -99,12 +99,12 @@ fn masked_path(path: &str) -> String {
     parts.join("/")
 }
 
-/// The parts of a path. A backslash may begin an escape (`\u0040`), and belongs to its part then.
+/// The segments of a path. Backslashes do not split it, since they may begin an escape (`\u0040`).
 fn segments(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.split('/')
 }
 
-/// Whether it is an at sign, or begins with one that a domain follows. `@anna` is a name.
+/// Whether a segment is an at sign, or an at sign and a domain. `@anna` is a user name.
 fn begins_with_sign(part: &str) -> bool {
     let chars = decoded(part);
     let rest = match chars.as_slice() {
@@ -120,8 +120,8 @@ fn begins_with_sign(part: &str) -> bool {
     rest.is_empty() || rest.iter().any(|char| char.c == '.')
 }
 
-/// Up to the slashes, up to the next slash, and the rest. Browsers take a backslash for a slash.
-/// Without slashes (`mailto:`) the scheme is empty.
+/// Scheme with its slashes, authority, and the rest. Browsers read a backslash as a slash. The scheme is
+/// empty if no slashes follow it (`mailto:`).
 fn parts(url: &str) -> (&str, &str, &str) {
     let start = match url.find(SLASHES) {
         Some(slash) if slash == 0 || url[..slash].ends_with(':') => {

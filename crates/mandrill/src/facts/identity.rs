@@ -1,9 +1,9 @@
-//! What makes an event the one that it is. Mandrill gives none of them an id, and may send each again.
+//! The identity of an event. Mandrill's events have no id, and a batch may be sent more than once.
 //!
-//! Everything is in that consumers act on, and that is the same when the event is sent again.
-//! What Mandrill may render anew for a later attempt is left out: opens, clicks, the state, the
-//! resends and the version of the message, locations and parsed user agents, SMTP events later than
-//! the event itself, and fields that nobody knows yet.
+//! The identity covers every field that consumers act on and that is the same in a retry. It leaves out
+//! what Mandrill may render differently in a later attempt: opens, clicks, state, resends and version of
+//! the message, locations, parsed user agents, SMTP events later than the event itself, and unknown
+//! fields.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(super) enum Identity<'a> {
     Message(Digest),
     Inbound(Digest),
     Sync(Digest),
-    /// There is nothing but the whole text.
+    /// The whole text, for an event without the fields that the others need.
     Text(&'a str),
 }
 
@@ -89,7 +89,7 @@ fn message(
     for smtp_event in attempts_until(seconds(top.ts), msg.smtp_events) {
         all.value(Some(smtp_event));
     }
-    // Of these it is the reason; of other kinds, what has become of the message since.
+    // For these kinds it is the reason; for others, a later state of the message.
     if matches!(event, "hard_bounce" | "soft_bounce" | "deferral") {
         let [bgtools_code] = pick_in(top.msg, ["bgtools_code"]);
         for field in [msg.diag, msg.bounce_description, bgtools_code] {
@@ -99,7 +99,7 @@ fn message(
     all.finish()
 }
 
-/// By the raw message, or by what was read of it where there is none. `None` if there is nothing.
+/// Covers the raw message, or the parsed fields if there is none. `None` if both are missing.
 fn inbound(top: &Top<'_>, msg: &Msg<'_>, recipient: Option<&str>) -> Option<Digest> {
     let mut all = Canonical::new();
     if let Some(raw_msg) = string(msg.raw_msg) {
@@ -123,8 +123,8 @@ fn inbound(top: &Top<'_>, msg: &Msg<'_>, recipient: Option<&str>) -> Option<Dige
     Some(all.finish())
 }
 
-/// Without the reputation of the sender, and without whether the listing has expired, which change
-/// by themselves.
+/// Leaves out the reputation of the sender and whether the listing has expired: both change without an
+/// event.
 fn sync(name: [&str; 2], top: &Top<'_>, recipient: Option<&str>) -> Digest {
     let mut all = Canonical::new();
     for text in name {
