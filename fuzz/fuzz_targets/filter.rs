@@ -18,6 +18,9 @@ fuzz_target!(|input: &str| {
     };
     let shown = filter.to_string();
     assert_eq!(shown.parse().as_ref(), Ok(&filter));
+    // Rows and tokens have either text.
+    assert_eq!(Filter::stored(text).as_ref(), Ok(&filter));
+    assert_eq!(Filter::stored(&shown).as_ref(), Ok(&filter));
     assert_eq!(filter.and(&filter), filter);
     let metadata: Option<&RawValue> = serde_json::from_str(rest).ok();
     let content = Content {

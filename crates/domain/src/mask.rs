@@ -6,7 +6,7 @@
 //! something is an address, it is masked: a browser version of four numbers becomes `***`.
 //!
 //! Masking takes time linear in the length of the texts. Only the first
-//! [`FIELD_BYTES`](crate::event::FIELD_BYTES) of each text are searched and shown.
+//! [`FIELD_BYTES`] of each text are searched and shown.
 
 mod ip;
 mod mail;
