@@ -14,8 +14,13 @@ use tokio::sync::mpsc;
 
 /// How much may wait for a client before it counts as too slow. AWS names no figure.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
-/// How much may wait for all clients, beside one message for each.
+/// How much may wait for all clients together. Beyond it a client is refused messages only while
+/// `KEEPS_UP_BYTES` or more wait for it: slow clients must not make others miss something. So at most
+/// this waits in all, and less than 256 KB more for each connection (`KEEPS_UP_BYTES` and one message);
+/// `limits.rs` bounds the connections.
 const ALL_BUFFERS_BYTES: usize = 64 * 1024 * 1024;
+/// Less than this waits for a client that keeps up. It is the size of the largest message.
+const KEEPS_UP_BYTES: usize = 128 * 1024;
 
 /// What is to be done with a connection.
 #[derive(Debug)]
@@ -76,8 +81,8 @@ impl Socket {
         let bytes = message.len();
         let own = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let all = self.all_waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // A client that keeps up always has room for a message, however many others do not.
-        if own > BUFFER_BYTES || (own > 0 && all > ALL_BUFFERS_BYTES) {
+        // A client that keeps up has room for its next message, however many others have none.
+        if own > BUFFER_BYTES || (own >= KEEPS_UP_BYTES && all > ALL_BUFFERS_BYTES) {
             self.sent(bytes);
             return Err(NotSent::TooSlow);
         }
@@ -214,9 +219,11 @@ mod tests {
     #[test]
     fn what_waits_for_clients_that_do_not_read_is_bounded_for_each_and_for_all() {
         const MESSAGE_BYTES: usize = 128 * 1024;
+        const SMALL_BYTES: usize = 4 * 1024;
         const CLIENTS: usize = 40;
         let sockets = Sockets::default();
         let message = Bytes::from(vec![b'x'; MESSAGE_BYTES]);
+        let small = Bytes::from(vec![b'x'; SMALL_BYTES]);
         let clients: Vec<_> = (0..CLIENTS).map(|_| opened(&sockets)).collect();
         for (socket, _) in &clients {
             while sockets.send(&socket.id, message.clone()).is_ok() {}
@@ -240,11 +247,21 @@ mod tests {
         reader.sent(MESSAGE_BYTES);
         assert_eq!(sockets.send(&reader.id, message), Ok(()));
 
+        // And so does one for which a little is waiting already.
+        let (behind, _commands) = opened(&sockets);
+        for _ in 0..KEEPS_UP_BYTES / SMALL_BYTES {
+            assert_eq!(sockets.send(&behind.id, small.clone()), Ok(()));
+        }
+        let refused = sockets.send(&behind.id, small.clone());
+        assert_eq!(refused, Err(NotSent::TooSlow));
+        behind.sent(SMALL_BYTES);
+        assert_eq!(sockets.send(&behind.id, small), Ok(()));
+
         // Those that go take what waited for them along.
         for (socket, _) in &clients {
             sockets.remove(&socket.id);
         }
         drop(clients);
-        assert_eq!(waiting(), MESSAGE_BYTES);
+        assert_eq!(waiting(), MESSAGE_BYTES + KEEPS_UP_BYTES);
     }
 }
