@@ -110,7 +110,9 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     let weight = |wanted: &str| {
         accepted.split(',').find_map(|coding| {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-            let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
+            let weight = weight.trim();
+            let weight = weight.strip_prefix(['q', 'Q']).unwrap_or("=1");
+            let weight = weight.strip_prefix('=').unwrap_or("1");
             name.trim()
                 .eq_ignore_ascii_case(wanted)
                 .then(|| weight.trim().parse().unwrap_or(0.0))
@@ -150,6 +152,7 @@ mod tests {
             "",
             "br",
             "gzip;q=0",
+            "gzip;Q=0",
             "*;q=0",
             "gzip;q=0, *",
             "gzip;q=x",
