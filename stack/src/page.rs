@@ -128,8 +128,9 @@ fn config(parts: &Parts, urls: &Urls) -> Answer {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
+    let is_https = header("x-forwarded-proto").is_some_and(|it| it.eq_ignore_ascii_case("https"));
     let (http, ws) = match header("host") {
-        Some(host) if header("x-forwarded-proto") == Some("https") => (
+        Some(host) if is_https => (
             format!("https://{host}"),
             format!("wss://{host}{}", urls.websocket_path()),
         ),
