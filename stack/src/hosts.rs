@@ -103,9 +103,9 @@ mod tests {
         refusal.map_or(200, |answer| answer.status().as_u16())
     }
 
-    fn desk() -> Hosts {
-        let tunnel = "name.example".to_owned();
-        Hosts::new(IpAddr::from([127, 0, 0, 1]), [tunnel])
+    fn hosts() -> Hosts {
+        let allowed = "name.example".to_owned();
+        Hosts::new(IpAddr::from([127, 0, 0, 1]), [allowed])
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
             "Name.Example",
             "name.example.:443",
         ] {
-            assert_eq!(status(&desk(), "/", &[host]), 200, "{host}");
+            assert_eq!(status(&hosts(), "/", &[host]), 200, "{host}");
         }
     }
 
@@ -143,7 +143,7 @@ mod tests {
             "2130706433",
             "0x7f000001",
         ] {
-            assert_eq!(status(&desk(), "/", &[host]), 421, "{host}");
+            assert_eq!(status(&hosts(), "/", &[host]), 421, "{host}");
         }
     }
 
@@ -166,19 +166,22 @@ mod tests {
             "[localhost]",
             "local%68ost",
         ] {
-            assert_eq!(status(&desk(), "/", &[host]), 400, "{host}");
+            assert_eq!(status(&hosts(), "/", &[host]), 400, "{host}");
         }
-        assert_eq!(status(&desk(), "/", &[]), 400);
-        assert_eq!(status(&desk(), "/", &["localhost", "localhost"]), 400);
+        assert_eq!(status(&hosts(), "/", &[]), 400);
+        assert_eq!(status(&hosts(), "/", &["localhost", "localhost"]), 400);
     }
 
     #[test]
     fn the_host_of_the_target_counts_as_well() {
-        let asked = |target| status(&desk(), target, &["localhost"]);
+        let asked = |target| status(&hosts(), target, &["localhost"]);
         assert_eq!(asked("http://localhost:8080/"), 200);
         assert_eq!(asked("http://evil.example/"), 421);
         assert_eq!(asked("http://localhost@evil.example/"), 400);
-        assert_eq!(status(&desk(), "http://localhost/", &["evil.example"]), 421);
+        assert_eq!(
+            status(&hosts(), "http://localhost/", &["evil.example"]),
+            421
+        );
     }
 
     #[test]
