@@ -163,7 +163,7 @@ async fn at_hand(request: Request<Incoming>, peer: SocketAddr, services: Arc<Ser
         return websocket_api::connect(request, peer, services).await;
     }
     if let Some(rest) = path.strip_prefix("/_stack/") {
-        return own(rest, request.headers(), &services).await;
+        return own(rest, request.method(), request.headers(), &services).await;
     }
     http_api(request, peer, &services).await
 }
@@ -214,9 +214,15 @@ fn answer_bytes(answer: &Answer) -> usize {
 }
 
 /// What the local stack tells of itself, to those who can read `stack.json`.
-async fn own(path: &str, headers: &HeaderMap, services: &Services) -> Answer {
+async fn own(path: &str, method: &Method, headers: &HeaderMap, services: &Services) -> Answer {
     if !has_token(headers, &services.urls.stack_token) {
         return token_needed();
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut answer = http_api::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        answer.headers_mut().insert(header::ALLOW, allowed);
+        return answer;
     }
     match path {
         "health" => answer_json(
@@ -238,8 +244,10 @@ async fn own(path: &str, headers: &HeaderMap, services: &Services) -> Answer {
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
     let given = headers.get(header::AUTHORIZATION);
-    let given = given.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    given.is_some_and(|given| mandrill::secrets_match(token, given.trim()))
+    let given = given.and_then(|value| value.to_str().ok()?.split_once(' '));
+    given.is_some_and(|(scheme, given)| {
+        scheme.eq_ignore_ascii_case("bearer") && mandrill::secrets_match(token, given.trim())
+    })
 }
 
 fn token_needed() -> Answer {

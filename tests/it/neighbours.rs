@@ -109,9 +109,33 @@ async fn what_the_stack_tells_of_itself_needs_its_own_token() {
         for wrong in [&urls.token, "", "wrong", &urls.stack_token[1..]] {
             assert_eq!(stack.http().get(&path, wrong).await.status, 401, "{path}");
         }
-        let answer = stack.http().get(&path, &urls.stack_token).await;
         let expected = if path.ends_with("nothing") { 404 } else { 200 };
-        assert_eq!(answer.status, expected, "{path}");
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            let token = format!("{scheme} {}", urls.stack_token);
+            let headers = [("authorization", token.as_str())];
+            let answer = stack.http().request(Method::GET, &path, &headers, "").await;
+            assert_eq!(answer.status, expected, "{scheme} {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_stack_tells_of_itself_can_only_be_read() {
+    let stack = TestStack::start().await;
+    let token = format!("Bearer {}", stack.urls().stack_token);
+    let headers = [("authorization", token.as_str())];
+    for path in [
+        "/_stack/health",
+        "/_stack/bill",
+        "/_stack/queues/DeliveriesQueue",
+    ] {
+        let ask = async |method| stack.http().request(method, path, &headers, "").await;
+        assert_eq!(ask(Method::HEAD).await.status, 200, "{path}");
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let refused = ask(method).await;
+            assert_eq!(refused.status, 405, "{path}");
+            assert_eq!(refused.header("allow"), "GET, HEAD");
+        }
     }
 }
 
