@@ -59,7 +59,8 @@ pub struct AwsEndpoint {
     pub bill: Arc<Bill>,
 }
 
-/// Whether a request is a call of an SDK: it is signed as AWS requests are.
+/// Whether a request is a call of an SDK: it is signed as AWS requests are. Unlike other schemes, that
+/// of AWS is known in this spelling only.
 #[must_use]
 pub fn is_call(headers: &HeaderMap) -> bool {
     headers

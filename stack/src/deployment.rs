@@ -67,13 +67,19 @@ pub(crate) struct Deployment {
     pub(crate) variables: Variables,
     /// Who may call AWS, by access key.
     pub(crate) callers: BTreeMap<String, Arc<Caller>>,
-    /// The access key of a developer who runs functions from outside.
+    /// Where a developer who runs functions from outside calls AWS, and the access key for it.
+    developer_endpoint: String,
     developer_key: String,
 }
 
 impl Deployment {
-    /// Fills in the template for a stack on `port`, with what the data directory keeps.
-    pub(crate) fn new(options: &Options, port: u16) -> Result<Deployment, StartError> {
+    /// Fills in the template for a stack on `port` whose functions call AWS at `calls`, with what the
+    /// data directory keeps.
+    pub(crate) fn new(
+        options: &Options,
+        port: u16,
+        calls: SocketAddr,
+    ) -> Result<Deployment, StartError> {
         let directory = &options.data_dir;
         let at_data_dir = |error| StartError::DataDirectory(directory.clone(), error);
         let mut identity = Identity::load(directory).map_err(at_data_dir)?;
@@ -98,7 +104,7 @@ impl Deployment {
         webhook::check_path(&template)?;
         let (secrets, urls) =
             secrets(&template, options, &mut identity, &http).map_err(at_data_dir)?;
-        let endpoint = endpoint(options.host, port);
+        let endpoint = format!("http://{calls}");
         let variables = variables(&template, &mut identity, &endpoint).map_err(at_data_dir)?;
         let developer_key = identity.access_key("Developer").map_err(at_data_dir)?;
         identity.save(directory).map_err(at_data_dir)?;
@@ -122,6 +128,7 @@ impl Deployment {
             secrets,
             variables,
             callers,
+            developer_endpoint: endpoint_on(options.host, port),
             developer_key,
         })
     }
@@ -131,6 +138,9 @@ impl Deployment {
         let mut all: BTreeMap<_, _> = self.variables.values().flatten().collect();
         let access_key = "AWS_ACCESS_KEY_ID".to_owned();
         all.insert(&access_key, &self.developer_key);
+        // Not that of the functions, whose port is another one after each start.
+        let endpoint = "AWS_ENDPOINT_URL".to_owned();
+        all.insert(&endpoint, &self.developer_endpoint);
         all.iter()
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect()
@@ -146,8 +156,8 @@ fn authority(host: IpAddr, port: u16) -> String {
     }
 }
 
-/// The functions call the endpoint on the address that they can reach.
-fn endpoint(host: IpAddr, port: u16) -> String {
+/// Where programs on this machine reach a stack that listens on `host`.
+fn endpoint_on(host: IpAddr, port: u16) -> String {
     let host = if host.is_unspecified() {
         IpAddr::from([127, 0, 0, 1])
     } else {

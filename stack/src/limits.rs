@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,11 +16,15 @@ use tokio::time::timeout;
 use crate::http_api::message;
 use crate::server::Answer;
 
-/// How many connections are served at once, sockets included.
+/// How many connections of clients are served at once, sockets included.
 pub(crate) const CONNECTIONS: usize = 4_096;
-/// How much of request bodies is held at once, those that are being handled included.
-const BODIES_KB: usize = 64 * 1024;
+/// How many connections the functions may have for their calls of AWS.
+pub(crate) const CALL_CONNECTIONS: usize = 1_024;
 const KB: usize = 1_024;
+/// How much of request bodies is held at once, those that are being handled included.
+pub(crate) const BODIES_KB: usize = 64 * KB;
+/// The same for calls of AWS, whose callers are known.
+pub(crate) const CALL_BODIES_KB: usize = 256 * KB;
 /// The longest head that is read. The gateway refuses what is longer than its 10 KB with a 431 of its
 /// own, and hyper the rest.
 pub(crate) const HEAD_BYTES: usize = 16 * KB;
@@ -33,9 +37,10 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: applicat
     content-length: 51\r\nconnection: close\r\nretry-after: 1\r\n\r\n\
     {\"message\":\"too many connections are open already\"}";
 
-/// How many connections this process can serve at once. It may open as many files as it is allowed
-/// to, of which a quarter is for everything but connections.
-pub(crate) fn of_process() -> usize {
+/// How many connections of clients this process can serve at once, and how many of its functions. It
+/// may open as many files as it is allowed to. A quarter is for the functions' calls, which take two
+/// files each when the functions run in this process, and a quarter for everything else.
+pub(crate) fn of_process() -> (usize, usize) {
     let files = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: files.maximum,
@@ -48,30 +53,24 @@ pub(crate) fn of_process() -> usize {
     let files = current.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX)
     });
-    CONNECTIONS.min(files / 4 * 3)
+    (CONNECTIONS.min(files / 2), CALL_CONNECTIONS.min(files / 8))
 }
 
 /// One of the connections that are served at once; it is free again when the last clone is dropped.
 pub(crate) type Place = Arc<OwnedSemaphorePermit>;
 
-/// What is left of it.
+/// How many connections a listener still lets in.
 #[derive(Debug)]
-pub(crate) struct Limits {
-    connections: Arc<Semaphore>,
-    bodies: Arc<Semaphore>,
-}
+pub(crate) struct Places(Arc<Semaphore>);
 
-impl Limits {
-    pub(crate) fn new(connections: usize) -> Limits {
-        Limits {
-            connections: Arc::new(Semaphore::new(connections)),
-            bodies: Arc::new(Semaphore::new(BODIES_KB)),
-        }
+impl Places {
+    pub(crate) fn new(connections: usize) -> Places {
+        Places(Arc::new(Semaphore::new(connections)))
     }
 
     /// A place for a connection; without one it is told so, and closed.
     pub(crate) fn admit(&self, stream: TcpStream) -> Option<(TcpStream, Place)> {
-        if let Ok(place) = self.connections.clone().try_acquire_owned() {
+        if let Ok(place) = self.0.clone().try_acquire_owned() {
             return Some((stream, Arc::new(place)));
         }
         // A new connection has room for these few bytes, so that nobody has to wait for it.
@@ -83,23 +82,31 @@ impl Limits {
         }
         None
     }
+}
+
+/// How much of request bodies may still be held.
+#[derive(Debug)]
+pub(crate) struct Bodies(Arc<Semaphore>);
+
+impl Bodies {
+    pub(crate) fn new(kb: usize) -> Bodies {
+        Bodies(Arc::new(Semaphore::new(kb)))
+    }
 
     /// Reads a body of at most `limit` bytes. It counts until the second value is dropped.
-    pub(crate) async fn body(
+    ///
+    /// # Errors
+    /// 413 when it is longer, 503 when there is no room for what has arrived, 408 when it takes too
+    /// long.
+    pub(crate) async fn read<B>(
         &self,
-        body: Incoming,
+        body: B,
         limit: usize,
-    ) -> Result<(Bytes, OwnedSemaphorePermit), Answer> {
-        // Without a length it may become as long as it may be.
-        let announced = body.size_hint().exact();
-        let bytes = announced.map_or(limit, |bytes| usize::try_from(bytes).unwrap_or(limit));
-        let kb = u32::try_from(bytes.min(limit).div_ceil(KB)).unwrap_or(u32::MAX);
-        let read = async {
-            let room = self.bodies.clone().acquire_many_owned(kb).await;
-            let room = room.map_err(|_| unavailable())?;
-            Ok((collect(body, limit).await?, room))
-        };
-        match timeout(BODY, read).await {
+    ) -> Result<(Bytes, OwnedSemaphorePermit), Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        match timeout(BODY, self.collect(body, limit)).await {
             Ok(read) => read,
             Err(_) => Err(message(
                 StatusCode::REQUEST_TIMEOUT,
@@ -107,27 +114,99 @@ impl Limits {
             )),
         }
     }
-}
 
-fn unavailable() -> Answer {
-    message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-}
-
-/// Reads a body of at most `limit` bytes, for a caller who is known.
-pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Answer> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(message(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Request Entity Too Large",
-        )),
-        Err(_) => Err(message(StatusCode::BAD_REQUEST, "Bad Request")),
+    /// Only what has arrived counts, whatever length is announced: a client that sends nothing takes
+    /// no room.
+    async fn collect<B>(
+        &self,
+        mut body: B,
+        limit: usize,
+    ) -> Result<(Bytes, OwnedSemaphorePermit), Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let mut held = self.more(0).ok_or_else(no_room)?;
+        // Copied, as a frame of one byte may hold on to a buffer of many.
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| message(StatusCode::BAD_REQUEST, "Bad Request"))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            let bytes = read.len() + data.len();
+            if bytes > limit {
+                return Err(message(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "Request Entity Too Large",
+                ));
+            }
+            let more = self.more(bytes.div_ceil(KB) - held.num_permits());
+            held.merge(more.ok_or_else(no_room)?);
+            read.extend_from_slice(&data);
+        }
+        Ok((read.into(), held))
     }
+
+    /// Nobody waits for room: whoever holds it may take as long as a body may take.
+    fn more(&self, kb: usize) -> Option<OwnedSemaphorePermit> {
+        let kb = u32::try_from(kb).unwrap_or(u32::MAX);
+        self.0.clone().try_acquire_many_owned(kb).ok()
+    }
+}
+
+fn no_room() -> Answer {
+    let mut answer = message(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many request bodies are being handled: send this one again in a second",
+    );
+    let second = HeaderValue::from_static("1");
+    answer.headers_mut().insert(header::RETRY_AFTER, second);
+    answer
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures::{Stream, StreamExt, future, stream};
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::{Frame, SizeHint};
+    use tokio::time::Instant;
+
     use super::*;
+
+    const MB: usize = KB * KB;
+
+    fn body(bytes: usize) -> Full<Bytes> {
+        Full::new(vec![b'x'; bytes].into())
+    }
+
+    /// A body of this length, of which nothing arrives.
+    struct Announced(u64);
+
+    impl Body for Announced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    fn frames(
+        data: impl Stream<Item = Bytes> + Unpin,
+    ) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        StreamBody::new(data.map(|data| Ok(Frame::data(data))))
+    }
 
     #[test]
     fn a_connection_too_many_is_told_so_in_a_whole_answer() {
@@ -138,5 +217,65 @@ mod tests {
             "{head}"
         );
         serde_json::from_str::<serde_json::Value>(body).unwrap();
+    }
+
+    #[tokio::test]
+    async fn bodies_are_held_up_to_the_limit_and_the_next_one_is_refused_at_once() {
+        let bodies = Bodies::new(BODIES_KB);
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            held.push(bodies.read(body(10 * MB), 10 * MB).await.unwrap());
+        }
+        held.push(bodies.read(body(4 * MB), 10 * MB).await.unwrap());
+        let refused = bodies.read(body(1), 10 * MB).await.unwrap_err();
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        assert!(bodies.read(body(0), 10 * MB).await.is_ok());
+        held.pop();
+        // Of a refused body nothing is held.
+        assert!(bodies.read(body(5 * MB), 10 * MB).await.is_err());
+        assert!(bodies.read(body(4 * MB), 10 * MB).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_are_announced_and_do_not_arrive_hold_nothing() {
+        let bodies = Bodies::new(BODIES_KB);
+        let began = Instant::now();
+        let announced = (0..100).map(|_| bodies.read(Announced(10 * MB as u64), 10 * MB));
+        tokio::select! {
+            biased;
+            _ = future::join_all(announced) => panic!("they do not arrive"),
+            read = bodies.read(body(10 * MB), 10 * MB) => assert!(read.is_ok()),
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_small_frames_is_read_whole_and_counts_as_long_as_it_is() {
+        let bodies = Bodies::new(2);
+        let letters = || frames(stream::iter((0..2_048).map(|_| Bytes::from_static(b"x"))));
+        let (read, held) = bodies.read(letters(), 2_048).await.unwrap();
+        assert_eq!((read.len(), held.num_permits()), (2_048, 2));
+        drop(held);
+        let refused = bodies.read(letters(), 2_047).await.unwrap_err();
+        assert_eq!(refused.status(), 413);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_within_30_seconds_is_refused_and_holds_nothing() {
+        let bodies = Bodies::new(BODIES_KB);
+        let every_second = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Bytes::from(vec![b'x'; KB]), ()))
+        });
+        let silent = frames(stream::pending());
+        let slow = frames(every_second.boxed());
+        let began = Instant::now();
+        let (silent, slow) = tokio::join!(bodies.read(silent, MB), bodies.read(slow, MB));
+        assert_eq!(began.elapsed().as_secs(), BODY.as_secs());
+        for refused in [silent, slow] {
+            assert_eq!(refused.unwrap_err().status(), 408);
+        }
+        assert_eq!(bodies.0.available_permits(), BODIES_KB);
     }
 }

@@ -1,4 +1,4 @@
-//! The one port: which request goes to which service.
+//! Which request goes to which service.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -12,13 +12,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::function_url::Body;
-use crate::limits::{self, Place, collect};
+use crate::limits::{self, Place, Places};
 use crate::sqs::SqsError;
 use crate::stack::Services;
 use crate::{aws, function_url, http_api, page, websocket_api};
@@ -48,19 +49,30 @@ pub fn answer_json(status: StatusCode, body: &Value) -> Answer {
     answer
 }
 
+/// Where connections come in, and how many of them.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    pub(crate) listener: TcpListener,
+    pub(crate) places: Places,
+    /// Whether only calls of AWS are answered.
+    pub(crate) is_for_calls: bool,
+}
+
 /// Serves until `stop` changes; then open connections get a moment to finish.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    entrance: Entrance,
     services: Arc<Services>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let is_for_calls = entrance.is_for_calls;
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = entrance.listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if let Some((stream, place)) = services.limits.admit(stream) {
-                        connections.spawn(connection(stream, peer, place, services.clone()));
+                    if let Some((stream, place)) = entrance.places.admit(stream) {
+                        let services = services.clone();
+                        connections.spawn(connection(stream, peer, place, services, is_for_calls));
                     }
                 }
                 // Out of file descriptors, mostly: it gets better when others close.
@@ -75,30 +87,54 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, services: Arc<Services>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    services: Arc<Services>,
+    is_for_calls: bool,
+) {
     // Small messages are not worth waiting for more.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let answer = move |mut request: Request<Incoming>| {
         let services = services.clone();
         // A WebSocket takes it along.
         request.extensions_mut().insert(place.clone());
         // On the heap: a connection that waits for a request has no room for the answer's future.
         Box::pin(async move {
-            let mut answer = route(request, peer, services).await;
+            let mut answer = if is_for_calls && !aws::is_call(request.headers()) {
+                whole(aws::unrecognized())
+            } else {
+                route(request, peer, services).await
+            };
             secure(answer.headers_mut());
-            Ok::<_, Infallible>(answer)
+            answer
         })
+    };
+    if let Err(error) = speak(stream, answer).await {
+        tracing::debug!(%error, "A connection ended early.");
+    }
+}
+
+/// Reads requests and writes their answers, until the connection ends.
+async fn speak<A>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answer: impl Fn(Request<Incoming>) -> A,
+) -> hyper::Result<()>
+where
+    A: Future<Output = Response<Body>>,
+{
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        async { Ok::<_, Infallible>(answer.await) }
     });
-    let served = http1::Builder::new()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD)
         .max_buf_size(limits::HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "A connection ended early.");
-    }
+        .await
 }
 
 /// What keeps an answer from being used as a page, a frame or a script by another origin. An answer
@@ -132,7 +168,7 @@ async fn route(
         return whole(at_hand(request, peer, services).await);
     };
     let (parts, body) = request.into_parts();
-    match services.limits.body(body, function_url::BODY_BYTES).await {
+    match services.bodies.read(body, function_url::BODY_BYTES).await {
         Ok((body, _held)) => {
             let payload = function_url::payload(url, &parts, &body, peer);
             function_url::response(services.stream(&function.logical_id, payload)).await
@@ -153,8 +189,8 @@ async fn at_hand(request: Request<Incoming>, peer: SocketAddr, services: Arc<Ser
         let Some(caller) = services.aws.caller(&parts.headers) else {
             return aws::unrecognized();
         };
-        return match collect(body, CALL_BYTES).await {
-            Ok(body) => services.aws.call(caller, &parts, body).await,
+        return match services.call_bodies.read(body, CALL_BYTES).await {
+            Ok((body, _held)) => services.aws.call(caller, &parts, body).await,
             Err(answer) => answer,
         };
     }
@@ -192,7 +228,7 @@ async fn http_api(request: Request<Incoming>, peer: SocketAddr, services: &Servi
             "Request Header Fields Too Large",
         );
     }
-    let (body, _held) = match services.limits.body(body, http_api::BODY_BYTES).await {
+    let (body, _held) = match services.bodies.read(body, http_api::BODY_BYTES).await {
         Ok(read) => read,
         Err(answer) => return answer,
     };
@@ -268,6 +304,81 @@ async fn queue_page(queue: &str, services: &Services) -> Answer {
         Err(error) => {
             tracing::error!(%error, "A queue cannot be read.");
             http_api::message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::{Options, Stack};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_port_for_calls_answers_only_calls_and_has_connections_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let stack = Stack::start(Options::new(directory.path())).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let entrance = Entrance {
+            listener,
+            places: Places::new(1),
+            is_for_calls: true,
+        };
+        let (_stop, stopped) = watch::channel(false);
+        let _serving = tokio::spawn(serve(entrance, stack.services.clone(), stopped));
+
+        let identity = Identity::load(directory.path()).unwrap();
+        let key = &identity.access_keys["ApiFunction"];
+        let call = format!("authorization: AWS4-HMAC-SHA256 Credential={key}/x\r\n");
+        let mut client = TcpStream::connect(address).await.unwrap();
+        for (target, headers, expected) in [
+            ("/healthz", "", "UnrecognizedClientException"),
+            ("/config.json", "", "UnrecognizedClientException"),
+            // A call, which names no connection.
+            ("/", call.as_str(), "ForbiddenException"),
+        ] {
+            let request = format!("GET {target} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            while !answer.ends_with('}') {
+                answer.push(char::from(client.read_u8().await.unwrap()));
+            }
+            assert!(answer.starts_with("HTTP/1.1 403"), "{target}: {answer}");
+            assert!(answer.contains(expected), "{target}: {answer}");
+        }
+        let mut refused = String::new();
+        let mut another = TcpStream::connect(address).await.unwrap();
+        another.read_to_string(&mut refused).await.unwrap();
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    }
+
+    async fn ok(_: Request<Incoming>) -> Response<Body> {
+        whole(answer_json(StatusCode::OK, &json!({})))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_head_does_not_end_within_30_seconds_is_closed() {
+        let request = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        for (said, answers) in [("", 0), ("GET / HTTP/1.1\r\nhost: local", 0), (request, 1)] {
+            let (mut client, server) = tokio::io::duplex(4 * 1_024);
+            let began = Instant::now();
+            let served = tokio::spawn(speak(server, ok));
+            client.write_all(said.as_bytes()).await.unwrap();
+            let mut heard = String::new();
+            client.read_to_string(&mut heard).await.unwrap();
+            let _ = served.await.unwrap();
+            assert_eq!(
+                began.elapsed().as_secs(),
+                limits::HEAD.as_secs(),
+                "{said:?}"
+            );
+            assert_eq!(heard.matches("HTTP/1.1 200").count(), answers, "{heard}");
         }
     }
 }

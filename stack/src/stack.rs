@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,9 +21,10 @@ use crate::faults::Faults;
 use crate::files;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces};
 use crate::hosts::Hosts;
-use crate::limits::{self, Limits};
+use crate::limits::{self, Bodies, Places};
 use crate::recursion::Lineage;
 use crate::s3::{Object, S3, S3Error};
+use crate::server::Entrance;
 use crate::sockets::Sockets;
 use crate::sqs::{Counts, Message, Sqs, SqsError};
 use crate::tasks;
@@ -65,8 +66,10 @@ pub struct Options {
     pub functions: Option<PathBuf>,
     /// Close `WebSockets` after this long, in place of the two hours of AWS; never after more.
     pub socket_limit: Option<Duration>,
-    /// How many connections are served at once; one more is refused.
+    /// How many connections of clients are served at once; one more is refused.
     pub connections: usize,
+    /// How many connections the functions may have for their calls of AWS.
+    pub call_connections: usize,
     /// How many times as fast as the template says everything that waits goes, 1 to 3,600: what the
     /// functions wait for by the template's parameter `TimeScale`, if it has one, and schedules.
     pub time_scale: u32,
@@ -91,6 +94,7 @@ impl Options {
             functions: None,
             socket_limit: None,
             connections: limits::CONNECTIONS,
+            call_connections: limits::CALL_CONNECTIONS,
             time_scale: 1,
         }
     }
@@ -147,7 +151,8 @@ pub(crate) struct Services {
     functions_log: Option<PathBuf>,
     pub(crate) urls: Urls,
     pub(crate) hosts: Hosts,
-    pub(crate) limits: Limits,
+    pub(crate) bodies: Bodies,
+    pub(crate) call_bodies: Bodies,
     pub(crate) http_api_id: String,
     pub(crate) websocket_path: String,
     pub(crate) socket_limit: Option<Duration>,
@@ -177,7 +182,8 @@ impl Services {
             websocket_path: format!("/{stage}"),
             socket_limit: options.socket_limit,
             hosts: deployment.hosts,
-            limits: Limits::new(options.connections),
+            bodies: Bodies::new(limits::BODIES_KB),
+            call_bodies: Bodies::new(limits::CALL_BODIES_KB),
             aws: AwsEndpoint {
                 dynamodb,
                 s3,
@@ -297,7 +303,7 @@ fn functions(
 /// A running local stack. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Stack {
-    services: Arc<Services>,
+    pub(crate) services: Arc<Services>,
     data_dir: PathBuf,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -318,18 +324,11 @@ impl Stack {
         files::make_private(&data_dir).map_err(at_data_dir)?;
         // Of one that was killed: nothing answers there yet.
         files::remove(&data_dir, files::STACK).map_err(at_data_dir)?;
-        let address = SocketAddr::new(options.host, options.port);
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => StartError::PortTaken(address),
-            _ => StartError::Listen(address, error),
-        })?;
-        let port = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen(address, error))?
-            .port();
+        let (public, address) = listen(options.host, options.port).await?;
+        // Of their own, so that no flood of clients keeps the functions from AWS.
+        let (calls, calls_address) = listen(Ipv4Addr::LOCALHOST.into(), 0).await?;
 
-        let deployment = Deployment::new(&options, port)?;
+        let deployment = Deployment::new(&options, address.port(), calls_address)?;
         let variables = deployment.shared_variables();
         let services = Services::new(deployment, &options).await?;
         // What has come into being since.
@@ -337,7 +336,18 @@ impl Stack {
         let (stop, stopped) = watch::channel(false);
         let tasks = tasks::spawn(
             &services,
-            listener,
+            [
+                Entrance {
+                    listener: public,
+                    places: Places::new(options.connections),
+                    is_for_calls: false,
+                },
+                Entrance {
+                    listener: calls,
+                    places: Places::new(options.call_connections),
+                    is_for_calls: true,
+                },
+            ],
             stopped,
             options.at_aws_pace,
             time_scale,
@@ -496,6 +506,19 @@ impl Stack {
         // A stack that can be found and does not answer helps nobody, but it is no harm either.
         let _ = files::remove(&self.data_dir, files::STACK);
     }
+}
+
+async fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = SocketAddr::new(host, port);
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken(address),
+        _ => StartError::Listen(address, error),
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Listen(address, error))?;
+    Ok((listener, address))
 }
 
 /// Holds the data directory for this process: two would deliver everything twice.

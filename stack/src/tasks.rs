@@ -4,27 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::clock;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::dynamodb::SHARDS;
+use crate::server::Entrance;
 use crate::stack::Services;
 use crate::{mapping, schedule, server};
 
 /// How often expired items and old stream records are looked for.
 const MAINTENANCE: Duration = Duration::from_secs(60);
 
-/// Starts the server, what Lambda and EventBridge do by themselves, and the tidying.
+/// Starts the servers, what Lambda and EventBridge do by themselves, and the tidying.
 pub(crate) fn spawn(
     services: &Arc<Services>,
-    listener: TcpListener,
+    entrances: [Entrance; 2],
     stopped: watch::Receiver<bool>,
     at_aws_pace: bool,
     time_scale: u32,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(server::serve(listener, services.clone(), stopped));
+    for entrance in entrances {
+        tasks.spawn(server::serve(entrance, services.clone(), stopped.clone()));
+    }
     for mapping in services
         .template
         .mappings

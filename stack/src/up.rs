@@ -135,6 +135,7 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         .map_or(args.data_dir.clone(), |directory| {
             directory.path().to_owned()
         });
+    let (connections, call_connections) = limits::of_process();
     let options = Options {
         host: args.host,
         port: args.port,
@@ -148,7 +149,8 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         at_aws_pace: args.aws_pace,
         functions: args.functions.clone(),
         socket_limit: args.socket_limit.map(Duration::from_secs),
-        connections: limits::of_process(),
+        connections,
+        call_connections,
         time_scale: args.time_scale,
         ..Options::new(data_dir)
     };

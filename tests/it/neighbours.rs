@@ -1,8 +1,10 @@
 //! What other programs, web pages and machines get of a local stack.
 
+use std::io;
+
 use flows::{DEADLINE, Socket, TestStack, eventually, sends};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -27,6 +29,54 @@ async fn read(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// The bytes up to the empty line at the end of a head.
+async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(DEADLINE, stream.read_u8()).await??);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// A request and its answer on a connection that stays open.
+async fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<String> {
+    stream.write_all(request.as_bytes()).await?;
+    let head = read_head(stream).await?;
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    timeout(DEADLINE, stream.read_exact(&mut body)).await??;
+    Ok(head + &String::from_utf8_lossy(&body))
+}
+
+/// An open connection that the stack has let in.
+async fn let_in(stack: &TestStack) -> TcpStream {
+    eventually(DEADLINE, async || {
+        let mut stream = open(stack).await;
+        let request = "GET /config.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        match exchange(&mut stream, request).await {
+            Ok(answer) if status(&answer) == 200 => Ok(stream),
+            refused => Err(format!("{refused:?}")),
+        }
+    })
+    .await
+}
+
+/// Posts events as Mandrill does, on a connection that is open.
+async fn deliver(stack: &TestStack, stream: &mut TcpStream, events: String) {
+    let batch = stack.mandrill().sign(events);
+    let request = format!(
+        "POST /mandrill HTTP/1.1\r\nhost: localhost\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\
+         x-mandrill-signature: {}\r\ncontent-length: {}\r\n\r\n{}",
+        batch.signature,
+        batch.body.len(),
+        batch.body
+    );
+    let answer = exchange(stream, &request).await.unwrap();
+    assert_eq!(status(&answer), 200, "{answer}");
+}
+
 fn status(answer: &str) -> u16 {
     let status = answer
         .split(' ')
@@ -35,11 +85,12 @@ fn status(answer: &str) -> u16 {
     status.parse().unwrap()
 }
 
+const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 /// A request to each service behind the port, with what comes after its target.
 fn surfaces() -> [(&'static str, &'static str, &'static str); 9] {
     let call = "authorization: AWS4-HMAC-SHA256 Credential=AKIA/x\r\n";
-    let socket = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     [
         ("GET", "/", ""),
         ("GET", "/config.json", ""),
@@ -47,7 +98,7 @@ fn surfaces() -> [(&'static str, &'static str, &'static str); 9] {
         ("GET", "/v1/stream", ""),
         ("GET", "/docs", ""),
         ("HEAD", "/mandrill", ""),
-        ("GET", "/live?ticket=t", socket),
+        ("GET", "/live?ticket=t", UPGRADE),
         ("GET", "/_stack/bill", ""),
         ("POST", "/", call),
     ]
@@ -175,84 +226,93 @@ async fn no_answer_can_be_framed_or_taken_for_another_kind() {
     }
 }
 
-const CONFIG: &str = "GET /config.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_too_many_is_refused_until_another_one_ends() {
-    const CONNECTIONS: usize = 6;
-    let stack = TestStack::start_with(|options| {
-        // The functions' own calls come over the port as well.
-        options.connections = CONNECTIONS + 20;
-    })
-    .await;
+    const SOCKETS: usize = 3;
+    const SILENT: usize = 3;
+    let stack = TestStack::start_with(|options| options.connections = SOCKETS + SILENT).await;
     let ticket = stack.socket_url();
     let mut sockets = Vec::new();
-    for _ in 0..CONNECTIONS / 2 {
+    for _ in 0..SOCKETS {
         sockets.push(Socket::open(&ticket).await.unwrap());
     }
-    // Those that say nothing at all, or never finish what they say.
     let mut silent = Vec::new();
-    let refused = eventually(DEADLINE, async || {
-        let mut stream = open(&stack).await;
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nhost: local")
-            .await
-            .unwrap();
-        let mut answer = [0; 512];
-        match timeout(
-            std::time::Duration::from_millis(50),
-            stream.read(&mut answer),
-        )
-        .await
-        {
-            // It was let in, and waits for the rest.
-            Err(_) => {
-                silent.push(stream);
-                Err(format!("{} connections are open", silent.len()))
-            }
-            Ok(read) => Ok(String::from_utf8_lossy(&answer[..read.unwrap_or(0)]).into_owned()),
-        }
-    })
-    .await;
-    assert!(refused.is_empty() || status(&refused) == 503, "{refused}");
-    assert!(
-        silent.len() <= CONNECTIONS + 20 - sockets.len(),
-        "{}",
-        silent.len()
-    );
+    for _ in 0..SILENT {
+        let mut stream = let_in(&stack).await;
+        // It never finishes what it says.
+        let half = b"GET / HTTP/1.1\r\nhost: local";
+        stream.write_all(half).await.unwrap();
+        silent.push(stream);
+    }
+    let refused = read(&mut open(&stack).await).await;
+    assert_eq!(status(&refused), 503, "{refused}");
     // Sockets that were open go on, and count until they close.
     for socket in &mut sockets {
-        socket.ask(serde_json::json!({ "action": "ping" })).await;
+        socket.ask(json!({ "action": "ping" })).await;
     }
     drop(silent);
-    eventually(DEADLINE, async || {
-        let answer = raw(&stack, CONFIG).await;
-        answer
-            .starts_with("HTTP/1.1 200")
-            .then_some(())
-            .ok_or(answer)
-    })
-    .await;
-    stack.mandrill().deliver(sends(0..2)).await;
+    let mut stream = let_in(&stack).await;
+    deliver(&stack, &mut stream, sends(0..2)).await;
     for socket in &mut sockets {
         socket.hear_events(2).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_every_connection_taken_the_functions_still_reach_aws() {
+    const CONNECTIONS: usize = 4;
+    let stack = TestStack::start_with(|options| options.connections = CONNECTIONS).await;
+    let mut mandrill = let_in(&stack).await;
+    let mut others = Vec::new();
+    for _ in 1..CONNECTIONS {
+        others.push(let_in(&stack).await);
+    }
+    let refused = read(&mut open(&stack).await).await;
+    assert_eq!(status(&refused), 503, "{refused}");
+
+    deliver(&stack, &mut mandrill, sends(0..2)).await;
+    stack.wait_until_pushed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_announced_and_do_not_arrive_delay_no_other() {
+    const BODIES: usize = 70;
+    let stack = TestStack::start().await;
+    let mut waiting = Vec::new();
+    for _ in 0..BODIES {
+        let mut stream = open(&stack).await;
+        let head = "POST /mandrill HTTP/1.1\r\nhost: localhost\r\n\
+                    content-length: 10000000\r\nexpect: 100-continue\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Said when the body is about to be read.
+        let said = read_head(&mut stream).await.unwrap();
+        assert_eq!(status(&said), 100, "{said}");
+        waiting.push(stream);
+    }
+    let mandrill = stack.mandrill();
+    tokio::select! {
+        () = mandrill.deliver(sends(0..1)) => {}
+        // The stack gives up a body that does not arrive.
+        _ = waiting[0].read_u8() => panic!("the batch had to wait for the bodies"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_socket_makes_room_for_another() {
-    let stack = TestStack::start_with(|options| options.connections = 12).await;
-    // More than there is room for, one after the other.
-    for _ in 0..15 {
-        let url = stack.socket_url();
-        eventually(DEADLINE, async || match Socket::open(&url).await {
-            Ok(mut socket) => {
-                socket.ask(serde_json::json!({ "action": "ping" })).await;
-                Ok(())
+    let stack = TestStack::start_with(|options| options.connections = 1).await;
+    for _ in 0..3 {
+        let target = format!("/live?ticket={}", stack.ticket());
+        let handshake = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}\r\n");
+        let _socket = eventually(DEADLINE, async || {
+            let mut stream = open(&stack).await;
+            match exchange(&mut stream, &handshake).await {
+                Ok(answer) if status(&answer) == 101 => Ok(stream),
+                refused => Err(format!("{refused:?}")),
             }
-            Err(error) => Err(format!("{error:?}")),
         })
         .await;
+        let refused = read(&mut open(&stack).await).await;
+        assert_eq!(status(&refused), 503, "{refused}");
     }
 }
 

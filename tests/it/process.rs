@@ -275,6 +275,10 @@ async fn stack_json_says_where_everything_is_and_only_its_owner_can_read_it() {
     assert_eq!(stack.json, expected);
     let key = stack.text("token_key");
     assert_eq!(key.len(), 43);
+    // What runs outside of the stack calls AWS on the port that stays the same.
+    let variables = std::fs::read_to_string(directory.path().join("functions.env")).unwrap();
+    let endpoint = format!("AWS_ENDPOINT_URL=http://127.0.0.1:{port}\n");
+    assert!(variables.contains(&endpoint), "{endpoint}");
     for name in ["stack.json", "functions.env", "identity.json"] {
         let metadata = directory.path().join(name).metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
