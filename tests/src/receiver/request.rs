@@ -75,7 +75,7 @@ impl Received {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(&self, secret: &str) -> Result<(), WebhookError> {
-        Webhook::new(secret)?.verify(&self.body, &*self.headers)
+        Webhook::new(secret)?.verify(&self.body, &self.headers)
     }
 
     /// Whether one of the signatures is the published package's with this secret, whatever the time.
