@@ -1,6 +1,8 @@
 # The index of commands. `make` prints it.
 
 FUNCTIONS := $(notdir $(wildcard functions/*))
+# Many tests wait for most of their time: twice as many as there are processors run at once.
+NEXTEST := cargo nextest run --workspace -j $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 # cargo-lambda is one of the Python packages that `make setup` installs.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
@@ -27,7 +29,7 @@ test: setup ## run every test
 
 test-rust: setup ## run the Rust tests
 	@if cargo nextest --version >/dev/null 2>&1; \
-	  then cargo nextest run --workspace; \
+	  then $(NEXTEST); \
 	  else cargo test --workspace --lib --bins --tests; fi
 
 test-infra: .venv/.infra-checked ## check the template, its checker, and the workflows
@@ -69,7 +71,7 @@ test-built: setup ## run the flow tests with the functions in processes of their
 	@for name in $(FUNCTIONS); do \
 	  mkdir -p target/functions/$$name && ln -sf ../../debug/$$name target/functions/$$name/bootstrap; done
 	@if cargo nextest --version >/dev/null 2>&1; \
-	  then POSTHORN_FUNCTIONS=target/functions cargo nextest run --workspace \
+	  then POSTHORN_FUNCTIONS=target/functions $(NEXTEST) \
 	    -E 'package(flows) & binary(it) - test(/^(lambda|mistakes|policies|process|processes|receiver|template)::/)'; \
 	  else POSTHORN_FUNCTIONS=target/functions cargo test -p flows --test it; fi
 
