@@ -107,9 +107,10 @@ async fn use_everything(stack: &TestStack) {
     }
     assert!(crate::oversized::by_id(stack, oversized).await.len() < 2_000);
     socket.resume_last(10).await;
-    // Waiting over plain HTTP, from a cursor of an event that may have been pushed late.
-    let reader = crate::tail::Reader::of(stack);
+    // From a cursor of an event that may have been pushed late, and so over plain HTTP.
     let from = crate::tail::long_ago(stack);
+    socket.resume(&from).await;
+    let reader = crate::tail::Reader::of(stack);
     let page = reader.page(&format!("wait=0&after={from}")).await;
     assert!(!page["events"].as_array().unwrap().is_empty());
     let left = other.id().to_owned();

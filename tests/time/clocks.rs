@@ -115,7 +115,7 @@ async fn events_of_a_clock_that_is_ahead_do_not_make_others_be_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_a_clock_that_is_behind_are_missed_by_nobody() {
+async fn events_of_a_clock_that_was_behind_are_found_when_they_are_pushed_after_it_was_put_right() {
     let (stack, _clock) = crate::start().await;
     clock::advance(MINUTES);
     let cursor = present(&stack);
