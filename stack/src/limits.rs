@@ -18,8 +18,6 @@ use crate::server::Answer;
 
 /// How many connections of clients are served at once, sockets included.
 pub(crate) const CONNECTIONS: usize = 4_096;
-/// How many connections the functions may have for their calls of AWS.
-pub(crate) const CALL_CONNECTIONS: usize = 1_024;
 const KB: usize = 1_024;
 /// How much of request bodies is held at once, those that are being handled included.
 pub(crate) const BODIES_KB: usize = 64 * KB;
@@ -37,10 +35,10 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: applicat
     content-length: 51\r\nconnection: close\r\nretry-after: 1\r\n\r\n\
     {\"message\":\"too many connections are open already\"}";
 
-/// How many connections of clients this process can serve at once, and how many of its functions. It
-/// may open as many files as it is allowed to. A quarter is for the functions' calls, which take two
-/// files each when the functions run in this process, and a quarter for everything else.
-pub(crate) fn of_process() -> (usize, usize) {
+/// How many connections of clients this process can serve at once. It may open as many files as it is
+/// allowed to, of which half are for everything else: the functions' calls take two files each when
+/// the functions run in this process.
+pub(crate) fn of_process() -> usize {
     let files = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: files.maximum,
@@ -53,7 +51,7 @@ pub(crate) fn of_process() -> (usize, usize) {
     let files = current.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX)
     });
-    (CONNECTIONS.min(files / 2), CALL_CONNECTIONS.min(files / 8))
+    CONNECTIONS.min(files / 2)
 }
 
 /// One of the connections that are served at once; it is free again when the last clone is dropped.
@@ -126,8 +124,11 @@ impl Bodies {
         B: Body<Data = Bytes> + Unpin,
     {
         let mut held = self.more(0).ok_or_else(no_room)?;
-        // Copied, as a frame of one byte may hold on to a buffer of many.
-        let mut read = Vec::new();
+        // Memory that nothing is written to costs nothing; a buffer that grows would hold twice as much.
+        let announced = body.size_hint().exact().unwrap_or(0);
+        let announced = usize::try_from(announced).unwrap_or(limit).min(limit);
+        // Frames are copied, as one of a byte may hold on to a buffer of many.
+        let mut read = Vec::with_capacity(announced);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| message(StatusCode::BAD_REQUEST, "Bad Request"))?;
             let Ok(data) = frame.into_data() else {

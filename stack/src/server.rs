@@ -49,13 +49,22 @@ pub fn answer_json(status: StatusCode, body: &Value) -> Answer {
     answer
 }
 
-/// Where connections come in, and how many of them.
+/// Where connections come in.
 #[derive(Debug)]
-pub(crate) struct Entrance {
-    pub(crate) listener: TcpListener,
-    pub(crate) places: Places,
-    /// Whether only calls of AWS are answered.
-    pub(crate) is_for_calls: bool,
+pub(crate) enum Entrance {
+    /// For everybody, as many at once as there are places.
+    Public(TcpListener, Places),
+    /// For the functions' calls of AWS, and nothing else. Only programs of this machine reach it, and
+    /// a call that is turned away fails for good: connections wait when there are no more files.
+    Calls(TcpListener),
+}
+
+impl Entrance {
+    fn listener(&self) -> &TcpListener {
+        match self {
+            Entrance::Public(listener, _) | Entrance::Calls(listener) => listener,
+        }
+    }
 }
 
 /// Serves until `stop` changes; then open connections get a moment to finish.
@@ -65,14 +74,19 @@ pub(crate) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
-    let is_for_calls = entrance.is_for_calls;
     loop {
         tokio::select! {
-            accepted = entrance.listener.accept() => match accepted {
+            accepted = entrance.listener().accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if let Some((stream, place)) = entrance.places.admit(stream) {
-                        let services = services.clone();
-                        connections.spawn(connection(stream, peer, place, services, is_for_calls));
+                    let admitted = match &entrance {
+                        Entrance::Public(_, places) => {
+                            let admitted = places.admit(stream);
+                            admitted.map(|(stream, place)| (stream, Some(place)))
+                        }
+                        Entrance::Calls(_) => Some((stream, None)),
+                    };
+                    if let Some((stream, place)) = admitted {
+                        connections.spawn(connection(stream, peer, place, services.clone()));
                     }
                 }
                 // Out of file descriptors, mostly: it gets better when others close.
@@ -87,19 +101,22 @@ pub(crate) async fn serve(
     }
 }
 
+/// A connection with a place is a client's, one without is for calls of AWS.
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
+    place: Option<Place>,
     services: Arc<Services>,
-    is_for_calls: bool,
 ) {
     // Small messages are not worth waiting for more.
     let _ = stream.set_nodelay(true);
     let answer = move |mut request: Request<Incoming>| {
         let services = services.clone();
-        // A WebSocket takes it along.
-        request.extensions_mut().insert(place.clone());
+        let is_for_calls = place.is_none();
+        if let Some(place) = place.clone() {
+            // A WebSocket takes it along.
+            request.extensions_mut().insert(place);
+        }
         // On the heap: a connection that waits for a request has no room for the answer's future.
         Box::pin(async move {
             let mut answer = if is_for_calls && !aws::is_call(request.headers()) {
@@ -320,17 +337,13 @@ mod tests {
     use crate::{Options, Stack};
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_port_for_calls_answers_only_calls_and_has_connections_of_its_own() {
+    async fn the_port_for_calls_answers_only_calls() {
         let directory = tempfile::tempdir().unwrap();
         let stack = Stack::start(Options::new(directory.path())).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let entrance = Entrance {
-            listener,
-            places: Places::new(1),
-            is_for_calls: true,
-        };
         let (_stop, stopped) = watch::channel(false);
+        let entrance = Entrance::Calls(listener);
         let _serving = tokio::spawn(serve(entrance, stack.services.clone(), stopped));
 
         let identity = Identity::load(directory.path()).unwrap();
@@ -352,10 +365,6 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 403"), "{target}: {answer}");
             assert!(answer.contains(expected), "{target}: {answer}");
         }
-        let mut refused = String::new();
-        let mut another = TcpStream::connect(address).await.unwrap();
-        another.read_to_string(&mut refused).await.unwrap();
-        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
     }
 
     async fn ok(_: Request<Incoming>) -> Response<Body> {

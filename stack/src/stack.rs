@@ -68,8 +68,6 @@ pub struct Options {
     pub socket_limit: Option<Duration>,
     /// How many connections of clients are served at once; one more is refused.
     pub connections: usize,
-    /// How many connections the functions may have for their calls of AWS.
-    pub call_connections: usize,
     /// How many times as fast as the template says everything that waits goes, 1 to 3,600: what the
     /// functions wait for by the template's parameter `TimeScale`, if it has one, and schedules.
     pub time_scale: u32,
@@ -94,7 +92,6 @@ impl Options {
             functions: None,
             socket_limit: None,
             connections: limits::CONNECTIONS,
-            call_connections: limits::CALL_CONNECTIONS,
             time_scale: 1,
         }
     }
@@ -337,16 +334,8 @@ impl Stack {
         let tasks = tasks::spawn(
             &services,
             [
-                Entrance {
-                    listener: public,
-                    places: Places::new(options.connections),
-                    is_for_calls: false,
-                },
-                Entrance {
-                    listener: calls,
-                    places: Places::new(options.call_connections),
-                    is_for_calls: true,
-                },
+                Entrance::Public(public, Places::new(options.connections)),
+                Entrance::Calls(calls),
             ],
             stopped,
             options.at_aws_pace,

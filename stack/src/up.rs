@@ -135,7 +135,7 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         .map_or(args.data_dir.clone(), |directory| {
             directory.path().to_owned()
         });
-    let (connections, call_connections) = limits::of_process();
+    let connections = limits::of_process();
     let options = Options {
         host: args.host,
         port: args.port,
@@ -150,7 +150,6 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
         functions: args.functions.clone(),
         socket_limit: args.socket_limit.map(Duration::from_secs),
         connections,
-        call_connections,
         time_scale: args.time_scale,
         ..Options::new(data_dir)
     };

@@ -15,9 +15,13 @@ async fn of_many_batches_at_once_every_client_gets_each_event() {
     let stack = TestStack::start().await;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        // On a busy machine a message may not be answered in time; the next ping tells of it.
         let mut client = stack
-            .feed(|options| options.pace.ping = Duration::from_secs(1))
+            .feed(|options| {
+                // On a busy machine a message may not be answered in time; the next ping tells of it.
+                options.pace.ping = Duration::from_secs(1);
+                // Nothing else makes up for an event that was not pushed.
+                options.pace.looks = [Duration::from_secs(3_600); 2];
+            })
             .await;
         client.live().await;
         clients.push(client);
