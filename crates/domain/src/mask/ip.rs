@@ -11,7 +11,7 @@ pub(super) fn ip_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     let mut at = 0;
     while at < chars.len() {
         let run = at..at + length(&chars[at..], is_part_of_v6);
-        if is_v6(&chars[run.clone()]) {
+        if is_v6(chars, run.clone()) {
             found.push(run.clone());
         } else {
             v4_addresses(chars, run.clone(), &mut found);
@@ -54,7 +54,7 @@ fn numeric_hosts(chars: &[Char], found: &mut Vec<Range<usize>>) {
     while let Some(colon) = chars[at..].iter().position(|char| char.c == ':') {
         let slashes = at + colon + 1;
         at = slashes + length(&chars[slashes..], is_slash);
-        if at < slashes + 2 {
+        if at < slashes + 2 || !has_host(&chars[..slashes - 1]) {
             continue;
         }
         let authority = &chars[at..at + length(&chars[at..], is_authority)];
@@ -67,6 +67,15 @@ fn numeric_hosts(chars: &[Char], found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Whether a host follows the scheme at the end of the characters. A drive has one letter (`C:\\`), and
+/// `file` has a path.
+pub(super) fn has_host(before: &[Char]) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let name = before.iter().rev().take_while(|char| is_part(char.c));
+    let file = "elif".chars();
+    name.clone().count() >= 2 && !name.map(|char| char.c.to_ascii_lowercase()).eq(file)
+}
+
 fn length(chars: &[Char], is_part: impl Fn(char) -> bool) -> usize {
     chars.iter().take_while(|char| is_part(char.c)).count()
 }
@@ -76,12 +85,47 @@ fn is_part_of_v6(c: char) -> bool {
 }
 
 /// Whether a run of hexadecimal digits, colons and dots is or contains an IPv6 address in any form.
-fn is_v6(run: &[Char]) -> bool {
-    let count = |wanted| run.iter().filter(|char| char.c == wanted).count();
+fn is_v6(chars: &[Char], run: Range<usize>) -> bool {
+    let count = |wanted| {
+        chars[run.clone()]
+            .iter()
+            .filter(|char| char.c == wanted)
+            .count()
+    };
     let (colons, dots) = (count(':'), count('.'));
-    let mut neighbours = run.windows(2);
-    let is_short = run.len() > 2 && neighbours.any(|two| two[0].c == ':' && two[1].c == ':');
-    is_short || colons >= 7 || (colons >= 6 && dots >= 3)
+    let is_short = |at: usize| chars[at].c == ':' && is_shortened(&chars[..at], &chars[at + 1..]);
+    colons >= 7 || (colons >= 6 && dots >= 3) || run.clone().any(is_short)
+}
+
+/// Whether a colon between these characters is the second one of an IPv6 address that leaves out zeros
+/// (`2001:db8::1`); not of code (`std::f64`, `a::before`) or a time (`12::30`).
+fn is_shortened(before: &[Char], after: &[Char]) -> bool {
+    let [before @ .., Char { c: ':', .. }] = before else {
+        return false;
+    };
+    let is_hex = |char: &&Char| char.c.is_ascii_hexdigit();
+    let (left, right) = (
+        before.iter().rev().take_while(is_hex),
+        after.iter().take_while(is_hex),
+    );
+    let (ahead, behind) = (left.clone().count(), right.clone().count());
+    let (before, after) = (&before[..before.len() - ahead], &after[behind..]);
+    let is_longer = (ahead > 0
+        && matches!(before, [.., digit, Char { c: ':', .. }] if digit.c.is_ascii_hexdigit()))
+        || (behind > 0
+            && matches!(after, [Char { c: ':', .. }, digit, ..] if digit.c.is_ascii_hexdigit()));
+    let is_in_word = |char: &Char| char.c.is_ascii_alphanumeric() || char.c == '_';
+    let is_beside = before.last().is_some_and(is_in_word) || after.first().is_some_and(is_in_word);
+    let is_digit = |char: &Char| char.c.is_ascii_digit();
+    let (has_left, has_right) = (left.clone().any(is_digit), right.clone().any(is_digit));
+    // No public address begins with a group below `0x100`.
+    let is_time =
+        (1..=2).contains(&ahead) && (1..=2).contains(&behind) && left.chain(right).all(is_digit);
+    match (is_longer, is_beside) {
+        (true, _) => true,
+        (false, true) => has_left && has_right,
+        (false, false) => (has_left || has_right) && !is_time,
+    }
 }
 
 fn v4_addresses(chars: &[Char], within: Range<usize>, found: &mut Vec<Range<usize>>) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::MASK;
-use super::ip::is_number;
+use super::ip::{has_host, is_number};
 use super::reading::{Char, decoded};
 use super::text::{ROUNDS, holds_address, looked_at, masked as masked_text};
 use crate::event::{FIELD_BYTES, beginning};
@@ -16,7 +16,6 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let (kept, cut) = url.split_at(end);
     let is_slash = |c| SLASHES.contains(&c);
-    let whole = |text: &str| text.trim_end_matches(|c| !is_slash(c)).len();
     let mut masked = looked_at(kept, FIELD_BYTES, whole);
     if is_within_address(kept, cut) {
         let before = masked.trim_end_matches(|c| !is_slash(c));
@@ -32,6 +31,27 @@ pub(super) fn masked(url: &str) -> Cow<'_, str> {
         }
     }
     masked
+}
+
+/// The length of a cut link without the last two segments of its path, which may be parts of an address
+/// (`anna/@example.net`), and without those that are at signs before them.
+fn whole(kept: &str) -> usize {
+    let (scheme, authority, _) = parts(kept);
+    // The host stays, unless it may be a local part.
+    let least = match scheme.is_empty() {
+        true => 0,
+        false => kept.len().min(scheme.len() + authority.len() + 1),
+    };
+    let without_last = |text: &str| text.trim_end_matches(|c| !SLASHES.contains(&c)).len();
+    let mut end = without_last(kept);
+    while end > least {
+        let text = kept[..end].trim_end_matches(SLASHES);
+        end = without_last(text);
+        if !begins_with_sign(&text[end..]) {
+            break;
+        }
+    }
+    end.max(least.min(without_last(kept)))
 }
 
 /// Whether the apparent fragment of a link may be the rest of an address: `anna&#64;…`,
@@ -53,7 +73,7 @@ fn masked_once(url: &str) -> Option<String> {
         Some(at) => (true, &authority[at + 1..]),
         None => (false, authority),
     };
-    let is_number = !scheme.is_empty() && is_number(&decoded(host));
+    let is_number = is_before_host(scheme) && is_number(&decoded(host));
     // The apparent path may begin with an escape (`anna\u0040`), and without a scheme the apparent host
     // may be a local part (`anna/@example.net`).
     let first = segments(path).next().unwrap_or_default();
@@ -63,7 +83,8 @@ fn masked_once(url: &str) -> Option<String> {
             && segments(path)
                 .find(|part| !part.is_empty())
                 .is_some_and(begins_with_sign));
-    if !is_user_cut && !is_number && !holds_address(url) {
+    let has_sign = || segments(path).any(begins_with_sign);
+    if !is_user_cut && !is_number && !holds_address(url) && !has_sign() {
         return None;
     }
     let mut masked = String::with_capacity(url.len());
@@ -88,15 +109,33 @@ fn masked_once(url: &str) -> Option<String> {
 /// The path with each segment masked that holds an address, or a local part whose at sign begins the
 /// next segment (`anna/@example.net`, `anna/%40/example.net`).
 fn masked_path(path: &str) -> String {
-    let mut parts: Vec<_> = Vec::new();
+    let mut parts: Vec<Cow<'_, str>> = Vec::new();
     let mut is_before_sign = false;
     for part in segments(path).rev() {
         let is_masked = !part.is_empty() && (is_before_sign || holds_address(part));
-        parts.push(if is_masked { MASK } else { part });
+        parts.push(match is_masked {
+            true => Cow::Owned(format!("{}{MASK}", backslashes(part))),
+            false => Cow::Borrowed(part),
+        });
         is_before_sign = begins_with_sign(part) || (is_before_sign && part.is_empty());
     }
     parts.reverse();
     parts.join("/")
+}
+
+/// The backslashes before a segment that separate it from what is before it and begin no escape.
+fn backslashes(part: &str) -> &str {
+    let chars = decoded(part);
+    let first = chars.iter().find(|char| char.c != '\\' || char.is_decoded);
+    &part[..first.map_or(part.len(), |char| char.start)]
+}
+
+/// Whether a host follows a scheme and its slashes: `http://`, `http:/`, `//`; not `C:\`, `file:///`, `/`.
+fn is_before_host(scheme: &str) -> bool {
+    match scheme.trim_end_matches(SLASHES).strip_suffix(':') {
+        Some(name) => has_host(&decoded(name)),
+        None => scheme.len() > 1,
+    }
 }
 
 /// The segments of a path. Backslashes do not split it, since they may begin an escape (`\u0040`).
@@ -114,7 +153,8 @@ fn begins_with_sign(part: &str) -> bool {
             Char { c: '4', .. },
             Char { c: '0', .. },
             rest @ ..,
-        ] => rest,
+            // Unless it is an ordinary number: `=40.5`.
+        ] if rest.is_empty() || rest.iter().any(|char| char.c.is_alphabetic()) => rest,
         _ => return false,
     };
     rest.is_empty() || rest.iter().any(|char| char.c == '.')

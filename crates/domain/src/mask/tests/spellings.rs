@@ -329,7 +329,23 @@ fn a_link_may_have_an_address_across_its_parts() {
         ("https://anna.x\\u0040example.net/q", "https://******/q"),
         (
             "https://x.example\\.anna\\u0040example.net/q",
-            "https://******/q",
+            "https://***\\***/q",
+        ),
+        (
+            "https://a.example/anna/=40/example.net",
+            "https://a.example/***/=40/example.net",
+        ),
+        (
+            "https://a.example/anna/=40.50/",
+            "https://a.example/anna/=40.50/",
+        ),
+        (
+            "https://a.example\\anna/@example.net",
+            "https://a.example\\***/***",
+        ),
+        (
+            "https://a.example/\\\\anna@example.net/\\u0040x.example",
+            "https://a.example/\\\\***/***",
         ),
         (
             "https://a.example/u/@anna/post",
@@ -380,5 +396,73 @@ fn of_a_long_text_the_beginning_is_shown_and_no_part_of_an_address() {
             assert!(masked.len() <= FIELD_BYTES && masked.starts_with("https://a.example/x/"));
             assert!(!masked.contains('q'), "{masked}");
         }
+    }
+}
+
+#[test]
+fn a_long_link_is_cut_before_an_address_across_its_parts() {
+    for address in [
+        "annaqz/@example.net",
+        "annaqz//@example.net",
+        "annaqz/%40/example.net",
+    ] {
+        for bytes in (FIELD_BYTES - 60..FIELD_BYTES + 8).step_by(2) {
+            let link = format!("https://a.example/{}{address}", "x/".repeat(bytes / 2));
+            for link in [link.as_str(), beginning(&link, FIELD_BYTES)] {
+                let masked = url::masked(link);
+                assert!(masked.starts_with("https://a.example/x/"), "{masked}");
+                assert!(!masked.contains('q'), "{masked}");
+                assert_eq!(url::masked(&masked), masked);
+            }
+        }
+    }
+    let long = format!("https://a.example/{}", "x".repeat(FIELD_BYTES));
+    assert_eq!(url::masked(&long), "https://a.example/***");
+}
+
+#[test]
+fn numbers_that_are_no_hosts_are_left() {
+    for whole in [r"C:\\2024\report", "file:///2024/01/x", "at 5://7"] {
+        assert_eq!(text(whole), whole);
+        assert_eq!(url::masked(whole), whole);
+    }
+    for link in ["/2024/01/x", "FILE://2024/x"] {
+        assert_eq!(url::masked(link), link);
+    }
+    for (link, left) in [
+        ("//3221226001/x", "//***/x"),
+        ("ftp:/3221226001/x", "ftp:/***/x"),
+        (r"http:\\3221226001\x", r"http:\\***\x"),
+    ] {
+        assert_eq!(url::masked(link), left);
+    }
+}
+
+#[test]
+fn double_colons_of_code_and_times_are_left() {
+    for whole in [
+        "std::vec::Vec",
+        "a::before { }",
+        "std::f64::consts",
+        "u8::MAX",
+        "Base64::decode",
+        "ETA 12::30",
+        "A::B",
+    ] {
+        assert_eq!(text(whole), whole);
+    }
+    for (whole, left) in [
+        ("fe80::1 2001:db8::1 ::1 ::", "*** *** *** ::"),
+        ("[IPv6:2001:db8::1]", "[IPv***]"),
+        ("from:2001:db8::1", "from***"),
+        ("from:::1", "from***"),
+        (r"\nfe80::1", r"\n***"),
+        ("来自fe80::1的", "来自***的"),
+        ("2001:db8::1via 2001::x", "***via 2001::x"),
+        ("1:2::3 1:: 2001::1 fd12::30", "*** *** *** ***"),
+        ("fdab:cdef::ab", "***"),
+        ("::ffff:192.0.2.1", "***"),
+    ] {
+        assert_eq!(text(whole), left, "{whole}");
     }
 }
