@@ -34,6 +34,28 @@ pub(super) fn mail_addresses(chars: &[Char]) -> Vec<Range<usize>> {
     found
 }
 
+/// The start of what may belong to an address after a cut: the text ends within a local part, a quoted
+/// string, a comment, or an at sign of up to two words (`anna [ at`).
+pub(super) fn unfinished_address(chars: &[Char]) -> usize {
+    let pairs = pairs(chars);
+    let is_open = |at: &usize| chars[*at].c == '(' && pairs[*at].closing.is_none();
+    let open = (0..chars.len()).find(is_open);
+    let text = Text { chars, pairs };
+    let last = words(chars, chars.len()..chars.len()).start;
+    let spaces = chars[..last].iter().rev();
+    let before = last - spaces.take_while(|char| char.is_space()).count();
+    let ends = [
+        Some(chars.len()),
+        Some(last),
+        Some(words(chars, before..before).start),
+        open,
+        text.open_quote(),
+    ];
+    let starts = ends.into_iter().flatten().map(|end| text.start_before(end));
+    let start = starts.min().unwrap_or(chars.len());
+    words(chars, start..start).start
+}
+
 struct Text<'c> {
     chars: &'c [Char],
     /// For each quote and parenthesis, the places of its opening and its closing one.
@@ -91,7 +113,17 @@ impl Text<'_> {
     /// Where the local part of an address starts. `None` if there is no local part: the text begins with
     /// the at sign, or white space precedes it and no domain follows (`meet @ 5`).
     fn local_start(&self, sign: &Range<usize>, limit: usize) -> Option<usize> {
-        let (mut start, mut has_word) = (sign.start, false);
+        let is_apart = sign.start > 0 && self.chars[sign.start - 1].is_space();
+        if is_apart && !self.is_domain(sign.end, limit) {
+            return None;
+        }
+        let start = self.start_before(sign.start);
+        (start < sign.start).then_some(start)
+    }
+
+    /// Where a local part starts that ends at `end`, perhaps with white space after it.
+    fn start_before(&self, end: usize) -> usize {
+        let (mut start, mut has_word) = (end, false);
         while let Some(before) = start.checked_sub(1) {
             let char = self.chars[before];
             let opening = self.pairs[before].opening;
@@ -102,9 +134,6 @@ impl Text<'_> {
                     if has_word && !self.is_between_words(run..start) {
                         break;
                     }
-                    if start == sign.start && !self.is_domain(sign.end, limit) {
-                        return None;
-                    }
                     // Between two words there is one more to come, perhaps behind a comment.
                     (start, has_word) = (run, false);
                 }
@@ -114,10 +143,19 @@ impl Text<'_> {
                 _ if is_local(char) => (start, has_word) = (before, true),
                 _ if has_word => break,
                 // No known form of an address.
-                _ => return Some(words(self.chars, before..sign.end).start),
+                _ => return words(self.chars, before..end).start,
             }
         }
-        (start < sign.start).then_some(start)
+        start
+    }
+
+    /// The last quote that is not escaped: whatever is before it, it may open a quoted string.
+    fn open_quote(&self) -> Option<usize> {
+        let last = self.chars.iter().rposition(|char| char.c == '"')?;
+        // An escaped quote closes nothing.
+        let open = self.pairs[last].opening;
+        open.filter(|open| self.pairs[*open].closing != Some(last))
+            .or(Some(last))
     }
 
     /// Whether white space is within a local part of several words: `anna . x` and `anna .x` (RFC 5322,

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::MASK;
 use super::ip::ip_addresses;
-use super::mail::mail_addresses;
+use super::mail::{mail_addresses, unfinished_address};
 use super::reading::{Char, decoded, undecoded, unquoted, words};
 use crate::event::{FIELD_BYTES, beginning};
 
@@ -21,7 +21,10 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
 
 /// The first `limit` bytes of a text with its addresses masked.
 pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
-    let mut masked = looked_at(text, limit, whole);
+    let mut masked = match kept(text, limit) {
+        Some(kept) => Cow::Owned(masked_beginning(kept)),
+        None => Cow::Borrowed(text),
+    };
     for _ in 0..ROUNDS {
         match masked_once(&masked) {
             Some(next) => {
@@ -33,23 +36,40 @@ pub(super) fn masked_within(text: &str, limit: usize) -> Cow<'_, str> {
     masked
 }
 
-/// The length of a cut text without its last two words, which may be the beginning of an address with
-/// white space before its at sign.
+/// A cut text with a mask at its end. An address in it is masked first, since without its last words it
+/// may not be recognised.
+fn masked_beginning(kept: &str) -> String {
+    let masked = masked_once(kept);
+    let kept = masked
+        .as_deref()
+        .map_or(kept, |masked| beginning(masked, kept.len()));
+    format!("{}{MASK}", &kept[..whole(kept)])
+}
+
+/// The length of a cut text without its last words, which may be the beginning of an address or of an
+/// encoded word.
 fn whole(kept: &str) -> usize {
-    let without_last = |text: &str| text.trim_end_matches(|c: char| !c.is_whitespace()).len();
-    without_last(kept[..without_last(kept)].trim_end())
+    let end = |chars: &[Char]| {
+        let cut = unfinished_address(chars).min(unfinished_word(chars));
+        chars.get(cut).map_or(kept.len(), |char| char.start)
+    };
+    end(&decoded(kept)).min(end(&unquoted(kept)))
 }
 
 /// The first `limit` bytes of a text. If the text may have been cut, here or when it was stored, a mask
 /// replaces what follows the first `whole` bytes.
 pub(super) fn looked_at(text: &str, limit: usize, whole: impl Fn(&str) -> usize) -> Cow<'_, str> {
+    match kept(text, limit) {
+        Some(kept) => Cow::Owned(format!("{}{MASK}", &kept[..whole(kept)])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// What fits before a mask, if the text may have been cut.
+fn kept(text: &str, limit: usize) -> Option<&str> {
     // A character has at most four bytes, so a text that was cut is hardly shorter than the limit.
     let longest = limit - 4;
-    if text.len() <= longest {
-        return Cow::Borrowed(text);
-    }
-    let kept = beginning(text, longest - MASK.len());
-    Cow::Owned(format!("{}{MASK}", &kept[..whole(kept)]))
+    (text.len() > longest).then(|| beginning(text, longest - MASK.len()))
 }
 
 /// `None` if there is nothing to mask.
@@ -234,33 +254,62 @@ fn is_spelt(inside: &[u8]) -> bool {
 fn encoded_words(chars: &[Char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(start) = position(chars, at, ['=', '?']) {
-        at = start + 2;
-        if !is_encoding(&chars[at..]) {
-            continue;
-        }
-        let end = position(chars, at, ['?', '=']).map_or(at, |end| end + 2);
-        let word = words(chars, start..end);
+    // Without this, each word without an end would be searched to the end of the text.
+    let last_end = last_word_end(chars);
+    while let Some((start, content)) = encoded_word(chars, at) {
+        let end = if content <= last_end {
+            position(chars, content, ['?', '='])
+        } else {
+            None
+        };
+        let word = words(chars, start..end.map_or(content, |end| end + 2));
         at = word.end;
         found.push(word);
     }
     found
 }
 
-/// Whether the characters start like `utf-8?q?`.
-fn is_encoding(chars: &[Char]) -> bool {
+/// The start of an encoded word without an end, or the end of the text.
+fn unfinished_word(chars: &[Char]) -> usize {
+    let mut at = 0;
+    let last_end = last_word_end(chars);
+    while let Some((start, content)) = encoded_word(chars, at) {
+        if content > last_end {
+            return words(chars, start..start).start;
+        }
+        at = position(chars, content, ['?', '=']).map_or(content, |end| end + 2);
+    }
+    chars.len()
+}
+
+/// Where the last `?=` begins, or 0.
+fn last_word_end(chars: &[Char]) -> usize {
+    let mut pairs = chars.windows(2);
+    let last = pairs.rposition(|pair| pair[0].c == '?' && pair[1].c == '=');
+    last.unwrap_or_default()
+}
+
+/// Where the next encoded word starts, and where what it encodes does.
+fn encoded_word(chars: &[Char], from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    while let Some(start) = position(chars, at, ['=', '?']) {
+        at = start + 2;
+        if let Some(length) = encoding(&chars[at..]) {
+            return Some((start, at + length));
+        }
+    }
+    None
+}
+
+/// The length of `utf-8?q?` at the beginning.
+fn encoding(chars: &[Char]) -> Option<usize> {
     // RFC 2047 has 75 characters for a whole word.
     let mut parts = chars[..chars.len().min(75)].split(|char| char.c == '?');
-    let is_word = |part: &[Char]| !part.iter().any(|char| char.is_space());
-    parts.next().is_some_and(is_word)
-        && matches!(
-            parts.next(),
-            Some([Char {
-                c: 'b' | 'B' | 'q' | 'Q',
-                ..
-            }])
-        )
-        && parts.next().is_some()
+    let charset = parts.next()?;
+    let [kind] = parts.next()? else { return None };
+    parts.next()?;
+    let is_word = !charset.iter().any(|char| char.is_space());
+    (is_word && matches!(kind.c, 'b' | 'B' | 'q' | 'Q')).then_some(charset.len() + 3)
 }
 
 fn position(chars: &[Char], from: usize, two: [char; 2]) -> Option<usize> {

@@ -265,7 +265,7 @@ fn a_local_part_of_several_words_is_masked_whole() {
         assert_eq!(text(whole), left, "{whole}");
     }
     // The at sign is behind what is looked at.
-    let far = format!("hello anna{}@example.net", " ".repeat(FIELD_BYTES));
+    let far = format!("hello dear anna{}@example.net", " ".repeat(FIELD_BYTES));
     assert_eq!(text(&far), "hello ***");
 }
 
@@ -396,6 +396,35 @@ fn of_a_long_text_the_beginning_is_shown_and_no_part_of_an_address() {
             assert!(masked.len() <= FIELD_BYTES && masked.starts_with("https://a.example/x/"));
             assert!(!masked.contains('q'), "{masked}");
         }
+    }
+}
+
+#[test]
+fn a_long_text_is_cut_before_an_address_of_several_words() {
+    for address in [
+        "\"johnqz smithqz the thirdqz\"@example.net",
+        "\"johnqz smithqz the thirdqz\" (a b) @ example.net",
+        "%22johnqz smithqz the thirdqz%22%40example.net",
+        "johnqz . smithqz . thirdqz @ example.net",
+        "johnqz(homeqz address of himqz)@example.net",
+        "johnqz (homeqz (address of) himqz qz) @ example.net",
+        "=?utf-8?q?johnqz smithqz the thirdqz?= <a@example.net>",
+        "johnqz [ at ] example.net",
+        "\"johnqz smithqz\" @ example.net and more words",
+    ] {
+        for bytes in (FIELD_BYTES - 60..FIELD_BYTES + 8).step_by(2) {
+            let whole = format!("{}{address}", "x ".repeat(bytes / 2));
+            for whole in [whole.as_str(), beginning(&whole, FIELD_BYTES)] {
+                let masked = text(whole);
+                assert!(masked.starts_with("x x x"), "{address}: {masked}");
+                assert!(!masked.contains('q'), "{address}: {masked}");
+                assert_eq!(text(&masked), masked);
+            }
+        }
+    }
+    for shape in ["a", "\"", "(", "a(", " . "] {
+        let masked = text(&shape.repeat(FIELD_BYTES)).into_owned();
+        assert!(masked.ends_with(MASK) && masked.len() <= FIELD_BYTES);
     }
 }
 
