@@ -30,6 +30,6 @@ pub use filter::{Filter, FilterError};
 pub use health::Health;
 pub use id::EventId;
 pub use redacted::Redacted;
-pub use retry::{RetrySchedule, TimeScale};
+pub use retry::RetrySchedule;
 pub use rights::{PrivateField, Rights, Scope, Scopes, View};
-pub use time::Millis;
+pub use time::{DAY_MS, HOUR_MS, Millis, TimeScale};

@@ -22,10 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::event::{Content, Detail, Event, FIELD_BYTES, TAG_BYTES};
-use text::{masked, masked_address, masked_within};
-
-/// The replacement for masked text. Its length does not depend on the text.
-const MASK: &str = "***";
+use text::{MASK, masked, masked_address, masked_within};
 
 impl Event<'_> {
     /// The event without personal data: addresses and IP addresses are masked in every text, the

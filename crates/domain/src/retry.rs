@@ -1,11 +1,9 @@
 //! When a failed attempt is repeated, and when not.
 
-use std::num::NonZeroU32;
 use std::time::UNIX_EPOCH;
 
 use crate::delivery::ErrorClass;
-use crate::health::DISABLED_AFTER_MS;
-use crate::time::Millis;
+use crate::time::{DAY_MS, Millis, TimeScale};
 
 /// The most steps of a schedule.
 pub const MAX_STEPS: usize = 20;
@@ -15,7 +13,8 @@ pub const STEP_SECONDS: std::ops::RangeInclusive<u32> = 1..=7 * 24 * 60 * 60;
 const FLOOR_MS: u64 = 60_000;
 /// How far jitter goes, either way.
 const JITTER: f64 = 0.2;
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// After how long of nothing but failure an endpoint is disabled: 5 days.
+pub(crate) const DISABLED_AFTER_MS: u64 = 5 * DAY_MS;
 
 const DEFAULT: [u32; 5] = [10, 30, 60, 5 * 60, 15 * 60];
 /// The example schedule of Standard Webhooks.
@@ -91,31 +90,6 @@ impl RetrySchedule {
     pub fn keep_ms(&self, retention_ms: u64) -> u64 {
         let seconds: u64 = self.0.iter().copied().map(u64::from).sum();
         retention_ms.max(2 * seconds * 1_000 + DISABLED_AFTER_MS + 2 * DAY_MS)
-    }
-}
-
-/// How much faster than usual time passes, to try schedules out: everything that is waited for is
-/// that much shorter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeScale(NonZeroU32);
-
-impl Default for TimeScale {
-    fn default() -> TimeScale {
-        TimeScale(NonZeroU32::MIN)
-    }
-}
-
-impl TimeScale {
-    /// So many times as fast; 0 is as good as 1.
-    #[must_use]
-    pub fn new(factor: u32) -> TimeScale {
-        TimeScale(NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN))
-    }
-
-    /// What is left of a wait of `ms`: never nothing.
-    #[must_use]
-    pub fn shorten(self, ms: u64) -> u64 {
-        ms.div_ceil(u64::from(self.0.get()))
     }
 }
 

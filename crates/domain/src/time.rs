@@ -1,9 +1,15 @@
 //! Points in time, as whole milliseconds.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
+
+/// An hour in milliseconds.
+pub const HOUR_MS: u64 = 60 * 60 * 1_000;
+/// A day in milliseconds.
+pub const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Milliseconds since 1970-01-01T00:00:00Z. `Display` and JSON show RFC 3339 in UTC with exactly
 /// as many fractional digits as are needed (none or three).
@@ -13,7 +19,6 @@ pub struct Millis(pub u64);
 impl Millis {
     /// The largest point in time that can be shown: 9999-12-30T22:00:00.999Z (jiff's bound).
     pub const MAX: Millis = Millis(253_402_207_200_999);
-    const PER_DAY: u64 = 24 * 60 * 60 * 1_000;
 
     /// From whole seconds since 1970.
     #[must_use]
@@ -84,12 +89,37 @@ impl Millis {
     /// Days since 1970-01-01: the UTC day that this point lies in.
     #[must_use]
     pub fn day(self) -> Day {
-        Day(self.0 / Self::PER_DAY)
+        Day(self.0 / DAY_MS)
     }
 
     fn timestamp(self) -> jiff::Timestamp {
         let ms = i64::try_from(self.0.min(Self::MAX.0)).unwrap_or(i64::MAX);
         jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+/// How much faster than usual time passes, to try schedules out: everything that is waited for is
+/// that much shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeScale(NonZeroU32);
+
+impl Default for TimeScale {
+    fn default() -> TimeScale {
+        TimeScale(NonZeroU32::MIN)
+    }
+}
+
+impl TimeScale {
+    /// So many times as fast; 0 is as good as 1.
+    #[must_use]
+    pub fn new(factor: u32) -> TimeScale {
+        TimeScale(NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// What is left of a wait of `ms`: never nothing.
+    #[must_use]
+    pub fn shorten(self, ms: u64) -> u64 {
+        ms.div_ceil(u64::from(self.0.get()))
     }
 }
 
@@ -145,7 +175,7 @@ impl Day {
     /// The first millisecond of the day.
     #[must_use]
     pub fn start(self) -> Millis {
-        Millis(self.0.saturating_mul(Millis::PER_DAY))
+        Millis(self.0.saturating_mul(DAY_MS))
     }
 
     /// The day after.

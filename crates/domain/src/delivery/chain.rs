@@ -1,18 +1,13 @@
 //! From a claimed attempt to what is written of it: `Pending`, `Completed`, `Settled`. Each step
 //! consumes the one before, so that no attempt is recorded twice, or without having been made.
 
+use super::heal::HEAL_QUEUED_MS;
 use super::{Attempt, Delivery, DeliveryStatus, Exchange};
-use crate::retry::{self, FailedAttempt, Jitter, Next, RetrySchedule, TimeScale};
-use crate::time::Millis;
+use crate::retry::{self, FailedAttempt, Jitter, Next, RetrySchedule};
+use crate::time::{Millis, TimeScale};
 
 /// The longest that a message can wait in SQS. ("Amazon SQS delay queues": 15 minutes.)
 pub const MAX_QUEUE_DELAY_MS: u64 = 15 * 60 * 1_000;
-/// When a new delivery is sent again, unless something has happened to it: its message is lost.
-const HEAL_NEW_MS: u64 = 60 * 60 * 1_000;
-/// The same for one whose message waits in the queue, after the time for which it waits.
-const HEAL_QUEUED_MS: u64 = 10 * 60 * 1_000;
-const MAX_HEAL_MS: u64 = 4 * 60 * 60 * 1_000;
-
 /// An attempt whose number is claimed, and that is still to be made.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pending(Delivery);
@@ -173,24 +168,9 @@ impl Settled {
     }
 }
 
-/// When a delivery that was just created, and is being sent, is sent again unless something has
-/// happened to it.
-#[must_use]
-pub fn heals_new_at(now: Millis, scale: TimeScale) -> Millis {
-    now.plus(scale.shorten(HEAL_NEW_MS))
-}
-
-/// When a delivery is sent again whose message was sent at `at`, for the `taken`th time (from 1)
-/// since something has happened to it: each time after twice as long, up to 4 hours.
-#[must_use]
-pub fn heals_queued_at(at: Millis, taken: u32, scale: TimeScale) -> Millis {
-    let longer = HEAL_QUEUED_MS << taken.saturating_sub(1).min(10);
-    at.plus(scale.shorten(longer.min(MAX_HEAL_MS)))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Answer, DeliveryId, ErrorClass, Owed};
+    use super::super::{Answer, DeliveryId, ErrorClass, Owed, heals_queued_at};
     use super::*;
     use crate::endpoint::EndpointId;
     use crate::event::Source;

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod chain;
+mod heal;
 mod id;
 mod message;
 mod tls;
@@ -9,17 +10,15 @@ mod tls;
 pub use attempt::{
     Answer, Attempt, ErrorClass, Exchange, KEPT_HEADERS, MAX_BODY_BYTES, MAX_HEADER_BYTES,
 };
-pub use chain::{
-    Completed, Failure, MAX_QUEUE_DELAY_MS, Pending, Settled, Success, Terms, heals_new_at,
-    heals_queued_at,
-};
+pub use chain::{Completed, Failure, MAX_QUEUE_DELAY_MS, Pending, Settled, Success, Terms};
+pub use heal::{heals_new_at, heals_queued_at};
 pub use id::{DeliveryId, InvalidDeliveryId};
 pub use message::{DeliveryMessage, InvalidMessage};
 pub use tls::{TlsFault, TlsFaults};
 
 use crate::cursor::CLOCK_SKEW_MS;
 use crate::event::Source;
-use crate::time::Millis;
+use crate::time::{Millis, TimeScale};
 
 /// How long a claim holds: longer than the function that makes it may run (40 s), so that whoever
 /// takes it over afterwards finds nobody at it.
@@ -101,7 +100,7 @@ pub struct Delivery {
 impl Delivery {
     /// One that was not tried yet.
     #[must_use]
-    pub fn new(owed: &Owed, now: Millis, scale: crate::retry::TimeScale) -> Delivery {
+    pub fn new(owed: &Owed, now: Millis, scale: TimeScale) -> Delivery {
         let due_at = owed.due_at.unwrap_or_else(|| heals_new_at(now, scale));
         Delivery {
             id: owed.id,

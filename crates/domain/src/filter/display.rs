@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{Field, Filter, OPERATORS, Pattern, Term};
+use super::term::{Field, Pattern, Term};
+use super::{Filter, OPERATORS};
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

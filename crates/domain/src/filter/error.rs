@@ -1,6 +1,11 @@
 //! Why a text is not a filter.
 
-use super::{MAX_BYTES, MAX_TERMS};
+/// The most terms of a filter. It bounds the cost of matching one event.
+pub const MAX_TERMS: usize = 50;
+
+/// The longest filter text, in bytes. Unless many of them need percent-encoding, it fits the URL of a
+/// WebSocket, which API Gateway limits to 4,096 characters.
+pub const MAX_BYTES: usize = 2_048;
 
 /// Why a text is not a filter, and where: `at` counts bytes from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

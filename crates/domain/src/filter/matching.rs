@@ -6,7 +6,7 @@ use std::cell::{Cell, OnceCell};
 use memchr::{memchr2_iter, memmem};
 
 use super::metadata::{self, Value};
-use super::{Field, Pattern, Term, fold, fold_char};
+use super::term::{Field, Pattern, Term, fold, fold_char};
 use crate::event::{Content, FIELD_BYTES, METADATA_BYTES, beginning};
 
 /// Up to this many comparisons of bytes, a naive search is faster than preparing a linear one.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use memchr::memchr2;
 
-use super::{fold, fold_char};
+use super::term::{fold, fold_char};
 
 /// The text of a value that filters compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

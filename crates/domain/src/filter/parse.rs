@@ -1,6 +1,7 @@
 //! From text to terms.
 
-use super::{Field, FilterError, MAX_TERMS, Pattern, Term, fold, fold_char};
+use super::error::{FilterError, MAX_TERMS};
+use super::term::{Field, Pattern, Term, fold, fold_char};
 
 /// Reads all terms. A term that is one of `refused`, without quotes, is an error.
 pub(super) fn terms(text: &str, refused: &[&str]) -> Result<Vec<Term>, FilterError> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::term::fold;
 use super::*;
 use crate::event::{Detail, Source};
 

@@ -3,6 +3,7 @@
 //! A pure state machine. The store keeps one state per endpoint and replaces it only by one that
 //! was made from it, so that any number of functions share it.
 
+mod event;
 mod notice;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,8 @@ pub use notice::{Notice, NoticeKind};
 
 use crate::cursor::CLOCK_SKEW_MS;
 use crate::endpoint::DisabledReason;
-use crate::retry::TimeScale;
-use crate::time::Millis;
+use crate::retry::DISABLED_AFTER_MS;
+use crate::time::{DAY_MS, Millis, TimeScale};
 
 use notice::Told;
 
@@ -23,9 +24,6 @@ pub const OPENS_AFTER: u32 = 10;
 /// For how long it opens first; each time that a probe fails, for twice as long.
 const OPEN_MS: u64 = 30_000;
 const MAX_OPEN_MS: u64 = 5 * 60 * 1_000;
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-/// After how long of nothing but failure an endpoint is disabled: 5 days.
-pub(crate) const DISABLED_AFTER_MS: u64 = 5 * DAY_MS;
 /// After how long without an attempt a failure begins such a time anew: one failure a week does not
 /// say that it fails all the time. Longer than any weekend, and than twice the longest step of the
 /// schedule `standard`, which `Retry-After` can ask for.

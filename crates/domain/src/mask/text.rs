@@ -4,11 +4,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::MASK;
 use super::ip::ip_addresses;
 use super::mail::{mail_addresses, unfinished_address};
 use super::reading::{Char, decoded, undecoded, unquoted, words};
 use crate::event::{FIELD_BYTES, beginning};
+
+/// The replacement for masked text. Its length does not depend on the text.
+pub(super) const MASK: &str = "***";
 
 /// The most passes over a text. A pass may leave something to mask, since a mask can become the local
 /// part of the text after it.

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::MASK;
 use super::ip::{has_host, is_number};
 use super::reading::{Char, decoded};
-use super::text::{ROUNDS, holds_address, looked_at, masked as masked_text};
+use super::text::{MASK, ROUNDS, holds_address, looked_at, masked as masked_text};
 use crate::event::{FIELD_BYTES, beginning};
 
 const SLASHES: [char; 2] = ['/', '\\'];
