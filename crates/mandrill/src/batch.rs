@@ -6,8 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::facts::Facts;
-use crate::former::FormerIdentity;
+use crate::raw::RawEvent;
 use crate::salvage;
 
 /// The elements that are told apart; Mandrill puts 1,000 at most into a batch. Each costs a share of
@@ -16,46 +15,6 @@ pub const MAX_EVENTS: usize = 5_000;
 
 /// Some editors and tools put it before any text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// One element of a batch, as it was received.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RawEvent<'a> {
-    /// The element's text without the white space around it: byte for byte what was received,
-    /// except that bytes which are not UTF-8 are replaced by U+FFFD. Never empty.
-    pub text: Cow<'a, str>,
-    /// Whether `text` is one JSON value. It may still be of any type and nested to any depth.
-    pub is_json: bool,
-}
-
-impl RawEvent<'_> {
-    /// What is known about the event; never fails.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts::read(self)
-    }
-
-    /// What ids were made of before [`Facts::fingerprint`].
-    pub fn former_identity(&self) -> FormerIdentity {
-        FormerIdentity::read(self)
-    }
-}
-
-impl<'a> RawEvent<'a> {
-    pub(crate) fn read(element: &'a [u8]) -> Self {
-        let text = String::from_utf8_lossy(element.trim_ascii());
-        let is_json = serde_json::from_str::<&RawValue>(&text).is_ok();
-        Self { text, is_json }
-    }
-}
-
-impl fmt::Debug for RawEvent<'_> {
-    /// Leaves out the text, which holds addresses.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawEvent")
-            .field("text_bytes", &self.text.len())
-            .field("is_json", &self.is_json)
-            .finish()
-    }
-}
 
 /// Cuts the JSON array `json` into its elements, in order.
 ///

@@ -11,40 +11,15 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use self::identity::Identity;
-use crate::batch::RawEvent;
-use crate::json::{elements, object, pick, pick_in, seconds, string};
-
-/// The kind of an event that does not say what it is.
-pub const UNKNOWN: &str = "unknown";
-
-/// The kinds that Mandrill documents. ("Webhook Format", "Sync Event Webhook format" and "Inbound
-/// Email Processing Overview", Mailchimp Transactional; the list is open.)
-pub const KINDS: [&str; 16] = [
-    "send",
-    "deferral",
-    "delivered",
-    "hard_bounce",
-    "soft_bounce",
-    "open",
-    "click",
-    "spam",
-    "unsub",
-    "reject",
-    "inbound",
-    "blacklist_add",
-    "blacklist_change",
-    "blacklist_remove",
-    "whitelist_add",
-    "whitelist_remove",
-];
-
-/// Mandrill's longest is `hard_bounce`; what is longer than this is not a name of a kind.
-const MAX_KIND_BYTES: usize = 64;
+use crate::fields::{Listing, Msg, Top, attempts_until, reason};
+use crate::json::{elements, object, pick_in, seconds, string};
+use crate::kind::kind;
+use crate::raw::RawEvent;
 
 /// What is known about one event. No text in it is ever empty, and none is cut.
 #[derive(Clone)]
 pub struct Facts<'a> {
-    /// Mandrill's `event`; of a sync event `<type>_<action>`; else [`UNKNOWN`]. The list of
+    /// Mandrill's `event`; of a sync event `<type>_<action>`; else [`UNKNOWN`](crate::UNKNOWN). The list of
     /// kinds is open. At most 64 bytes, without white space and control characters.
     pub kind: Cow<'a, str>,
     /// The id of the message, which all its events share. Events themselves have none.
@@ -111,8 +86,15 @@ impl Facts<'_> {
     }
 }
 
+impl RawEvent<'_> {
+    /// What is known about the event; never fails.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts::read(self)
+    }
+}
+
 impl<'a> Facts<'a> {
-    pub(crate) fn read(event: &'a RawEvent<'_>) -> Self {
+    fn read(event: &'a RawEvent<'_>) -> Self {
         let top = Top::read(event);
         let msg = Msg::read(top.msg);
         let kind = kind(&top);
@@ -159,223 +141,6 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The fields of the event itself.
-pub(crate) struct Top<'a> {
-    pub(crate) event: Option<Cow<'a, str>>,
-    pub(crate) sync_type: Option<Cow<'a, str>>,
-    pub(crate) action: Option<Cow<'a, str>>,
-    pub(crate) id: Option<Cow<'a, str>>,
-    pub(crate) ts: Option<&'a RawValue>,
-    pub(crate) url: Option<&'a RawValue>,
-    pub(crate) ip: Option<&'a RawValue>,
-    pub(crate) user_agent: Option<&'a RawValue>,
-    pub(crate) location: Option<&'a RawValue>,
-    pub(crate) msg: Option<&'a RawValue>,
-    pub(crate) reject: Option<&'a RawValue>,
-    pub(crate) entry: Option<&'a RawValue>,
-    pub(crate) diag: Option<&'a RawValue>,
-}
-
-impl<'a> Top<'a> {
-    fn is_sync(&self) -> bool {
-        self.event.is_none() && self.sync_type.is_some()
-    }
-
-    pub(crate) fn read(event: &'a RawEvent<'_>) -> Self {
-        let text = if event.is_json { &*event.text } else { "" };
-        let [
-            event,
-            sync_type,
-            action,
-            id,
-            ts,
-            url,
-            ip,
-            user_agent,
-            location,
-            msg,
-            reject,
-            entry,
-            diag,
-        ] = pick(
-            text,
-            [
-                "event",
-                "type",
-                "action",
-                "_id",
-                "ts",
-                "url",
-                "ip",
-                "user_agent",
-                "location",
-                "msg",
-                "reject",
-                "entry",
-                "diag",
-            ],
-        );
-        Self {
-            event: string(event),
-            sync_type: string(sync_type),
-            action: string(action),
-            id: string(id),
-            ts,
-            url,
-            ip,
-            user_agent,
-            location,
-            msg,
-            reject,
-            entry,
-            diag,
-        }
-    }
-}
-
-/// The fields of `msg`, which is the message's state and not the event's.
-pub(crate) struct Msg<'a> {
-    pub(crate) id: Option<&'a RawValue>,
-    pub(crate) email: Option<&'a RawValue>,
-    pub(crate) sender: Option<&'a RawValue>,
-    /// Of inbound mail, whose `sender` is null.
-    pub(crate) from_email: Option<&'a RawValue>,
-    pub(crate) subject: Option<&'a RawValue>,
-    pub(crate) tags: Option<&'a RawValue>,
-    pub(crate) subaccount: Option<&'a RawValue>,
-    pub(crate) template: Option<&'a RawValue>,
-    pub(crate) metadata: Option<&'a RawValue>,
-    pub(crate) reject: Option<&'a RawValue>,
-    pub(crate) bounce_description: Option<&'a RawValue>,
-    pub(crate) diag: Option<&'a RawValue>,
-    pub(crate) smtp_events: Option<&'a RawValue>,
-    pub(crate) raw_msg: Option<&'a RawValue>,
-}
-
-impl<'a> Msg<'a> {
-    pub(crate) fn read(msg: Option<&'a RawValue>) -> Self {
-        let [
-            id,
-            email,
-            sender,
-            from_email,
-            subject,
-            tags,
-            subaccount,
-            template,
-            metadata,
-            reject,
-            bounce_description,
-            diag,
-            smtp_events,
-            raw_msg,
-        ] = pick_in(
-            msg,
-            [
-                "_id",
-                "email",
-                "sender",
-                "from_email",
-                "subject",
-                "tags",
-                "subaccount",
-                "template",
-                "metadata",
-                "reject",
-                "bounce_description",
-                "diag",
-                "smtp_events",
-                "raw_msg",
-            ],
-        );
-        Self {
-            id,
-            email,
-            sender,
-            from_email,
-            subject,
-            tags,
-            subaccount,
-            template,
-            metadata,
-            reject,
-            bounce_description,
-            diag,
-            smtp_events,
-            raw_msg,
-        }
-    }
-}
-
-/// What a sync event says about the address on the list. Denylist events have it in `reject`,
-/// allowlist events in `entry`, although the documentation says `reject` for both.
-#[derive(Default)]
-struct Listing<'a> {
-    email: Option<Cow<'a, str>>,
-    sender: Option<Cow<'a, str>>,
-    subaccount: Option<Cow<'a, str>>,
-    reason: Option<Cow<'a, str>>,
-}
-
-impl<'a> Listing<'a> {
-    /// Of a sync event; of another nothing.
-    fn of(top: &Top<'a>) -> Self {
-        if top.is_sync() {
-            Self::read(top.reject).or(Self::read(top.entry))
-        } else {
-            Self::default()
-        }
-    }
-
-    fn read(listing: Option<&'a RawValue>) -> Self {
-        let [email, sender, subaccount] = pick_in(listing, ["email", "sender", "subaccount"]);
-        // Documented as a string, really an object of the sender's reputation.
-        let [sender_address] = pick_in(sender, ["address"]);
-        Self {
-            email: string(email),
-            sender: string(sender).or(string(sender_address)),
-            subaccount: string(subaccount),
-            reason: reason(listing),
-        }
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self {
-            email: self.email.or(other.email),
-            sender: self.sender.or(other.sender),
-            subaccount: self.subaccount.or(other.subaccount),
-            reason: self.reason.or(other.reason),
-        }
-    }
-}
-
-/// The address that a message or a listing is about.
-pub(crate) fn recipient<'a>(top: &Top<'a>, msg: &Msg<'a>) -> Option<Cow<'a, str>> {
-    string(msg.email).or_else(|| Listing::of(top).email)
-}
-
-pub(crate) fn kind<'a>(top: &Top<'a>) -> Cow<'a, str> {
-    let kind = match (&top.event, &top.sync_type, &top.action) {
-        (Some(event), ..) => event.clone(),
-        (None, Some(sync_type), Some(action)) => Cow::Owned(format!("{sync_type}_{action}")),
-        (None, Some(sync_type), None) => sync_type.clone(),
-        (None, None, _) => Cow::Borrowed(UNKNOWN),
-    };
-    let is_name = kind.len() <= MAX_KIND_BYTES
-        && !kind.contains(|c: char| c.is_whitespace() || c.is_control());
-    if is_name {
-        kind
-    } else {
-        Cow::Borrowed(UNKNOWN)
-    }
-}
-
-/// A reason stands alone or in an object; an allowlist entry has only a note.
-fn reason(reject: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let [reason, detail] = pick_in(reject, ["reason", "detail"]);
-    string(reject).or(string(reason)).or(string(detail))
-}
-
 /// What the receiving server said at the last attempt up to the event's own time: a list that was
 /// rendered anew, for another attempt to post the event, may go on. Without such an attempt, the
 /// last of all counts.
@@ -383,17 +148,6 @@ fn smtp_answer(ts: Option<u32>, smtp_events: Option<&RawValue>) -> Option<Cow<'_
     let diag = |smtp_event| string(pick_in(Some(smtp_event), ["diag"])[0]);
     let last = |smtp_events: Vec<_>| smtp_events.into_iter().rev().find_map(diag);
     last(attempts_until(ts, smtp_events)).or_else(|| last(elements(smtp_events)))
-}
-
-/// The SMTP events that are not later than `ts`; one without a readable time is never later.
-fn attempts_until(ts: Option<u32>, smtp_events: Option<&RawValue>) -> Vec<&RawValue> {
-    let is_later = |smtp_event: &RawValue| {
-        let [at] = pick_in(Some(smtp_event), ["ts"]);
-        ts.is_some_and(|ts| seconds(at).is_some_and(|at| at > ts))
-    };
-    let mut attempts = elements(smtp_events);
-    attempts.retain(|smtp_event| !is_later(smtp_event));
-    attempts
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::fmt;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use crate::batch::{MAX_EVENTS, RawEvent, split_within};
+use crate::batch::{MAX_EVENTS, split_within};
+use crate::raw::RawEvent;
 
 /// The field that holds the batch, as JSON text.
 pub const BATCH_FIELD: &str = "mandrill_events";

@@ -6,9 +6,11 @@
 
 use serde_json::value::RawValue;
 
-use crate::batch::RawEvent;
-use crate::facts::{Msg, Top, UNKNOWN, kind, message_key, recipient};
+use crate::facts::message_key;
+use crate::fields::{Msg, Top, recipient};
 use crate::json::string;
+use crate::kind::{UNKNOWN, kind};
+use crate::raw::RawEvent;
 
 /// The two inputs of an event id: the key of its message, and the fingerprint that distinguishes the
 /// event from others of the same message.
@@ -16,6 +18,13 @@ use crate::json::string;
 pub struct FormerIdentity {
     message: [Vec<u8>; 2],
     fingerprint: [Vec<u8>; 7],
+}
+
+impl RawEvent<'_> {
+    /// What ids were made of before [`Facts::fingerprint`](crate::Facts::fingerprint).
+    pub fn former_identity(&self) -> FormerIdentity {
+        FormerIdentity::read(self)
+    }
 }
 
 impl FormerIdentity {
@@ -31,7 +40,7 @@ impl FormerIdentity {
         self.fingerprint.each_ref().map(Vec::as_slice)
     }
 
-    pub(crate) fn read(event: &RawEvent<'_>) -> Self {
+    fn read(event: &RawEvent<'_>) -> Self {
         let top = Top::read(event);
         let msg = Msg::read(top.msg);
         let id = top.id.clone().or_else(|| string(msg.id));

@@ -10,16 +10,21 @@
 pub mod batch;
 mod canonical;
 pub mod facts;
+mod fields;
 pub mod form;
 pub mod former;
 mod json;
+mod kind;
+mod raw;
 mod salvage;
 #[cfg(test)]
 mod scaling;
 pub mod signature;
 
-pub use batch::{MAX_EVENTS, RawEvent, split};
-pub use facts::{Facts, KINDS, UNKNOWN, message_key};
+pub use batch::{MAX_EVENTS, split};
+pub use facts::{Facts, message_key};
 pub use form::{BATCH_FIELD, Form};
 pub use former::FormerIdentity;
+pub use kind::{KINDS, UNKNOWN};
+pub use raw::RawEvent;
 pub use signature::{SignatureError, WebhookKey, is_creation_check, secrets_match, sign, verify};

@@ -15,7 +15,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::batch::RawEvent;
+use crate::raw::RawEvent;
 
 /// The `type` of every sync event, under its old and its new names.
 const SYNC_TYPES: [&str; 5] = [

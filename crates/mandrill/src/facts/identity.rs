@@ -7,10 +7,11 @@
 
 use std::borrow::Cow;
 
-use super::{Msg, Top, UNKNOWN, attempts_until, reason};
-use crate::batch::RawEvent;
 use crate::canonical::Canonical;
+use crate::fields::{Msg, Top, attempts_until, reason};
 use crate::json::{pick_in, seconds, string};
+use crate::kind::UNKNOWN;
+use crate::raw::RawEvent;
 
 type Digest = [u8; 32];
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kind::UNKNOWN;
 
 mod identity;
 
