@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-use crate::caller::Call;
+use crate::call::Call;
 use platform::parameters::bad;
 use platform::suggest;
 

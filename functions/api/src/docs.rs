@@ -8,8 +8,10 @@ use http::header::{
 
 use utoipa::openapi::Server;
 
-use crate::routes::{Shared, documented, not_found, refusal};
+use crate::response::{not_found, refusal};
+use crate::routes::documented;
 use crate::schema::STREAM;
+use crate::state::Shared;
 
 const BUNDLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));

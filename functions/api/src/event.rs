@@ -8,9 +8,11 @@ use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
 
-use crate::caller::{Call, holder};
-use crate::routes::{Refusal, Shared, json, not_found};
+use crate::call::Call;
+use crate::caller::holder;
+use crate::response::{Refusal, json, not_found};
 use crate::schema::{self, NotFound, Refusals};
+use crate::state::Shared;
 use platform::parameters::{Parameters, bad};
 
 /// Lambda's answers have 6 MB ("Lambda quotas": invocation payload), a few hundred bytes of which

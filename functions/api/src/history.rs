@@ -7,10 +7,12 @@ use platform::clock;
 use platform::http::HttpError;
 use store::{Look, StoreError};
 
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::page::Page;
-use crate::routes::{Refusal, Shared, json};
+use crate::response::{Refusal, json};
 use crate::schema::{Refusals, Timeline};
+use crate::state::Shared;
 use platform::parameters::{self, Parameters, bad};
 
 const PARAMETERS: [&str; 6] = ["after", "before", "filter", "from", "limit", "to"];

@@ -5,7 +5,7 @@ use http::StatusCode;
 use platform::http::HttpError;
 use platform::parameters::bad;
 
-use crate::caller::Call;
+use crate::call::Call;
 
 const KEY_BYTES: usize = 255;
 

@@ -12,12 +12,14 @@ use platform::http::HttpError;
 use serde_json::value::RawValue;
 use store::{Claim, NewEvent};
 
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::endpoints::{self, disabled};
 use crate::publish::{self, BODY_BYTES};
-use crate::routes::{Refusal, Shared};
+use crate::response::Refusal;
 use crate::schema::endpoints::Unfit;
 use crate::schema::{Accepted, NotFound, Refusals, TooLarge};
+use crate::state::Shared;
 use crate::{body, idempotency, kind};
 use platform::parameters::{Parameters, bad};
 

@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod call;
 mod caller;
 mod deliveries;
 mod docs;
@@ -17,6 +18,8 @@ mod messages;
 mod page;
 mod payload;
 mod publish;
+mod response;
+mod router;
 mod routes;
 mod schema;
 mod state;
@@ -65,7 +68,7 @@ impl Deps {
     pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
         let state = Arc::new(State::new(aws, lookup)?);
         Ok(Deps {
-            router: routes::router(state.clone()),
+            router: router::router(state.clone()),
             state,
             origins: Origins::read(lookup, METHODS, HEADERS)?,
         })
@@ -118,7 +121,7 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<Payload>) -> Result<Answer, 
             Ok(response) => response,
             Err(never) => match never {},
         },
-        Err(error) => routes::refusal(error),
+        Err(error) => response::refusal(error),
     };
     let answer = answer::of(response, &asked, cors).await?;
     tracing::info!(

@@ -4,7 +4,7 @@ use axum::response::Response;
 use platform::http::PAGE_BYTES;
 use serde::Serialize;
 
-use crate::routes::json;
+use crate::response::json;
 
 /// A page that is being written.
 #[derive(Debug)]

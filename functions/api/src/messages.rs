@@ -11,10 +11,12 @@ use platform::http::HttpError;
 use store::StoreError;
 use tokio::time::Instant;
 
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::page::{Page, SCAN_EVENTS, SCAN_TIME};
-use crate::routes::{Refusal, Shared, json, not_found};
+use crate::response::{Refusal, json, not_found};
 use crate::schema::{History, Refusals};
+use crate::state::Shared;
 use platform::parameters::{Parameters, bad};
 
 /// The events of one message in the order in which they happened.

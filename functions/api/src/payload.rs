@@ -11,7 +11,7 @@ use platform::clock;
 use platform::http::HttpError;
 use platform::payload::Payload;
 
-use crate::caller::Call;
+use crate::call::Call;
 
 /// What stays as it is in a path: the unreserved characters of RFC 3986, section 2.3, and slashes.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC

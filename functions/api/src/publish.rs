@@ -13,9 +13,11 @@ use serde_json::value::RawValue;
 use store::{Claim, NewEvent, Published};
 
 use crate::body::{Fields, bad_field, has_length};
-use crate::caller::{Call, holder};
-use crate::routes::{Refusal, Shared, object};
+use crate::call::Call;
+use crate::caller::holder;
+use crate::response::{Refusal, object};
 use crate::schema::{self, Accepted, Conflict, Refusals, TooLarge};
+use crate::state::Shared;
 use crate::{idempotency, kind};
 use platform::parameters::{Parameters, bad};
 

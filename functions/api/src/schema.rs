@@ -3,11 +3,14 @@
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
+mod error;
 mod webhook;
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+
+use error::{Error, ErrorInner};
 
 /// The document, to which the routes add themselves.
 #[derive(OpenApi)]
@@ -282,22 +285,6 @@ pub(crate) struct Ticket {
 pub(crate) struct Health {
     /// `ok`
     pub(crate) status: &'static str,
-}
-
-/// Why a request was refused, or failed.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes platform::http::HttpError")]
-pub(crate) struct Error {
-    error: ErrorInner,
-}
-
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes platform::http::HttpError")]
-struct ErrorInner {
-    /// A stable word for programs.
-    code: String,
-    /// A sentence for people.
-    message: String,
 }
 
 /// What API Gateway says by itself.

@@ -1,6 +1,6 @@
 //! What the routes work with.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::endpoint::{Endpoint, PrivateAddresses};
@@ -15,11 +15,14 @@ use store::{
 };
 use tokio::time::Instant;
 
-use crate::caller::Call;
+use crate::call::Call;
 
 /// How long sending may take. What is not sent by then is sent by `requeue`.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
 const HOUR_MS: u64 = 60 * 60 * 1_000;
+
+/// What every route has at hand.
+pub(crate) type Shared = Arc<State>;
 
 /// What the routes work with.
 #[derive(Debug)]

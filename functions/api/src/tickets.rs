@@ -7,9 +7,11 @@ use http::StatusCode;
 use platform::http::HttpError;
 
 use crate::body::Fields;
-use crate::caller::{Call, holder};
-use crate::routes::{Refusal, Shared, object};
+use crate::call::Call;
+use crate::caller::holder;
+use crate::response::{Refusal, object};
 use crate::schema::{NewTicket, Refusals, Ticket, TooLarge};
+use crate::state::Shared;
 use platform::parameters::{self, Parameters, bad};
 
 /// A filter in full length with its escapes.

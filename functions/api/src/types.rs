@@ -10,10 +10,12 @@ use platform::http::HttpError;
 use store::StoreError;
 use tokio::time::Instant;
 
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::page::{CHUNK, SCAN_EVENTS, SCAN_TIME};
-use crate::routes::{Refusal, Shared, object};
+use crate::response::{Refusal, object};
 use crate::schema::{EventType, EventTypes, Refusals};
+use crate::state::Shared;
 use platform::parameters::Parameters;
 
 /// Among how many of the newest events a type is looked for.

@@ -14,11 +14,13 @@ use platform::http::HttpError;
 use platform::parameters::{Parameters, bad};
 use store::{DeliveryCursor, StoreError};
 
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::listing::Listing;
-use crate::routes::{Refusal, Shared};
+use crate::response::Refusal;
 use crate::schema::Refusals;
 use crate::schema::deliveries::Deliveries;
+use crate::state::Shared;
 
 /// The deliveries, newest first: by when they ended, or, pending ones, by when they are due.
 ///

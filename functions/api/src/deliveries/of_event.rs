@@ -8,11 +8,13 @@ use platform::clock;
 use platform::parameters::{Parameters, bad};
 
 use super::view;
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::listing::Listing;
-use crate::routes::{Refusal, Shared};
+use crate::response::Refusal;
 use crate::schema::Refusals;
 use crate::schema::deliveries::{EventDeliveries, EventDelivery};
+use crate::state::Shared;
 
 /// The deliveries of an event, one for each endpoint that was to get it, with their attempts.
 ///

@@ -12,11 +12,13 @@ use store::Retried;
 
 use super::view;
 use crate::body::Fields;
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::endpoints;
-use crate::routes::{Refusal, Shared, not_found, object};
+use crate::response::{Refusal, not_found, object};
 use crate::schema::deliveries::{Delivery, UnderWay};
 use crate::schema::{NotFound, Refusals, TooLarge};
+use crate::state::Shared;
 
 /// Tries a delivery now: one that is pending is brought forward, any other gets one more attempt.
 #[utoipa::path(

@@ -15,11 +15,12 @@ use store::NewEvent;
 
 use super::{asked, edit, edited, enabled, get, shown, view};
 use crate::body::{Fields, bad_field};
-use crate::caller::Call;
+use crate::call::Call;
 use crate::publish;
-use crate::routes::{Refusal, Shared, object};
+use crate::response::{Refusal, object};
 use crate::schema::endpoints as schema;
 use crate::schema::{Accepted, NotFound, Refusals, TooLarge};
+use crate::state::Shared;
 
 /// A few short fields.
 pub(super) const BODY_BYTES: usize = 16 * 1024;

@@ -9,12 +9,14 @@ use platform::parameters::Parameters;
 use store::DeliveryCursor;
 
 use super::{get, read_id};
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::deliveries::{before, view};
 use crate::listing::Listing;
-use crate::routes::{Refusal, Shared};
+use crate::response::Refusal;
 use crate::schema::deliveries::Attempts;
 use crate::schema::{NotFound, Refusals};
+use crate::state::Shared;
 
 /// The requests that were made to an endpoint, newest first, as long as they are kept.
 #[utoipa::path(

@@ -19,11 +19,13 @@ use platform::http::HttpError;
 use platform::parameters::{Parameters, bad};
 use store::{Created, Edited, KnownEndpoint, StoreError};
 
-use crate::caller::{Call, holder};
+use crate::call::Call;
+use crate::caller::holder;
 use crate::listing::Listing;
-use crate::routes::{Refusal, Shared, not_found, object};
+use crate::response::{Refusal, not_found, object};
 use crate::schema::endpoints as schema;
 use crate::schema::{NotFound, Refusals, TooLarge};
+use crate::state::Shared;
 
 /// The endpoints, by their ids.
 #[utoipa::path(

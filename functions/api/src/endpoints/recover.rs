@@ -15,10 +15,11 @@ use store::{DeliveryCursor, Retried};
 use super::actions::BODY_BYTES;
 use super::{asked, enabled};
 use crate::body::{Fields, bad_field};
-use crate::caller::Call;
-use crate::routes::{Refusal, Shared, object};
+use crate::call::Call;
+use crate::response::{Refusal, object};
 use crate::schema::endpoints as schema;
 use crate::schema::{NotFound, Refusals, TooLarge};
+use crate::state::Shared;
 
 /// How many deliveries one request brings under way: a second's work.
 const PIECE: usize = 500;

@@ -15,11 +15,12 @@ use super::actions::BODY_BYTES;
 use super::recover::{retry, since};
 use super::{asked, enabled};
 use crate::body::Fields;
-use crate::caller::Call;
+use crate::call::Call;
 use crate::page::{CHUNK, SCAN_EVENTS, SCAN_TIME};
-use crate::routes::{Refusal, Shared, object};
+use crate::response::{Refusal, object};
 use crate::schema::endpoints as schema;
 use crate::schema::{NotFound, Refusals, TooLarge};
+use crate::state::Shared;
 
 /// How many deliveries one request brings under way before it ends: some seconds' work.
 const PIECE: usize = 1_000;

@@ -12,7 +12,7 @@ use platform::parameters::{self, bad};
 use serde::Deserialize;
 
 use crate::body::{Fields, bad_field};
-use crate::caller::Call;
+use crate::call::Call;
 
 /// Twenty headers with their values, a filter and a URL, with all their escapes.
 const BODY_BYTES: usize = 64 * 1024;

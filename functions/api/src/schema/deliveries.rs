@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::Error;
+use super::error::Error;
 
 /// An event that is owed, or was, to an endpoint. More fields may be added.
 #[derive(Serialize, ToSchema)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::Error;
+use super::error::Error;
 
 /// Where events are sent. More fields may be added.
 #[derive(Serialize, ToSchema)]

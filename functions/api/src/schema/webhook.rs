@@ -2,7 +2,7 @@
 
 use utoipa::{IntoResponses, ToSchema};
 
-use super::Error;
+use super::error::Error;
 
 /// That the webhook is there.
 ///

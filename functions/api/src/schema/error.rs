@@ -1,0 +1,19 @@
+//! What the document says of refusals.
+
+use utoipa::ToSchema;
+
+/// Why a request was refused, or failed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes platform::http::HttpError")]
+pub(crate) struct Error {
+    error: ErrorInner,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes platform::http::HttpError")]
+pub(crate) struct ErrorInner {
+    /// A stable word for programs.
+    code: String,
+    /// A sentence for people.
+    message: String,
+}
