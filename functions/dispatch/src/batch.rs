@@ -2,17 +2,14 @@
 
 use aws_lambda_events::event::dynamodb::EventRecord;
 use domain::{Event, Millis};
+use platform::stream;
 use store::item;
-
-/// A record whose event was received longer ago than this is old news: records live for 24 h, so
-/// the table was restored from a backup, and endpoints were sent its events before.
-const STALE_MS: u64 = 25 * 60 * 60 * 1_000;
 
 /// The records of a batch that tell something new.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<Record>,
-    /// Records of events that are old news.
+    /// Records of events that endpoints were sent before: see [`stream::is_stale`].
     pub(crate) stale: usize,
 }
 
@@ -39,7 +36,7 @@ impl Batch {
             .filter(|record| record.event_name == "INSERT")
         {
             let event = match item::from_image(&record.change.new_image) {
-                Ok(event) if event.received_at.plus(STALE_MS) < now => {
+                Ok(event) if stream::is_stale(event.received_at, now) => {
                     batch.stale += 1;
                     continue;
                 }
