@@ -8,7 +8,7 @@ use domain::health::{Admission, Wait};
 use platform::clock;
 use store::{KnownEndpoint, Slots, StoreError};
 
-use crate::Deps;
+use crate::deps::Deps;
 use crate::inbox::Asked;
 
 /// How long a function waits for a time under a rate limit. Attempts with a later time are queued.

@@ -15,10 +15,10 @@ use platform::telemetry::Chain;
 use store::{Claimed, KnownEndpoint};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::Deps;
 use crate::admit::{Admitted, SLOT_WAIT_MS};
+use crate::deps::Deps;
 use crate::events::{Sendable, Sought};
-use crate::serve::End;
+use crate::served::End;
 
 /// An endpoint that takes longer to answer is slow.
 const SLOW: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use domain::delivery::ErrorClass;
 use domain::retry::Next;
 use platform::{Metrics, metrics};
 
-use crate::serve::{End, Served};
+use crate::served::{End, Served};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {

@@ -17,10 +17,10 @@ use platform::telemetry::Chain;
 use store::{KnownEndpoint, PutOff};
 use tokio::time::Instant;
 
-use crate::Deps;
 use crate::admit::Later;
+use crate::deps::Deps;
 use crate::inbox::Asked;
-use crate::serve::{End, Served};
+use crate::served::{End, Served};
 
 /// How long sending messages may take.
 const SEND_LIMIT: Duration = Duration::from_secs(5);

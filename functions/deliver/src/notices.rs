@@ -7,7 +7,7 @@ use platform::telemetry::Chain;
 use platform::{clock, metrics};
 use store::KnownEndpoint;
 
-use crate::Deps;
+use crate::deps::Deps;
 
 /// Records the outcomes of one endpoint's attempts, oldest first, and publishes the events that
 /// follow. Outcomes that cannot be stored are lost: later attempts show the endpoint's health as well.

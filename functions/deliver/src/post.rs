@@ -4,6 +4,7 @@
 //! endpoint has decided by then. hyper is configured to be as lenient as it can be; an answer that it
 //! refuses all the same is read from what the connection has noted.
 
+mod guard;
 mod head;
 mod tap;
 #[cfg(test)]
@@ -28,16 +29,12 @@ use platform::ConfigError;
 use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::guard::{ConnectError, Guard, InTime};
-
+use guard::{ConnectError, Guard, InTime};
 use head::{Head, Reading};
-pub(crate) use tap::Tapped;
-use tap::{Heard, Said};
+use tap::{HEAD_BYTES, Heard, Said};
 
 /// How long an endpoint may take, from the name's resolution to the end of its answer.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// The most bytes of an answer's head that are read; the rest is ignored.
-const HEAD_BYTES: usize = 64 * 1024;
 /// The most headers of an answer that hyper reads; its default is 100.
 const MAX_HEADERS: usize = 1_000;
 /// How long an idle connection is kept: shorter than servers do (Node.js: 5 s), since a request over a

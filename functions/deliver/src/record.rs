@@ -10,7 +10,7 @@ use platform::telemetry::Chain;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::Deps;
+use crate::deps::Deps;
 
 /// How long sending messages may take.
 const SEND_LIMIT: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::delivery::{CLAIM_MS, ErrorClass, Settled};
+use domain::delivery::{CLAIM_MS, Settled};
 use domain::health::{Outcome, Report};
 use domain::retry::{GivenUp, Next};
 use domain::{EventId, Millis};
@@ -12,76 +12,16 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use platform::clock;
 use platform::telemetry::Chain;
-use store::{KnownEndpoint, StoreError};
+use store::KnownEndpoint;
 
-use crate::Deps;
 use crate::admit::{self, Admitted, Later};
 use crate::attempt::{self, Made, Strain};
+use crate::deps::Deps;
 use crate::events::Sought;
 use crate::inbox::Asked;
 use crate::record::Recorder;
+use crate::served::{End, Served};
 use crate::{later, notices};
-
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Served {
-    /// Its id in SQS.
-    pub(crate) message_id: String,
-    pub(crate) end: End,
-}
-
-/// How a message ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// An attempt was made and is on record.
-    Attempted {
-        /// How it failed, if it did.
-        error: Option<ErrorClass>,
-        next: Next,
-        /// From when its event was received, if the endpoint took it at the first attempt.
-        latency_ms: Option<u64>,
-    },
-    /// There was nothing to do: the attempt was made already, or the delivery is cancelled or does
-    /// not exist.
-    Dropped,
-    /// The attempt is postponed.
-    PutOff,
-    /// Its endpoint is deleted or disabled.
-    Cancelled,
-    /// Something that it needs did not answer: SQS retries the message.
-    Again,
-}
-
-impl Served {
-    pub(crate) fn again(message_id: String) -> Served {
-        Served {
-            message_id,
-            end: End::Again,
-        }
-    }
-
-    pub(crate) fn is_retried(&self) -> bool {
-        self.end == End::Again
-    }
-
-    /// A message whose call of DynamoDB failed.
-    ///
-    /// # Errors
-    /// The message, if the call may succeed soon. Otherwise SQS retries it, until it is a dead letter.
-    pub(crate) fn failed(asked: Asked, error: &StoreError) -> Result<Served, Asked> {
-        if error.is_transient() {
-            return Err(asked);
-        }
-        Ok(Served::again(asked.message_id))
-    }
-
-    pub(crate) fn new(asked: Asked, end: End) -> Served {
-        Served {
-            message_id: asked.message_id,
-            end,
-        }
-    }
-}
 
 /// Makes the attempts that may be made now, concurrently, and postpones the others. Each is on record
 /// as soon as it has ended.

@@ -7,108 +7,27 @@
 
 mod action;
 mod answer;
+mod client;
+mod deps;
 mod resume;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use domain::{Cursor, CursorKind, Feed, Filter, Position};
+use domain::{Filter, Position};
 use http::StatusCode;
 use lambda_runtime::{Error, LambdaEvent};
-use platform::connections::{Connections, Posted};
+use platform::connections::Connections;
 use platform::http::websocket;
 use platform::telemetry::Chain;
-use platform::{
-    Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
-};
-use store::{Connection, ConnectionSession, FeedReader, StoreError};
+use platform::{clock, metrics};
+use store::Connection;
+
+pub use deps::{Deps, permissions};
 
 use crate::action::{Action, Bad};
 use crate::answer::Answer;
-
-/// What the function works with.
-#[derive(Debug)]
-pub struct Deps {
-    session: ConnectionSession,
-    reader: FeedReader,
-    feed: Feed,
-    /// Where the connections are is in each event: a variable that named the API would make a
-    /// circle in the template, as the API names this function.
-    aws: Aws,
-    metrics: Metrics,
-}
-
-impl Deps {
-    /// Reads `CONNECTIONS_TABLE`, `EVENTS_TABLE`, `FEED_SHARDS`, `RETENTION_DAYS`, `FEED_ID` and
-    /// `METRICS_STACK`.
-    ///
-    /// # Errors
-    /// When a variable is missing or cannot be used.
-    pub fn new(aws: &Aws, lookup: Lookup<'_>) -> Result<Deps, ConfigError> {
-        Ok(Deps {
-            session: ConnectionSession::new(
-                aws.dynamodb(),
-                config::required(lookup, "CONNECTIONS_TABLE")?,
-            ),
-            reader: FeedReader::new(
-                aws.dynamodb(),
-                config::required(lookup, "EVENTS_TABLE")?,
-                config::required_parsed(lookup, "FEED_SHARDS")?,
-                config::required_parsed(lookup, "RETENTION_DAYS")?,
-            ),
-            feed: Feed::new(config::required(lookup, "FEED_ID")?),
-            aws: aws.clone(),
-            metrics: Metrics::new(lookup)?,
-        })
-    }
-
-    /// Reads what init can read, and opens connections to AWS.
-    pub async fn open(&self) {
-        init::within_limit(async {
-            let _ = self.session.get("init").await;
-        })
-        .await;
-    }
-}
-
-/// The rights that the function needs: those of what is in its `Deps`.
-#[must_use]
-pub fn permissions() -> Vec<Permission> {
-    vec![
-        Permission::new(Resource::ConnectionsTable, ConnectionSession::ACTIONS),
-        Permission::new(Resource::EventsTable, FeedReader::TABLE_ACTIONS),
-        Permission::new(Resource::EventsFeedIndex, FeedReader::INDEX_ACTIONS),
-        Permission::new(
-            Resource::Connections { method: "POST" },
-            Connections::ACTIONS,
-        ),
-        Permission::new(
-            Resource::Connections { method: "DELETE" },
-            Connections::ACTIONS,
-        ),
-    ]
-}
-
-/// One client, for the time of one message.
-struct Client<'a> {
-    deps: &'a Deps,
-    id: &'a str,
-    connections: Connections,
-    /// How many events were sent to it.
-    replayed: AtomicU64,
-}
-
-/// Why an action was not done.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Bad(#[from] Bad),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The client cannot be answered.
-    #[error("the client is gone")]
-    Gone,
-}
+use crate::client::{Client, Failure};
 
 /// Does what the message asks, and answers the client.
 ///
@@ -226,41 +145,4 @@ async fn subscribe(
         filter,
         cursor: client.deps.feed.cursor_at(now),
     })
-}
-
-impl Client<'_> {
-    async fn answer(&self, answer: &Answer) {
-        match answer {
-            // The next ping asks again, and who does not hear that leaves by itself.
-            Answer::Pong | Answer::Gap { .. } => {
-                let text = answer.to_json();
-                self.connections.post(self.id, text.as_bytes()).await;
-            }
-            Answer::Subscribed { .. }
-            | Answer::Unsubscribed
-            | Answer::Continue { .. }
-            | Answer::Live { .. }
-            | Answer::Error(_) => {
-                // It is closed then.
-                let _ = self.send(&answer.to_json()).await;
-            }
-        }
-    }
-
-    /// Sends a part of a replay, or what a client waits for. One that cannot take it is closed: it
-    /// would wait for the rest for ever, and resumes when it comes back.
-    async fn send(&self, message: &str) -> Result<(), Failure> {
-        match self.connections.post(self.id, message.as_bytes()).await {
-            Posted::Sent => Ok(()),
-            Posted::Gone => Err(Failure::Gone),
-            Posted::GivenUp => {
-                self.connections.close(self.id).await;
-                Err(Failure::Gone)
-            }
-        }
-    }
-
-    fn cursor(&self, position: Position, kind: CursorKind) -> String {
-        self.deps.feed.encode(Cursor { position, kind })
-    }
 }

@@ -11,7 +11,7 @@ use store::Connection;
 
 use crate::action::{Bad, From};
 use crate::answer::Answer;
-use crate::{Client, Failure};
+use crate::client::{Client, Failure};
 
 /// How many events are read at once: a hundred of the largest fit a function's memory.
 const PAGE: usize = 100;

@@ -2,13 +2,8 @@
 
 use aws_lambda_events::event::dynamodb::EventRecord;
 use domain::{Event, Millis};
+use platform::stream;
 use store::item;
-
-use crate::DAY_MS;
-
-/// A record whose event was received longer ago than this tells nothing new: records live for
-/// 24 h, so the table was restored from a backup, and the world has heard of its events.
-const STALE_MS: u64 = DAY_MS + DAY_MS / 24;
 
 /// The new events of a batch.
 #[derive(Debug, Default)]
@@ -16,7 +11,7 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Event<'static>>,
     /// Records that can never be read.
     pub(crate) discarded: usize,
-    /// Records of events that are old news.
+    /// Records of events that clients were sent before: see [`stream::is_stale`].
     pub(crate) stale: usize,
 }
 
@@ -30,7 +25,7 @@ impl Batch {
             .filter(|record| record.event_name == "INSERT")
         {
             match item::from_image(&record.change.new_image) {
-                Ok(event) if event.received_at.plus(STALE_MS) < now => batch.stale += 1,
+                Ok(event) if stream::is_stale(event.received_at, now) => batch.stale += 1,
                 Ok(event) => batch.events.push(event),
                 Err(error) => {
                     batch.discarded += 1;

@@ -15,8 +15,8 @@ use platform::connections::{Closed, Posted};
 use platform::telemetry::Chain;
 use tokio::time::{Instant, timeout_at};
 
-use crate::Deps;
 use crate::choosing::{Choice, Choosing, waves};
+use crate::deps::Deps;
 use crate::directory::{Audience, Listener, Look};
 
 /// How many messages are under way at once.

@@ -5,8 +5,9 @@ use platform::{clock, metrics};
 
 use crate::batch::Batch;
 use crate::broadcast::Sent;
+use crate::deps::Deps;
+use crate::failure::Failure;
 use crate::late::is_late;
-use crate::{Deps, Failure};
 
 /// What was sent counts whatever comes of the batch, and its records when they do not come again.
 pub(crate) fn record(deps: &Deps, batch: &Batch, now: Millis, pushed: &Result<Sent, Failure>) {

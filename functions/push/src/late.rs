@@ -2,11 +2,24 @@
 //! would not look back to them. ("Why nothing is missed" and "Clocks", `ARCHITECTURE.md`.)
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use domain::Millis;
 use domain::cursor::LOOK_BACK_MS;
+use domain::{DAY_MS, Millis};
 
-use crate::{DAY_MS, LATE_MS, LISTED_MS, NOTE_MS};
+/// How long a push may take, from its decision that a batch is not late to its last message: what
+/// is not sent by then is given up, well before the function's own time limit would repeat the
+/// batch for everybody.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// What was stored longer ago than this may be sent later than a resume looks back: that is noted
+/// first. ("Why nothing is missed", `ARCHITECTURE.md`.)
+const LATE_MS: u64 = LOOK_BACK_MS - TIME_LIMIT.as_secs() * 1_000;
+/// Until when a note on late records holds: until the push has ended, and every other one has seen
+/// the connections that this one saw.
+const NOTE_MS: u64 = 30_000;
+/// How long after it was marked a connection may still get other events: the lists of connections
+/// are a second old at most.
+const LISTED_MS: u64 = 2_000;
 
 /// The furthest time that a cursor of this environment's pushes may name: the present, unless the
 /// clock that stamped an event was ahead, or ours was set back since.

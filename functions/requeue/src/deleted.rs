@@ -1,17 +1,19 @@
 //! Cancelling what is still owed to endpoints that were deleted. `deliver` does so when a message of
 //! it comes up; what waits by its row, nobody else would look at.
 
+use domain::HOUR_MS;
 use futures::{StreamExt, stream};
 use platform::clock;
 use platform::telemetry::Chain;
 use store::{DeletedEndpoint, StoreError};
 use tokio::time::Instant;
 
-use crate::{Deps, PIECE, TAKES};
+use crate::deps::Deps;
+use crate::due::{PIECE, TAKES};
 
 /// How long an endpoint is looked at: longer than anybody runs who knew it and stores deliveries to
 /// it, and than the index lags. Not shortened where time passes faster, as functions are not.
-const LOOKED_AT_MS: u64 = 60 * 60 * 1_000;
+const LOOKED_AT_MS: u64 = HOUR_MS;
 
 /// Cancels what is owed to deleted endpoints; how much that was. What cannot be done is done in the
 /// next minute.

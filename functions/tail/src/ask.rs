@@ -8,7 +8,8 @@ use platform::http::HttpError;
 use platform::parameters::{self, Parameters, bad};
 use platform::tokens;
 
-use crate::{Call, Deps};
+use crate::call::Call;
+use crate::deps::Deps;
 
 /// What a long poll takes.
 pub(crate) const POLL: &[&str] = &["after", "filter", "limit", "ticket", "wait"];

@@ -12,7 +12,10 @@ use store::{Look, StoreError};
 use tokio::time::Instant;
 
 use crate::ask::Ask;
-use crate::{Body, Call, Deps, Pace, instant, time_left, whole};
+use crate::body::{Body, whole};
+use crate::call::{Call, instant, time_left};
+use crate::deps::Deps;
+use crate::pace::Pace;
 
 /// Answers as soon as there is an event, or when the reader has waited long enough.
 pub(crate) async fn answer(

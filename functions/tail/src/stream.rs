@@ -15,7 +15,11 @@ use store::{Follow, Look, StoreError};
 use tokio::time::{Instant, timeout};
 
 use crate::ask::Ask;
-use crate::{Body, Call, Deps, Pace, instant, sse, time_left};
+use crate::body::Body;
+use crate::call::{Call, instant, time_left};
+use crate::deps::Deps;
+use crate::pace::Pace;
+use crate::sse;
 
 /// How much is read before it is sent.
 const EVENTS_AT_ONCE: usize = 500;

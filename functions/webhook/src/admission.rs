@@ -4,8 +4,8 @@ use http::{HeaderMap, StatusCode, header};
 use mandrill::{Form, RawEvent};
 use platform::http::HttpError;
 
-use crate::Settings;
 use crate::request::Received;
+use crate::settings::Settings;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";

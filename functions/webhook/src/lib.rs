@@ -8,21 +8,23 @@ mod admission;
 mod former;
 pub mod intake;
 mod request;
+mod settings;
 mod types;
 
-use domain::Redacted;
 use http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::lambda_runtime::LambdaEvent;
 use lambda_http::{Adapter, Body, Error, Request, RequestExt, Response, Service, service_fn};
-use mandrill::{RawEvent, WebhookKey};
+use mandrill::RawEvent;
 use platform::http::{HttpError, empty};
 use platform::payload::Payload;
 use platform::secret::Secret;
 use platform::{
     Aws, ConfigError, Lookup, Metrics, Permission, Resource, clock, config, init, metrics,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{EventWriter, OversizedWriter, StoreError};
+
+pub use settings::{Settings, UrlSecret};
 
 use crate::admission::{Admitted, Candidate};
 use crate::request::Received;
@@ -38,30 +40,6 @@ pub struct Deps {
     /// Without the slash at its end, which makes no difference.
     path: String,
     metrics: Metrics,
-}
-
-/// What the function needs of the secret.
-#[derive(Debug, Default, Deserialize)]
-pub struct Settings {
-    /// The keys that Mandrill signs with.
-    #[serde(default)]
-    pub webhook_keys: Vec<WebhookKey>,
-    /// The URLs as they stand in Mandrill, where they are not those under which API Gateway sees
-    /// the requests.
-    #[serde(default)]
-    pub webhook_urls: Vec<Redacted<String>>,
-    /// A second factor in the URL.
-    #[serde(default)]
-    pub url_secret: Option<UrlSecret>,
-}
-
-/// A parameter that the URL has to have: `?<name>=<value>`.
-#[derive(Debug, Deserialize)]
-pub struct UrlSecret {
-    /// The parameter's name.
-    pub name: String,
-    /// What it has to be.
-    pub value: Redacted<String>,
 }
 
 impl Deps {

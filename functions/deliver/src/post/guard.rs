@@ -17,17 +17,17 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
-use crate::post::Tapped;
+use super::tap::Tapped;
 
 /// How long a connection may take, from its name to the end of its handshake.
-pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
+pub(super) enum ConnectError {
     /// The name has no address, or no server answers for it.
     #[error("the name could not be resolved")]
     Dns(#[source] io::Error),
@@ -47,9 +47,9 @@ pub(crate) enum ConnectError {
 
 /// Connects to endpoints.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Guard {
+pub(super) struct Guard {
     /// Whether any address is allowed, and plain HTTP: in the local stack.
-    pub(crate) allows_private: bool,
+    pub(super) allows_private: bool,
 }
 
 impl Guard {
@@ -116,7 +116,7 @@ impl Service<Uri> for Guard {
 /// A connector with a time limit, whose errors are [`ConnectError`], and whose connections note what
 /// they read.
 #[derive(Debug, Clone)]
-pub(crate) struct InTime<C>(pub(crate) C);
+pub(super) struct InTime<C>(pub(super) C);
 
 impl<C> Service<Uri> for InTime<C>
 where

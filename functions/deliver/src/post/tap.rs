@@ -10,8 +10,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::HEAD_BYTES;
-
+/// The most bytes of an answer's head that are read; the rest is ignored.
+pub(super) const HEAD_BYTES: usize = 64 * 1024;
 /// How each of our requests begins.
 const REQUEST_START: &[u8] = b"POST ";
 
