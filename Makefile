@@ -32,7 +32,7 @@ test-rust: setup ## run the Rust tests
 	  then $(NEXTEST); \
 	  else cargo test --workspace --lib --bins --tests; fi
 
-test-infra: .venv/.infra-checked ## check the template, its checker, and the workflows
+test-infra: .venv/.infra-checked .venv/.circles-checked ## check the template, its checker, the workflows, and that no imports run in a circle
 
 # Only what changed is checked again.
 .venv/.infra-checked: tests/requirements.txt dashboard/index.html docs/OPERATIONS.md crates/platform/src/metrics.rs \
@@ -40,6 +40,12 @@ test-infra: .venv/.infra-checked ## check the template, its checker, and the wor
 	.venv/bin/python infra/check.py
 	.venv/bin/python -m unittest discover -s infra
 	.venv/bin/zizmor --offline --quiet .github
+	@touch $@
+
+.venv/.circles-checked: tests/circles.py tests/test_circles.py \
+  $(shell find . \( -name target -o -name node_modules -o -name .venv \) -prune -o -name '*.rs' -print) | setup
+	.venv/bin/python tests/circles.py
+	.venv/bin/python -m unittest discover -s tests
 	@touch $@
 
 test-api: setup ## let schemathesis try the HTTP API of the local stack
