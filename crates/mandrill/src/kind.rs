@@ -7,26 +7,88 @@ use crate::fields::Top;
 /// The kind of an event that does not say what it is.
 pub const UNKNOWN: &str = "unknown";
 
+/// A kind that Mandrill documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    pub name: &'static str,
+    /// One sentence for people.
+    pub meaning: &'static str,
+}
+
 /// The kinds that Mandrill documents. ("Webhook Format", "Sync Event Webhook format" and "Inbound
 /// Email Processing Overview", Mailchimp Transactional; the list is open.)
-pub const KINDS: [&str; 16] = [
-    "send",
-    "deferral",
-    "delivered",
-    "hard_bounce",
-    "soft_bounce",
-    "open",
-    "click",
-    "spam",
-    "unsub",
-    "reject",
-    "inbound",
-    "blacklist_add",
-    "blacklist_change",
-    "blacklist_remove",
-    "whitelist_add",
-    "whitelist_remove",
+pub const KINDS: [Kind; 16] = [
+    Kind {
+        name: "send",
+        meaning: "The message was sent.",
+    },
+    Kind {
+        name: "deferral",
+        meaning: "The receiving server has put the message off; Mandrill will try again.",
+    },
+    Kind {
+        name: "delivered",
+        meaning: "The receiving server has taken the message.",
+    },
+    Kind {
+        name: "hard_bounce",
+        meaning: "The message cannot be delivered to this address, now or later.",
+    },
+    Kind {
+        name: "soft_bounce",
+        meaning: "The message could not be delivered; another might be.",
+    },
+    Kind {
+        name: "open",
+        meaning: "The message was opened.",
+    },
+    Kind {
+        name: "click",
+        meaning: "A link in the message was clicked.",
+    },
+    Kind {
+        name: "spam",
+        meaning: "The recipient has marked the message as spam.",
+    },
+    Kind {
+        name: "unsub",
+        meaning: "The recipient has unsubscribed.",
+    },
+    Kind {
+        name: "reject",
+        meaning: "Mandrill has refused to send the message.",
+    },
+    Kind {
+        name: "inbound",
+        meaning: "A message has arrived.",
+    },
+    Kind {
+        name: "blacklist_add",
+        meaning: "An address was put on the list to which nothing is sent.",
+    },
+    Kind {
+        name: "blacklist_change",
+        meaning: "An entry of the list to which nothing is sent was changed.",
+    },
+    Kind {
+        name: "blacklist_remove",
+        meaning: "An address was taken off the list to which nothing is sent.",
+    },
+    Kind {
+        name: "whitelist_add",
+        meaning: "An address was put on the list of those to which is always sent.",
+    },
+    Kind {
+        name: "whitelist_remove",
+        meaning: "An address was taken off the list of those to which is always sent.",
+    },
 ];
+
+/// Whether Mandrill documents a kind of this name.
+#[must_use]
+pub fn is_documented(name: &str) -> bool {
+    KINDS.iter().any(|kind| kind.name == name)
+}
 
 /// Mandrill's longest is `hard_bounce`; what is longer than this is not a name of a kind.
 const MAX_KIND_BYTES: usize = 64;

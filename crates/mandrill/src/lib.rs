@@ -25,6 +25,6 @@ pub use batch::{MAX_EVENTS, split};
 pub use facts::{Facts, message_key};
 pub use form::{BATCH_FIELD, Form};
 pub use former::FormerIdentity;
-pub use kind::{KINDS, UNKNOWN};
+pub use kind::{KINDS, Kind, UNKNOWN, is_documented};
 pub use raw::RawEvent;
 pub use signature::{SignatureError, WebhookKey, is_creation_check, secrets_match, sign, verify};

@@ -33,7 +33,7 @@ pub(crate) fn is_valid(kind: &str) -> bool {
 pub(crate) fn refuse_reserved(kind: &str) -> Result<(), HttpError> {
     // Filters know no case.
     let lower = kind.to_ascii_lowercase();
-    let is_reserved = mandrill::KINDS.contains(&lower.as_str())
+    let is_reserved = mandrill::is_documented(&lower)
         || lower == mandrill::UNKNOWN
         || RESERVED.iter().any(|start| lower.starts_with(start));
     if !is_reserved {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use domain::endpoint::TEST_TYPE;
+use domain::health::NoticeKind;
 use domain::{Filter, Millis, Position, Rights, Scope, View};
 use platform::clock;
 use platform::http::HttpError;
@@ -20,72 +22,6 @@ use platform::parameters::Parameters;
 
 /// Among how many of the newest events a type is looked for.
 const NEWEST: usize = 1_000;
-
-/// Mandrill's types ("Webhook Format", "Sync Event Webhook format" and "Inbound Email Processing
-/// Overview", Mailchimp Transactional), and our own.
-const MEANINGS: [(&str, &str); 22] = [
-    (
-        "blacklist_add",
-        "An address was put on the list to which nothing is sent.",
-    ),
-    (
-        "blacklist_change",
-        "An entry of the list to which nothing is sent was changed.",
-    ),
-    (
-        "blacklist_remove",
-        "An address was taken off the list to which nothing is sent.",
-    ),
-    ("click", "A link in the message was clicked."),
-    (
-        "deferral",
-        "The receiving server has put the message off; Mandrill will try again.",
-    ),
-    ("delivered", "The receiving server has taken the message."),
-    (
-        "delivery.exhausted",
-        "The last attempt to deliver an event to an endpoint has failed.",
-    ),
-    (
-        "endpoint.disabled",
-        "An endpoint gets no events any more: it is gone, or has only failed for days.",
-    ),
-    (
-        "endpoint.failing",
-        "An endpoint keeps failing: nothing is sent to it for a while.",
-    ),
-    (
-        "endpoint.recovered",
-        "An endpoint that was failing answers again.",
-    ),
-    (
-        "endpoint.test",
-        "Somebody has asked for it, to try an endpoint.",
-    ),
-    (
-        "hard_bounce",
-        "The message cannot be delivered to this address, now or later.",
-    ),
-    ("inbound", "A message has arrived."),
-    ("open", "The message was opened."),
-    ("reject", "Mandrill has refused to send the message."),
-    ("send", "The message was sent."),
-    (
-        "soft_bounce",
-        "The message could not be delivered; another might be.",
-    ),
-    ("spam", "The recipient has marked the message as spam."),
-    ("unknown", "It does not say what it is."),
-    ("unsub", "The recipient has unsubscribed."),
-    (
-        "whitelist_add",
-        "An address was put on the list of those to which is always sent.",
-    ),
-    (
-        "whitelist_remove",
-        "An address was taken off the list of those to which is always sent.",
-    ),
-];
 
 /// The types of events that are known, and any other among the newest events, with when each was
 /// last seen.
@@ -111,9 +47,8 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
     let (seen, since) = last_seen(&state, &holder.rights, &filter, now)
         .await
         .map_err(|error| HttpError::unavailable(&call.request_id, &error))?;
-    let known = MEANINGS.map(|(kind, meaning)| (kind.to_owned(), Some(meaning)));
     let mut types: BTreeMap<_, _> = seen.keys().map(|kind| (kind.clone(), None)).collect();
-    types.extend(known);
+    types.extend(known().map(|(kind, meaning)| (kind.to_owned(), Some(meaning))));
     let types = types.into_iter().map(|(kind, description)| EventType {
         last_seen: seen.get(&kind).map(Millis::to_string),
         kind,
@@ -123,6 +58,17 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
         types: types.collect(),
         since: since.map(|since| since.to_string()),
     }))
+}
+
+/// The types of Mandrill's events and of ours, and what each means.
+fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_mandrill = mandrill::KINDS.iter().map(|kind| (kind.name, kind.meaning));
+    let notices = NoticeKind::ALL.map(|kind| (kind.event_type(), kind.meaning()));
+    let others = [
+        (TEST_TYPE, "Somebody has asked for it, to try an endpoint."),
+        (mandrill::UNKNOWN, "It does not say what it is."),
+    ];
+    of_mandrill.chain(notices).chain(others)
 }
 
 /// When each type was last seen, and since when was looked; the latter is none when everything was
@@ -157,14 +103,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_that_mandrill_documents_and_each_of_ours_has_a_meaning() {
-        let known = MEANINGS.map(|(kind, _)| kind);
-        assert!(known.is_sorted());
-        for kind in mandrill::KINDS.iter().chain([&mandrill::UNKNOWN]) {
-            assert!(known.contains(kind), "{kind}");
+    fn nobody_may_publish_a_known_type() {
+        for (kind, _) in known() {
+            assert!(crate::kind::refuse_reserved(kind).is_err(), "{kind}");
         }
-        let others = known.iter().filter(|kind| !mandrill::KINDS.contains(kind));
-        let refused = others.map(|kind| crate::kind::refuse_reserved(kind));
-        assert_eq!(refused.filter(Result::is_err).count(), 1 + 5);
+        assert_eq!(known().count(), 16 + 1 + 5);
     }
 }

@@ -24,8 +24,9 @@ fn place(counts: &mut Vec<(&'static str, u64)>, name: &'static str) -> usize {
 }
 
 fn named(kind: &str) -> &'static str {
-    let mut known = mandrill::KINDS.iter().chain([&mandrill::UNKNOWN]);
-    known.find(|known| **known == kind).unwrap_or(&OTHER)
+    let documented = mandrill::KINDS.iter().map(|kind| kind.name);
+    let mut known = documented.chain([mandrill::UNKNOWN]);
+    known.find(|known| *known == kind).unwrap_or(OTHER)
 }
 
 #[cfg(test)]

@@ -38,6 +38,21 @@ impl NoticeKind {
             NoticeKind::Exhausted => "delivery.exhausted",
         }
     }
+
+    /// What that event means, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            NoticeKind::Failing => "An endpoint keeps failing: nothing is sent to it for a while.",
+            NoticeKind::Recovered => "An endpoint that was failing answers again.",
+            NoticeKind::Disabled => {
+                "An endpoint gets no events any more: it is gone, or has only failed for days."
+            }
+            NoticeKind::Exhausted => {
+                "The last attempt to deliver an event to an endpoint has failed."
+            }
+        }
+    }
 }
 
 /// Something that is to be told now.
