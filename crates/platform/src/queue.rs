@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
+use domain::delivery::{DeliveryMessage, MAX_QUEUE_DELAY_MS};
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -12,8 +13,6 @@ use crate::config::{self, ConfigError, Lookup};
 
 /// The most messages that a call takes. (`SendMessageBatch`, Amazon SQS.)
 const BATCH: usize = 10;
-/// The longest that SQS itself keeps a message back.
-pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
 /// How many calls are under way at once.
 const CONCURRENCY: usize = 8;
 /// Between two tries of what was not taken: doubling, with full jitter.
@@ -27,8 +26,21 @@ pub struct Message {
     pub body: String,
     /// With which messages it shares its part of a fair queue.
     pub group: String,
-    /// How long it is kept back: whole seconds, at most [`MAX_DELAY`].
+    /// How long it is kept back: whole seconds, at most [`MAX_QUEUE_DELAY_MS`].
     pub delay: Duration,
+}
+
+impl Message {
+    /// Asks for an attempt of a delivery, after at least `delay_ms`.
+    #[must_use]
+    pub fn for_attempt(message: &DeliveryMessage, delay_ms: u64) -> Message {
+        Message {
+            body: message.to_json(),
+            group: message.group(),
+            // Rounded up: a message that is early has to be sent once more.
+            delay: Duration::from_secs(delay_ms.div_ceil(1_000)),
+        }
+    }
 }
 
 /// Some messages were not sent, or it is not known that they were.
@@ -195,11 +207,33 @@ fn entry(
     at: usize,
     message: &Message,
 ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
-    let seconds = message.delay.min(MAX_DELAY).as_secs();
+    let seconds = message
+        .delay
+        .min(Duration::from_millis(MAX_QUEUE_DELAY_MS))
+        .as_secs();
     SendMessageBatchRequestEntry::builder()
         .id(at.to_string())
         .message_body(&message.body)
         .message_group_id(&message.group)
         .delay_seconds(i32::try_from(seconds).unwrap_or(i32::MAX))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{DeliveryId, EndpointId, EventId};
+
+    use super::*;
+
+    #[test]
+    fn a_message_asks_for_an_attempt_of_its_endpoint_and_is_never_early() {
+        let id = DeliveryId::new(EventId::ZERO, EndpointId::new([7; 16]));
+        let asked = DeliveryMessage::new(id, 2);
+        for (delay_ms, seconds) in [(0, 0), (1, 1), (167, 1), (1_000, 1), (60_001, 61)] {
+            let message = Message::for_attempt(&asked, delay_ms);
+            assert_eq!(message.delay, Duration::from_secs(seconds));
+            assert_eq!(DeliveryMessage::from_json(&message.body), Ok(asked));
+            assert_eq!(message.group, id.endpoint.to_string());
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::endpoint::{Endpoint, PrivateAddresses};
-use domain::{Delivery, Feed, TimeScale};
+use domain::{Delivery, Feed, HOUR_MS, TimeScale};
 use platform::http::HttpError;
 use platform::queue::{Message, Queue};
 use platform::tokens::Tokens;
@@ -19,7 +19,6 @@ use crate::call::Call;
 
 /// How long sending may take. What is not sent by then is sent by `requeue`.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
-const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 /// What every route has at hand.
 pub(crate) type Shared = Arc<State>;
@@ -105,14 +104,7 @@ impl State {
 
     /// Has these deliveries tried at once. What is not sent in time is tried within the hour.
     pub(crate) async fn send(&self, call: &Call, deliveries: &[Delivery]) -> Result<(), HttpError> {
-        let message = |delivery: &Delivery| {
-            let message = delivery.message();
-            Message {
-                body: message.to_json(),
-                group: message.group(),
-                delay: Duration::ZERO,
-            }
-        };
+        let message = |delivery: &Delivery| Message::for_attempt(&delivery.message(), 0);
         let messages: Vec<_> = deliveries.iter().map(message).collect();
         let sent = self
             .queue

@@ -75,7 +75,7 @@ pub(crate) async fn again(
         .map(|asked| {
             let mut next = asked.message;
             let wait_ms = least_ms + soon(&mut next);
-            (asked, message(&next, wait_ms))
+            (asked, Message::for_attempt(&next, wait_ms))
         })
         .collect();
     let sent = send_messages(deps, known, messages).await;
@@ -117,7 +117,7 @@ fn when(deps: &Deps, asked: &Asked, later: Later, now: Millis) -> When {
     if wait_ms > MAX_QUEUE_DELAY_MS {
         return When::Row(until);
     }
-    When::Message(message(&next, wait_ms))
+    When::Message(Message::for_attempt(&next, wait_ms))
 }
 
 /// Counts a retry of a message; how long it waits, longer each time.
@@ -126,15 +126,6 @@ fn soon(message: &mut DeliveryMessage) -> u64 {
     message.waits += 1;
     message.slot = None;
     wait_ms
-}
-
-fn message(message: &DeliveryMessage, wait_ms: u64) -> Message {
-    Message {
-        body: message.to_json(),
-        group: message.group(),
-        // Rounded up: a message that is early has to be sent once more.
-        delay: Duration::from_secs(wait_ms.div_ceil(1_000)),
-    }
 }
 
 /// Sends messages. Those that SQS does not accept are postponed by their rows until the time when they

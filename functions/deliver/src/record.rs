@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::delivery::{DeliveryId, DeliveryMessage, Settled};
+use domain::delivery::{DeliveryId, Settled};
 use platform::queue::Message;
 use platform::telemetry::Chain;
 use tokio::sync::{mpsc, oneshot};
@@ -80,12 +80,6 @@ async fn record(deps: &Deps, settled: &[Settled]) -> HashSet<DeliveryId> {
 }
 
 fn next(settled: &Settled) -> Option<Message> {
-    let seconds = settled.delay_seconds()?;
-    let delivery = &settled.delivery;
-    let message = DeliveryMessage::new(delivery.id, delivery.next_attempt());
-    Some(Message {
-        body: message.to_json(),
-        group: message.group(),
-        delay: Duration::from_secs(seconds.into()),
-    })
+    let message = settled.delivery.message();
+    Some(Message::for_attempt(&message, settled.delay_ms()?))
 }

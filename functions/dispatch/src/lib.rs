@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_lambda_events::event::dynamodb;
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use domain::delivery::Owed;
-use domain::{EventId, Millis, TimeScale};
+use domain::{EventId, HOUR_MS, Millis, TimeScale};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::queue::{Message, NotSent, Queue};
 use platform::telemetry::Chain;
@@ -33,7 +33,6 @@ const PIECE: usize = 500;
 /// than the function's own time limit.
 const BEGIN_LIMIT: Duration = Duration::from_secs(25);
 const SEND_LIMIT: Duration = Duration::from_secs(15);
-const HOUR_MS: u64 = 60 * 60 * 1_000;
 /// How long what is said of a parked record is kept.
 const PARKED_DAYS: u32 = 30;
 
@@ -258,14 +257,7 @@ async fn queue(
         .collect();
     let messages: Vec<_> = sent
         .iter()
-        .map(|delivery| {
-            let message = delivery.message();
-            Message {
-                body: message.to_json(),
-                group: message.group(),
-                delay: Duration::ZERO,
-            }
-        })
+        .map(|delivery| Message::for_attempt(&delivery.message(), 0))
         .collect();
     done.queued += sent.len();
     if let Err(error) = deps

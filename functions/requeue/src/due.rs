@@ -82,7 +82,10 @@ async fn piece(
     let taken = stream::iter(takes).buffer_unordered(TAKES);
     let taken: Vec<_> = taken.collect().await;
     let deliveries: Vec<_> = taken.iter().flatten().flatten().collect();
-    let messages: Vec<_> = deliveries.iter().copied().map(message).collect();
+    let messages: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| Message::for_attempt(&delivery.message(), 0))
+        .collect();
     let mut sent = messages.len();
     // What was taken is sent, whatever became of the others.
     if let Err(error) = deps
@@ -113,14 +116,5 @@ async fn give_back(deps: &Deps, unsent: impl Iterator<Item = &Delivery>) {
         if let Err(error) = given {
             tracing::warn!(error = %Chain(&error), "A delivery that could not be sent is due again later.");
         }
-    }
-}
-
-fn message(delivery: &Delivery) -> Message {
-    let message = delivery.message();
-    Message {
-        body: message.to_json(),
-        group: message.group(),
-        delay: Duration::ZERO,
     }
 }

@@ -155,14 +155,12 @@ impl Completed {
 }
 
 impl Settled {
-    /// After how many seconds a message in the queue asks for the next attempt; none when there is
-    /// none, or when it is `requeue` that sends it.
+    /// After how many milliseconds a message in the queue asks for the next attempt; `None` if there
+    /// is none, or `requeue` sends it.
     #[must_use]
-    pub fn delay_seconds(&self) -> Option<u32> {
+    pub fn delay_ms(&self) -> Option<u64> {
         match self.next {
-            Next::Retry { wait_ms } if wait_ms <= MAX_QUEUE_DELAY_MS => {
-                u32::try_from(wait_ms.div_ceil(1_000)).ok()
-            }
+            Next::Retry { wait_ms } if wait_ms <= MAX_QUEUE_DELAY_MS => Some(wait_ms),
             _ => None,
         }
     }
@@ -228,16 +226,13 @@ mod tests {
         // The steps twice, five days of failing, and two to spare.
         let kept = 2 * 3_610_000 + 7 * 24 * HOUR;
         assert_eq!(delivery.expires_at, NOW.plus(500 + kept));
-        assert_eq!(
-            (settled.next, settled.delay_seconds()),
-            (Next::Delivered, None)
-        );
+        assert_eq!((settled.next, settled.delay_ms()), (Next::Delivered, None));
     }
 
     #[test]
     fn a_short_wait_is_in_the_queue_and_a_long_one_in_the_row() {
         let short = settle(1, Err(ErrorClass::Refused), 1);
-        assert_eq!(short.delay_seconds(), Some(10));
+        assert_eq!(short.delay_ms(), Some(10_000));
         let heals = NOW.plus(500 + 10_000 + 600_000);
         assert_eq!(short.delivery.due_at, Some(heals));
         assert_eq!(
@@ -248,17 +243,17 @@ mod tests {
         assert_eq!(short.delivery.message().attempt, 2);
 
         let long = settle(2, Err(ErrorClass::Refused), 1);
-        assert_eq!(long.delay_seconds(), None);
+        assert_eq!(long.delay_ms(), None);
         assert_eq!(long.delivery.due_at, Some(NOW.plus(500 + HOUR)));
         assert_eq!(long.delivery.status, DeliveryStatus::Pending);
         // An hour is a minute then, which fits the queue.
         assert_eq!(
-            settle(2, Err(ErrorClass::Refused), 60).delay_seconds(),
-            Some(60)
+            settle(2, Err(ErrorClass::Refused), 60).delay_ms(),
+            Some(60_000)
         );
         assert_eq!(
-            settle(1, Err(ErrorClass::Refused), 60).delay_seconds(),
-            Some(1)
+            settle(1, Err(ErrorClass::Refused), 60).delay_ms(),
+            Some(167)
         );
     }
 
@@ -267,7 +262,7 @@ mod tests {
         let settled = settle(3, Ok(Answer::of_status(500)), 1);
         assert_eq!(settled.delivery.status, DeliveryStatus::Failed);
         assert_eq!(settled.next, Next::Failed(GivenUp::Exhausted));
-        assert_eq!(settled.delay_seconds(), None);
+        assert_eq!(settled.delay_ms(), None);
     }
 
     #[test]
