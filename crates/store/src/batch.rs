@@ -15,7 +15,7 @@ use crate::item::{Item, attribute};
 /// The most keys that `BatchGetItem` takes.
 const GET_KEYS: usize = 100;
 /// The most items that `BatchWriteItem` takes.
-const WRITE_ITEMS: usize = 25;
+pub(crate) const WRITE_ITEMS: usize = 25;
 /// How many calls are under way at once.
 const CONCURRENCY: usize = 8;
 
@@ -146,7 +146,7 @@ pub(crate) async fn put(
 ) -> Result<(), Leftover> {
     let results: Vec<_> = stream::iter(items)
         .chunks(WRITE_ITEMS)
-        .map(|items| put_chunk(client, table, items, deadline))
+        .map(|items| put_in_time(client, table, items, deadline))
         .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
@@ -158,19 +158,32 @@ pub(crate) async fn put(
     Err(all)
 }
 
-async fn put_chunk(
+/// Writes the items of one call, unless those before it have taken all of the time.
+async fn put_in_time(
     client: &Client,
     table: &str,
-    mut items: Vec<Item>,
+    items: Vec<Item>,
     deadline: Instant,
 ) -> Result<(), Leftover> {
-    let mut backoff = Backoff::until(deadline);
-    // Those before it may have taken all of the time.
     if Instant::now() >= deadline {
         let error = StoreError::too_slow("BatchWriteItem");
         return Err(Leftover { items, error });
     }
+    put_chunk(client, table, items, deadline, |_| {}).await
+}
+
+/// Puts the items of one call, over whatever is there, until all are written or the deadline has
+/// come. `stamp` is called with them before each attempt.
+pub(crate) async fn put_chunk(
+    client: &Client,
+    table: &str,
+    mut items: Vec<Item>,
+    deadline: Instant,
+    stamp: impl Fn(&mut [Item]),
+) -> Result<(), Leftover> {
+    let mut backoff = Backoff::until(deadline);
     loop {
+        stamp(&mut items);
         let requests = items.iter().cloned().map(put_request).collect();
         let call = client
             .batch_write_item()

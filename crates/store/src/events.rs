@@ -5,20 +5,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
-use domain::{Content, EventId, Millis, Source};
+use domain::{Content, DAY_MS, EventId, Millis, Source};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
-use crate::batch::{self, Read};
-use crate::error::{StoreError, classify};
+use crate::batch::{self, Read, WRITE_ITEMS};
+use crate::error::StoreError;
 use crate::item::{self, Encoder, Item};
 use crate::keys;
 use crate::oversized::OversizedWriter;
 
-/// The most items that `BatchWriteItem` takes.
-const WRITE_ITEMS: usize = 25;
 /// How many calls are under way at once.
 const CONCURRENCY: usize = 8;
 /// How long a batch may take. API Gateway waits 30 s at most, and Mandrill repeats what failed.
@@ -78,7 +74,7 @@ impl EventWriter {
             client,
             table,
             feed_shards: feed_shards.max(1),
-            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            retention_ms: u64::from(retention_days) * DAY_MS,
             oversized,
         }
     }
@@ -172,14 +168,15 @@ impl EventWriter {
         clock: fn() -> Millis,
         deadline: Instant,
     ) -> Result<usize, StoreError> {
-        match self.write_all(puts.clone(), clock, deadline).await {
+        let items = puts.iter().map(|(_, item)| item.clone()).collect();
+        match self.write_all(items, clock, deadline).await {
             Err(StoreError::Refused { .. }) => {}
             result => return result.map(|()| 0),
         }
         // One item spoils the call for all, and DynamoDB does not say which.
         let mut refused = 0;
         for put in puts {
-            match self.write_all(vec![put.clone()], clock, deadline).await {
+            match self.write_all(vec![put.1.clone()], clock, deadline).await {
                 Err(StoreError::Refused { .. }) => {
                     self.write_refused(put, clock, deadline).await?;
                     refused += 1;
@@ -212,51 +209,27 @@ impl EventWriter {
         let body = Encoder::new()?.encode(&content, None)?.body;
         let mut item = item::new(id, &content, body);
         item::set_object(&mut item, key);
-        self.write_all(vec![(id, item)], clock, deadline).await
+        self.write_all(vec![item], clock, deadline).await
     }
 
+    /// Puts the items of one call, stamped anew for each attempt.
     async fn write_all(
         &self,
-        mut puts: Vec<(EventId, Item)>,
+        items: Vec<Item>,
         clock: fn() -> Millis,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let mut backoff = Backoff::until(deadline);
-        loop {
+        let stamp = |items: &mut [Item]| {
             let now = clock();
-            let requests = puts
-                .iter()
-                .cloned()
-                .map(|(id, mut item)| {
-                    item::stamp(&mut item, id, now, self.feed_shards, self.retention_ms);
-                    put_request(item)
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            let call = self
-                .client
-                .batch_write_item()
-                .request_items(&self.table, requests)
-                .send()
-                .await;
-            let answer = match call.map_err(|error| classify("BatchWriteItem", error)) {
-                Ok(answer) => answer,
-                // None of it was taken. Mandrill would come back in a quarter of an hour only.
-                Err(StoreError::Throttled { operation }) => {
-                    backoff.pause(operation).await?;
-                    continue;
+            for item in items {
+                if let Some(id) = batch::id_of(item) {
+                    item::stamp(item, id, now, self.feed_shards, self.retention_ms);
                 }
-                Err(error) => return Err(error),
-            };
-            puts = unprocessed(
-                answer
-                    .unprocessed_items
-                    .and_then(|mut tables| tables.remove(&self.table)),
-            );
-            if puts.is_empty() {
-                return Ok(());
             }
-            backoff.pause("BatchWriteItem").await?;
-        }
+        };
+        batch::put_chunk(&self.client, &self.table, items, deadline, stamp)
+            .await
+            .map_err(|left| left.error)
     }
 }
 
@@ -298,19 +271,4 @@ fn chunks(puts: Vec<(EventId, Item)>) -> Vec<Vec<(EventId, Item)>> {
         chunks.push(puts.by_ref().take(WRITE_ITEMS).collect());
     }
     chunks
-}
-
-fn put_request(item: Item) -> Result<WriteRequest, StoreError> {
-    let put = PutRequest::builder().set_item(Some(item)).build();
-    let put = put.map_err(|_| StoreError::Corrupt("an item without attributes"))?;
-    Ok(WriteRequest::builder().put_request(put).build())
-}
-
-fn unprocessed(requests: Option<Vec<WriteRequest>>) -> Vec<(EventId, Item)> {
-    requests
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|request| request.put_request)
-        .filter_map(|put| batch::id_of(&put.item).map(|id| (id, put.item)))
-        .collect()
 }
