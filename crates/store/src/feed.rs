@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::cursor::CLOCK_SKEW_MS;
 use domain::time::Day;
-use domain::{Event, EventId, Millis, Position};
+use domain::{DAY_MS, Event, EventId, Millis, Position};
 use futures::future::{join_all, try_join_all};
 use tokio::time::Instant;
 
@@ -61,7 +61,7 @@ impl FeedReader {
             client,
             table,
             shards: shards.max(1),
-            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            retention_ms: u64::from(retention_days) * DAY_MS,
         }
     }
 

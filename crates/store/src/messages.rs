@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Event, EventId, Millis, Position};
+use domain::{DAY_MS, Event, EventId, Millis, Position};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{StoreError, classify};
@@ -41,7 +41,7 @@ impl MessageReader {
         MessageReader {
             client,
             table,
-            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            retention_ms: u64::from(retention_days) * DAY_MS,
         }
     }
 

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use domain::{EventId, Millis};
+use domain::{DAY_MS, EventId, Millis};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -73,7 +73,7 @@ impl EventPublisher {
             client,
             table,
             feed_shards: feed_shards.max(1),
-            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            retention_ms: u64::from(retention_days) * DAY_MS,
             oversized,
         }
     }

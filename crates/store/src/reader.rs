@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use domain::{Event, EventId, Millis};
+use domain::{DAY_MS, Event, EventId, Millis};
 use futures::future::join_all;
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ impl EventReader {
         EventReader {
             client,
             table,
-            retention_ms: u64::from(retention_days) * 24 * 60 * 60 * 1_000,
+            retention_ms: u64::from(retention_days) * DAY_MS,
             oversized,
         }
     }

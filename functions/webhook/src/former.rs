@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use domain::{EventId, Millis};
+use domain::{DAY_MS, EventId, Millis};
 use mandrill::RawEvent;
 use store::NewEvent;
 
@@ -13,7 +13,7 @@ use crate::intake::Occurrences;
 /// give or take clocks that differ, was not posted before, and needs no look for another id.
 const YOUNGEST_MS: u64 = 10 * 60 * 1_000;
 /// It does so for nine hours at most, and events wait as long behind a batch that keeps failing.
-const OLDEST_MS: u64 = 24 * 60 * 60 * 1_000;
+const OLDEST_MS: u64 = DAY_MS;
 
 /// The former ids of the events of `batch` that may have been stored under one, by their ids.
 pub(crate) fn ids(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use domain::Millis;
+use domain::{DAY_MS, Millis};
 use tokio::time::Instant;
 
 use super::item::attribute;
@@ -35,7 +35,7 @@ impl ParkedRecords {
         ParkedRecords {
             client,
             table,
-            keep_ms: u64::from(keep_days) * 24 * 60 * 60 * 1_000,
+            keep_ms: u64::from(keep_days) * DAY_MS,
         }
     }
 

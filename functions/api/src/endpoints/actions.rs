@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::endpoint::{DisabledReason, Endpoint, EndpointStatus, TEST_TYPE};
 use domain::signing::SigningSecret;
-use domain::{Content, Source};
+use domain::{Content, HOUR_MS, Source};
 use http::StatusCode;
 use platform::http::HttpError;
 use serde_json::json;
@@ -27,7 +27,6 @@ pub(super) const BODY_BYTES: usize = 16 * 1024;
 const DEFAULT_OVERLAP_HOURS: u64 = 24;
 /// A week: who has not taken the new secret by then has forgotten it.
 const MAX_OVERLAP_HOURS: u64 = 7 * 24;
-const HOUR_MS: u64 = 60 * 60 * 1_000;
 const REASON_CHARACTERS: usize = 200;
 
 /// Makes a new secret, which is shown this once.
