@@ -18,7 +18,7 @@ use crate::{config, metrics};
 
 pub use domain::Chain;
 
-/// Our own crates, which know what must not be logged.
+/// Our own crates, which know what must not be logged. A test compares them with the folders.
 const OWN: [&str; 14] = [
     "api",
     "connect",
@@ -130,7 +130,32 @@ pub fn levels(level: LevelFilter) -> Targets {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
+
+    /// Without this, what a new function or crate logs below `warn` would be lost.
+    #[test]
+    fn every_crate_and_function_is_one_of_ours() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let functions = crates.with_file_name("functions");
+        let packages: BTreeSet<_> = [crates, &functions]
+            .into_iter()
+            .flat_map(|folder| folder.read_dir().unwrap())
+            .map(|entry| entry.unwrap().path())
+            .filter(|folder| folder.join("Cargo.toml").is_file())
+            .map(|folder| {
+                folder
+                    .file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .replace('-', "_")
+            })
+            .collect();
+        assert_eq!(packages, OWN.map(str::to_owned).into());
+    }
 
     #[test]
     fn foreign_crates_never_log_below_warn() {
