@@ -214,7 +214,8 @@ async fn payloads(server: &Server, function: &str, seed: u64) -> Result<Vec<Stri
         "deliver" => sample("deliver/unknown-endpoint.json")?,
         "requeue" => sample("requeue/schedule.json")?,
         "api" => sample("api/list.json")?.replace("canary-token", server.token()),
-        _ => sample("disconnect/1006-lost.json")?,
+        "disconnect" => sample("disconnect/1006-lost.json")?,
+        unknown => return Err(format!("start: no sample for the function {unknown}").into()),
     };
     Ok(vec![payload; 1 + INVOCATIONS])
 }
@@ -232,4 +233,20 @@ fn webhook_payloads(poster: &Poster, sample: &str, seed: u64) -> Result<Vec<Stri
             Ok(serde_json::to_string(&payload)?)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_function_but_tail_is_measured() {
+        let folders = root().join("functions").read_dir().unwrap();
+        let names = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+        let mut functions: BTreeSet<_> = names.collect();
+        functions.remove("tail");
+        assert_eq!(functions, FUNCTIONS.map(str::to_owned).into());
+    }
 }
