@@ -50,10 +50,23 @@ class Module:
     file: Path
     parent: "Module | None" = None
     children: dict = field(default_factory=dict)
-    uses: dict = field(default_factory=dict)  # The name in scope -> its path.
+    uses: list = field(default_factory=list)
+    code: list = field(default_factory=list)  # Without the uses.
 
     def root(self):
         return self.parent.root() if self.parent else self
+
+    def used(self, name):
+        """The path of a name that a `use` brings into scope."""
+        return next((use.path for use in self.uses if use.name == name), None)
+
+    def names(self, name):
+        """Whether its code uses a name that is in scope."""
+        variants = variants_of(self.code)
+        return any(
+            token.text == name and self.code[at - 1].text not in ("::", ".") and at not in variants
+            for at, token in enumerate(self.code)
+        )
 
 
 @dataclass(frozen=True)
@@ -191,8 +204,7 @@ class Package:
 
     def __init__(self, folder):
         self.folder = folder
-        self.code = {}  # A module in a file or within one -> its (token, ...) without its uses.
-        self.listed = []  # (module, use)
+        self.modules = []
         self.imports = defaultdict(dict)  # file -> file -> {name: line}
         sources = folder / "src"
         for root in [sources / "lib.rs", sources / "main.rs", *sorted(sources.glob("bin/*.rs"))]:
@@ -206,7 +218,8 @@ class Package:
 
     def read_items(self, module, code, folder):
         """Reads a module's code; its modules with files of their own are below `folder`."""
-        rest, at, is_handed_on = [], 0, False
+        self.modules.append(module)
+        at, is_handed_on = 0, False
         while at < len(code):
             token = code[at]
             before = code[at - 1].text if at else ""
@@ -214,8 +227,7 @@ class Package:
                 is_handed_on = True
             elif token.text == "use" and before in ("", ";", "}", "{", ")", "]", "pub"):
                 found, at = use_tree(code, at + 1)
-                for path, name, line in found:
-                    self.use(module, Use(path, name, is_handed_on, line))
+                module.uses += [Use(path, name, is_handed_on, line) for path, name, line in found]
                 is_handed_on = False
                 continue
             elif token.text == "mod" and code[at + 2].text in (";", "{"):
@@ -224,9 +236,8 @@ class Package:
                 continue
             elif token.text in (";", "{", "}", "fn", "struct"):
                 is_handed_on = False
-            rest.append(token)
+            module.code.append(token)
             at += 1
-        self.code[id(module)] = (module, rest)
 
     def read_module(self, parent, code, at, folder):
         name = code[at].text
@@ -242,25 +253,13 @@ class Package:
                 self.read(child, folder / name)
         return at + 2
 
-    def use(self, module, use):
-        module.uses.setdefault(use.name, use.path)
-        self.listed.append((module, use))
-
     def link(self):
-        for module, use in self.listed:
-            if not use.is_handed_on or self.is_named_in(module, use.name):
-                self.note(module, use.path, use.line)
-        for module, code in self.code.values():
-            for path, line in paths(code):
+        for module in self.modules:
+            for use in module.uses:
+                if not use.is_handed_on or module.names(use.name):
+                    self.note(module, use.path, use.line)
+            for path, line in paths(module.code):
                 self.note(module, path, line)
-
-    def is_named_in(self, module, name):
-        _, code = self.code[id(module)]
-        variants = variants_of(code)
-        return any(
-            token.text == name and code[at - 1].text not in ("::", ".") and at not in variants
-            for at, token in enumerate(code)
-        )
 
     def note(self, module, path, line):
         file = self.resolve(module, path)
@@ -277,14 +276,14 @@ class Package:
         elif first == "super":
             while path and path[0] == "super":
                 at, path = at.parent or at, path[1:]
-        elif first not in module.children and first not in module.uses:
+        elif first not in module.children and not module.used(first):
             return None
         for index, name in enumerate(path):
             if name in at.children:
                 at = at.children[name]
                 continue
-            if name in at.uses and (at, name) not in seen:
-                onward = at.uses[name] + tuple(path[index + 1 :])
+            if at.used(name) and (at, name) not in seen:
+                onward = at.used(name) + tuple(path[index + 1 :])
                 return self.resolve(at, onward, (*seen, (at, name)))
             return at.file
         return None
