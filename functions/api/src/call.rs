@@ -1,13 +1,16 @@
 //! What is asked.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use domain::Millis;
 use http::HeaderMap;
 use http::request::Parts;
 use platform::http::HttpError;
+use platform::parameters::bad;
 use store::StoreError;
 
 /// What was asked, besides the path.
@@ -55,4 +58,13 @@ impl<S: Sync> FromRequestParts<S> for Call {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Call, Infallible> {
         Ok(parts.extensions.remove().unwrap_or_default())
     }
+}
+
+/// The id in a path, which is `whose`: "an event's".
+pub(crate) fn path_id<T: FromStr>(
+    id: Result<Path<String>, PathRejection>,
+    whose: &str,
+) -> Result<T, HttpError> {
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    id.ok_or_else(|| bad("bad_id", format!("this is not {whose} id")))
 }

@@ -8,12 +8,12 @@ use platform::clock;
 use platform::http::HttpError;
 use store::StoreError;
 
-use crate::call::Call;
+use crate::call::{Call, path_id};
 use crate::caller::holder;
 use crate::response::{Refusal, json, not_found};
 use crate::schema::{self, NotFound, Refusals};
 use crate::state::Shared;
-use platform::parameters::{Parameters, bad};
+use platform::parameters::Parameters;
 
 /// Lambda's answers have 6 MB ("Lambda quotas": invocation payload), a few hundred bytes of which
 /// are headers.
@@ -39,8 +39,7 @@ pub(crate) async fn one(
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Read).await?;
     Parameters::read(&call.query, &[])?;
-    let id = id.ok().and_then(|Path(id)| id.parse::<EventId>().ok());
-    let id = id.ok_or_else(|| bad("bad_id", "this is not an event's id"))?;
+    let id: EventId = path_id(id, "an event's")?;
     let event = state
         .events
         .get(id, now)

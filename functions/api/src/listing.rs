@@ -1,10 +1,19 @@
 //! A page of a list, up to its size.
 
 use axum::response::Response;
-use platform::http::PAGE_BYTES;
+use domain::EndpointId;
+use platform::http::{HttpError, PAGE_BYTES};
+use platform::parameters::{Parameters, bad};
 use serde::Serialize;
 
 use crate::response::json;
+
+/// `after`: the endpoint with which the page before ended.
+pub(crate) fn after(parameters: &Parameters<'_>) -> Result<Option<EndpointId>, HttpError> {
+    let id = parameters.get("after").map(str::parse);
+    id.transpose()
+        .map_err(|_| bad("bad_cursor", "after is no endpoint's id"))
+}
 
 /// A page that is being written.
 #[derive(Debug)]
@@ -22,30 +31,46 @@ impl Listing {
         }
     }
 
+    /// How many items it has.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Takes an item; answers whether there was room for it. For the first there always is.
     pub(crate) fn add(&mut self, item: &impl Serialize) -> bool {
         // Texts and numbers, of which nothing can fail to be written.
-        let json = serde_json::to_string(item).unwrap_or_default();
+        self.add_json(&serde_json::to_string(item).unwrap_or_default())
+    }
+
+    /// As [`add`](Listing::add), for an item that is JSON already.
+    pub(crate) fn add_json(&mut self, json: &str) -> bool {
         if self.count > 0 {
             if self.body.len() + json.len() > PAGE_BYTES {
                 return false;
             }
             self.body.push(',');
         }
-        self.body.push_str(&json);
+        self.body.push_str(json);
         self.count += 1;
         true
     }
 
-    /// The page, and where the next one goes on, if there is one: a text that needs no escapes.
-    pub(crate) fn finish(mut self, next: Option<String>) -> Response {
+    /// The text of the page up to where the next one goes on, if there is one, which needs no escapes.
+    /// Other fields may follow, and the closing brace.
+    pub(crate) fn end(mut self, next: Option<&str>) -> String {
         self.body.push_str(r#"],"next":"#);
         match next {
-            Some(next) => self.body.extend(["\"", &next, "\""]),
+            Some(next) => self.body.extend(["\"", next, "\""]),
             None => self.body.push_str("null"),
         }
-        self.body.push('}');
-        json(self.body)
+        self.body
+    }
+
+    /// The page, and where the next one goes on, if there is one.
+    pub(crate) fn finish(self, next: Option<&str>) -> Response {
+        let mut body = self.end(next);
+        body.push('}');
+        json(body)
     }
 
     /// The page of these items, each with where a page goes on after it; `rest` is where the list
@@ -59,11 +84,11 @@ impl Listing {
         let mut last = None;
         for (item, place) in items {
             if !listing.add(&item) {
-                return listing.finish(last);
+                return listing.finish(last.as_deref());
             }
             last = Some(place);
         }
-        listing.finish(rest)
+        listing.finish(rest.as_deref())
     }
 }
 

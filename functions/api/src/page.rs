@@ -7,6 +7,8 @@ use platform::http::PAGE_BYTES;
 use store::{FeedScan, StoreError};
 use tokio::time::Instant;
 
+use crate::listing::Listing;
+
 /// How many events are read at once.
 pub(crate) const CHUNK: usize = 100;
 /// How many events a page looks at, however few of them its filter lets pass. Reading them costs
@@ -22,8 +24,7 @@ pub(crate) struct Page<'a> {
     rights: &'a Rights,
     filter: View,
     limit: usize,
-    count: usize,
-    body: String,
+    listing: Listing,
 }
 
 /// How far a walk through the feed came.
@@ -44,14 +45,13 @@ impl<'a> Page<'a> {
             rights,
             filter,
             limit,
-            count: 0,
-            body: String::from(r#"{"events":["#),
+            listing: Listing::of("events"),
         }
     }
 
     /// How many events fit by their number.
     pub(crate) fn room(&self) -> usize {
-        self.limit - self.count
+        self.limit - self.listing.count()
     }
 
     /// How many events to read at once: no more than fit, unless some of them will not pass.
@@ -74,15 +74,7 @@ impl<'a> Page<'a> {
             .rights
             .show(event)
             .to_json_within(self.feed, true, PAGE_BYTES);
-        if self.count > 0 {
-            if self.body.len() + json.len() > PAGE_BYTES {
-                return false;
-            }
-            self.body.push(',');
-        }
-        self.body.push_str(&json);
-        self.count += 1;
-        true
+        self.listing.add_json(&json)
     }
 
     /// Takes what a walk through the feed finds, until the page or the walk ends, or enough was
@@ -120,24 +112,14 @@ impl<'a> Page<'a> {
 
     /// The text of the page. `recovered` is said of pages that go on from a cursor: whether
     /// everything after it is still kept.
-    pub(crate) fn finish(
-        mut self,
-        next: Option<&str>,
-        more: bool,
-        recovered: Option<bool>,
-    ) -> String {
-        self.body.push_str(r#"],"next":"#);
-        match next {
-            // Base32, which needs no escapes.
-            Some(cursor) => self.body.extend(["\"", cursor, "\""]),
-            None => self.body.push_str("null"),
-        }
+    pub(crate) fn finish(self, next: Option<&str>, more: bool, recovered: Option<bool>) -> String {
+        let mut body = self.listing.end(next);
         let word = |is_so| if is_so { "true" } else { "false" };
-        self.body.extend([r#","more":"#, word(more)]);
+        body.extend([r#","more":"#, word(more)]);
         if let Some(recovered) = recovered {
-            self.body.extend([r#","recovered":"#, word(recovered)]);
+            body.extend([r#","recovered":"#, word(recovered)]);
         }
-        self.body.push('}');
-        self.body
+        body.push('}');
+        body
     }
 }

@@ -5,12 +5,12 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{EventId, Scope};
 use platform::clock;
-use platform::parameters::{Parameters, bad};
+use platform::parameters::Parameters;
 
 use super::view;
-use crate::call::Call;
+use crate::call::{Call, path_id};
 use crate::caller::holder;
-use crate::listing::Listing;
+use crate::listing::{self, Listing};
 use crate::response::Refusal;
 use crate::schema::Refusals;
 use crate::schema::deliveries::{EventDeliveries, EventDelivery};
@@ -40,12 +40,8 @@ pub(crate) async fn list(
     let now = clock::now();
     holder(&state, &call, Scope::Endpoints).await?;
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
-    let id = id.ok().and_then(|Path(id)| id.parse::<EventId>().ok());
-    let id = id.ok_or_else(|| bad("bad_id", "this is not an event's id"))?;
-    let after = parameters.get("after").map(str::parse);
-    let after = after
-        .transpose()
-        .map_err(|_| bad("bad_cursor", "after is no endpoint's id"))?;
+    let id: EventId = path_id(id, "an event's")?;
+    let after = listing::after(&parameters)?;
     let page = state
         .deliveries
         .of_event(id, after, parameters.limit()?, now);

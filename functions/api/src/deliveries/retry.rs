@@ -7,12 +7,12 @@ use domain::{DeliveryId, Scope};
 use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
-use platform::parameters::{Parameters, bad};
+use platform::parameters::Parameters;
 use store::Retried;
 
 use super::view;
 use crate::body::Fields;
-use crate::call::Call;
+use crate::call::{Call, path_id};
 use crate::caller::holder;
 use crate::endpoints;
 use crate::response::{Refusal, not_found, object};
@@ -46,8 +46,7 @@ pub(crate) async fn retry(
     Parameters::read(&call.query, &[])?;
     // Nothing can be said, and a body of nothing is none.
     Fields::read(&call, &[], 1_024)?;
-    let id = id.ok().and_then(|Path(id)| id.parse::<DeliveryId>().ok());
-    let id = id.ok_or_else(|| bad("bad_id", "this is not a delivery's id"))?;
+    let id: DeliveryId = path_id(id, "a delivery's")?;
     let endpoint = endpoints::get(&state, &call, id.endpoint).await?.endpoint;
     if !endpoint.is_enabled() {
         return Err(endpoints::disabled(StatusCode::BAD_REQUEST).into());

@@ -16,12 +16,12 @@ use domain::{EndpointId, Millis, Scope};
 use http::StatusCode;
 use platform::clock;
 use platform::http::HttpError;
-use platform::parameters::{Parameters, bad};
+use platform::parameters::Parameters;
 use store::{Created, Edited, KnownEndpoint, StoreError};
 
-use crate::call::Call;
+use crate::call::{Call, path_id};
 use crate::caller::holder;
-use crate::listing::Listing;
+use crate::listing::{self, Listing};
 use crate::response::{Refusal, not_found, object};
 use crate::schema::endpoints as schema;
 use crate::schema::{NotFound, Refusals, TooLarge};
@@ -44,10 +44,7 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
     let now = clock::now();
     holder(&state, &call, Scope::Endpoints).await?;
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
-    let after = parameters.get("after").map(str::parse);
-    let after = after
-        .transpose()
-        .map_err(|_| bad("bad_cursor", "after is no endpoint's id"))?;
+    let after = listing::after(&parameters)?;
     let page = state.endpoints.list(after, parameters.limit()?).await;
     let page = page.map_err(|error| call.failed(&error))?;
     let shown = page.endpoints.iter().map(|known| {
@@ -201,8 +198,7 @@ async fn asked(
 }
 
 fn read_id(id: Result<Path<String>, PathRejection>) -> Result<EndpointId, HttpError> {
-    let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    id.ok_or_else(|| bad("bad_id", "this is not an endpoint's id"))
+    path_id(id, "an endpoint's")
 }
 
 /// The endpoint with this id.
