@@ -240,7 +240,7 @@ def now():
 
 def check_readme():
     """The README shows what the Python endpoint does."""
-    shown = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    shown = re.search(r"```python\n(.*?)```", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     source = (EXAMPLES / "python/endpoints.py").read_text(encoding="utf-8")
     method = re.search(r"^    def receive.*?(?=^\S)", source, re.DOTALL | re.MULTILINE)[0]
     code = lambda lines: [line for line in dedent(lines).splitlines() if line.strip() and "# " not in line]
