@@ -2,7 +2,7 @@
 //!
 //! What follows from the code and the template is held to `/_stack/bill` by `tests/it/bill.rs`.
 //! What only AWS could tell (how long functions run there, above all) is an assumption, and
-//! `docs/COST.md` lists it.
+//! `docs/COST-MODEL.md` lists it.
 
 use domain::delivery::ErrorClass;
 use platform::metrics;
