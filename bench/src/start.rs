@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_runtime::Context;
-use posthorn::functions::{Environment, FunctionLog, Recipe};
+use local_aws::functions::{Environment, FunctionLog, Recipe, show};
 use posthorn::tools::post::Poster;
 use serde_json::Value;
 
@@ -190,7 +190,7 @@ fn recipe(server: &Server, function: &str) -> Result<Recipe> {
         name: function.to_owned(),
         bootstrap,
         variables,
-        log: Arc::new(FunctionLog::create(Path::new("/dev/null"))?),
+        log: Arc::new(FunctionLog::create(Path::new("/dev/null"), show)?),
     })
 }
 

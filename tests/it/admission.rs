@@ -324,7 +324,7 @@ async fn a_trailing_slash_makes_no_difference_and_other_paths_are_not_found() {
 async fn the_path_is_a_parameter_of_the_template() {
     let stack = TestStack::start_with(|options| {
         let path = ("WebhookPath".to_owned(), "/hooks/mail".to_owned());
-        options.parameters.extend([path]);
+        options.local.parameters.extend([path]);
     })
     .await;
     assert!(stack.urls().webhook_url.ends_with("/hooks/mail"));
@@ -345,8 +345,8 @@ async fn a_path_that_mandrill_knows_already_is_kept_with_or_without_its_slash() 
     {
         let stack = TestStack::start_with(|options| {
             let path = ("WebhookPath".to_owned(), path.to_owned());
-            options.parameters.extend([path]);
-            options.allow_hosts = vec!["hooks.example.com".to_owned()];
+            options.local.parameters.extend([path]);
+            options.local.allow_hosts = vec!["hooks.example.com".to_owned()];
         })
         .await;
         let own = stack.urls().webhook_url.clone();
@@ -380,7 +380,7 @@ async fn a_path_that_mandrill_knows_already_is_kept_with_or_without_its_slash() 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_url_under_which_the_gateway_is_reached_needs_no_configuration() {
     let stack = TestStack::start_with(|options| {
-        options.allow_hosts = vec!["hooks.example.com".to_owned()];
+        options.local.allow_hosts = vec!["hooks.example.com".to_owned()];
     })
     .await;
     let url = "https://hooks.example.com/mandrill/?tenant=acme&x=1%202";

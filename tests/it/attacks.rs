@@ -62,7 +62,7 @@ fn event(kind: &str, message: &str, word: &str) -> String {
 async fn stack_with_both() -> TestStack {
     // Every attempt walks through all days that are kept.
     let short = ("RetentionDays".to_owned(), "1".to_owned());
-    let stack = TestStack::start_with(|options| options.parameters.extend([short])).await;
+    let stack = TestStack::start_with(|options| options.local.parameters.extend([short])).await;
     let seen = (0..3).map(|n| event("open", &format!("seen-{n}"), "visible"));
     let hidden = ["send", "click", "hard_bounce", "canary_kind"];
     let hidden = hidden.map(|kind| event(kind, &format!("hidden-{HIDDEN}"), HIDDEN));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flows::TestStack;
-use posthorn::bill::GB;
-use posthorn::bill::prices::Item;
+use local_aws::bill::GB;
+use local_aws::bill::Item;
 use posthorn::tools::cost::model::{Month, Part, Workload};
 use posthorn::tools::generator::{Batch, Batches, Kind, Settings};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn simulated(kinds: &[Kind], size: usize, count: u64) -> Vec<Batch> {
 /// A stack whose functions run in its process: built ones make calls when they start (they read the
 /// secret, and open their connections to DynamoDB and the gateway), as often as there are processes.
 async fn start_in_process() -> TestStack {
-    TestStack::start_with(|options| options.functions = None).await
+    TestStack::start_with(|options| options.local.functions = None).await
 }
 
 async fn bill(stack: &TestStack) -> Value {

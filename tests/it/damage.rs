@@ -184,7 +184,7 @@ async fn no_byte_of_a_request_is_answered_with_a_failure_of_ours() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signature_over_an_odd_query_is_verified_as_the_query_came() {
     let stack = TestStack::start_with(|options| {
-        options.allow_hosts = vec!["hooks.example.com".to_owned()];
+        options.local.allow_hosts = vec!["hooks.example.com".to_owned()];
     })
     .await;
     let mut key = String::new();

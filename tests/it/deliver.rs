@@ -12,7 +12,7 @@ use crate::endpoints::{ask, created, get, path, post};
 
 /// A stack in which a wait of a minute takes a second.
 pub(crate) async fn quick() -> TestStack {
-    TestStack::start_with(|options| options.time_scale = 60).await
+    TestStack::start_with(|options| options.local.time_scale = 60).await
 }
 
 /// An endpoint at a path of the receiver, with this schedule.

@@ -1,7 +1,7 @@
 //! From the stream to the queue: nothing is lost, whatever fails.
 
 use flows::{DEADLINE, Receiver, TestStack, eventually, sends};
-use posthorn::faults::CallFault;
+use local_aws::faults::CallFault;
 use serde_json::Value;
 
 use crate::deliver::{attempts, endpoint, publish, settled, wait_until_idle};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flows::{DEADLINE, Socket, TestStack, eventually, ids, numbers, send, sends};
-use posthorn::faults::PostFault;
-use posthorn::stack::TEMPLATE;
+use local_aws::faults::PostFault;
+use posthorn::TEMPLATE;
 use serde_json::{Value, json};
 
 async fn row(stack: &TestStack, id: &str) -> Value {
@@ -171,7 +171,7 @@ fn broken_message() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resume_that_fails_leaves_the_gap() {
-    let stack = TestStack::start_with(|options| options.template = broken_message()).await;
+    let stack = TestStack::start_with(|options| options.local.template = broken_message()).await;
     let mut hurt = stack.connect().await;
     stack
         .faults()

@@ -112,7 +112,10 @@ async fn every_path_says_which_methods_it_has() {
 async fn pages_of_listed_origins_may_read_the_answers_and_no_others() {
     let listed = format!("https://other.example, {ORIGIN}");
     let stack = TestStack::start_with(|options| {
-        options.parameters.insert("CorsOrigins".into(), listed);
+        options
+            .local
+            .parameters
+            .insert("CorsOrigins".into(), listed);
     })
     .await;
     let allowed = |answer: &flows::Answer| answer.header("access-control-allow-origin").to_owned();

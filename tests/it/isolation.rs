@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually, sends};
-use posthorn::faults::CallFault;
+use local_aws::faults::CallFault;
 use serde_json::{Value, json};
 
 use crate::deliver::{
@@ -125,7 +125,7 @@ async fn an_endpoint_gets_no_more_a_second_than_its_rate_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_dead_endpoints_subscribed_to_everything_do_not_feed_each_other() {
     // Fast: an open breaker lets one attempt at a time through, of all that there is to tell.
-    let stack = TestStack::start_with(|options| options.time_scale = 600).await;
+    let stack = TestStack::start_with(|options| options.local.time_scale = 600).await;
     let receiver = Receiver::start().await;
     for number in 0..10 {
         let at = format!("/{number}");

@@ -106,9 +106,10 @@ fn missing(text: &str) -> Vec<String> {
 /// No operator can choose the level `TRACE`; built functions get it from the template all the same.
 fn at_trace(options: &mut Options) {
     let levels = "AllowedValues: [ERROR, WARN, INFO, DEBUG]";
-    assert!(options.template.contains(levels));
-    options.template = options.template.replace(levels, "");
+    assert!(options.local.template.contains(levels));
+    options.local.template = options.local.template.replace(levels, "");
     options
+        .local
         .parameters
         .insert("LogLevel".to_owned(), "TRACE".to_owned());
 }

@@ -13,8 +13,8 @@ const MOST: usize = 16;
 /// A stack in which a minute takes a second.
 async fn stack(change: impl FnOnce(&mut String)) -> TestStack {
     TestStack::start_with(|options| {
-        options.time_scale = 60;
-        change(&mut options.template);
+        options.local.time_scale = 60;
+        change(&mut options.local.template);
     })
     .await
 }

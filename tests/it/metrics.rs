@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::Position;
 use flows::{DEADLINE, TestStack, batch, eventually, of_message, sends};
-use posthorn::faults::PostFault;
+use local_aws::faults::PostFault;
 use serde_json::Value;
 
 use crate::captured;
@@ -17,8 +17,11 @@ async fn stack(name: &str) -> TestStack {
     captured::lines();
     TestStack::start_with(|options| {
         let (before, after) = ("METRICS_STACK: !Ref AWS::StackName", "METRICS_STACK: ");
-        assert!(options.template.contains(before));
-        options.template = options.template.replace(before, &format!("{after}{name}"));
+        assert!(options.local.template.contains(before));
+        options.local.template = options
+            .local
+            .template
+            .replace(before, &format!("{after}{name}"));
     })
     .await
 }

@@ -2,8 +2,8 @@
 //! what the functions do, or where the local stack sees them as well. The others are planted in
 //! `infra/test_check.py`.
 
-use posthorn::stack::TEMPLATE;
-use posthorn::template::Template;
+use local_aws::template::Template;
+use posthorn::TEMPLATE;
 
 use crate::{policies, template};
 

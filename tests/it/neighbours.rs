@@ -230,7 +230,7 @@ async fn no_answer_can_be_framed_or_taken_for_another_kind() {
 async fn a_connection_too_many_is_refused_until_another_one_ends() {
     const SOCKETS: usize = 3;
     const SILENT: usize = 3;
-    let stack = TestStack::start_with(|options| options.connections = SOCKETS + SILENT).await;
+    let stack = TestStack::start_with(|options| options.local.connections = SOCKETS + SILENT).await;
     let ticket = stack.socket_url();
     let mut sockets = Vec::new();
     for _ in 0..SOCKETS {
@@ -261,7 +261,7 @@ async fn a_connection_too_many_is_refused_until_another_one_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_every_connection_taken_the_functions_still_reach_aws() {
     const CONNECTIONS: usize = 4;
-    let stack = TestStack::start_with(|options| options.connections = CONNECTIONS).await;
+    let stack = TestStack::start_with(|options| options.local.connections = CONNECTIONS).await;
     let mut mandrill = let_in(&stack).await;
     let mut others = Vec::new();
     for _ in 1..CONNECTIONS {
@@ -299,7 +299,7 @@ async fn bodies_that_are_announced_and_do_not_arrive_delay_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_socket_makes_room_for_another() {
-    let stack = TestStack::start_with(|options| options.connections = 1).await;
+    let stack = TestStack::start_with(|options| options.local.connections = 1).await;
     for _ in 0..3 {
         let target = format!("/live?ticket={}", stack.ticket());
         let handshake = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}\r\n");
@@ -319,7 +319,7 @@ async fn a_closed_socket_makes_room_for_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_says_where_the_apis_are_by_the_name_it_was_asked_by() {
     let stack = TestStack::start_with(|options| {
-        options.allow_hosts = vec!["name.example".to_owned()];
+        options.local.allow_hosts = vec!["name.example".to_owned()];
     })
     .await;
     let headers = [("host", "name.example"), ("x-forwarded-proto", "https")];

@@ -189,8 +189,8 @@ async fn an_event_whose_object_is_gone_is_given_as_far_as_it_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_write_objects_no_oversized_event_is_accepted() {
-    let template = posthorn::stack::TEMPLATE.replace("s3:PutObject", "s3:GetObject");
-    let stack = TestStack::start_with(|options| options.template = template).await;
+    let template = posthorn::TEMPLATE.replace("s3:PutObject", "s3:GetObject");
+    let stack = TestStack::start_with(|options| options.local.template = template).await;
     let answer = stack.mandrill().post(batch([&inbound(1_000_000)])).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(stack.history().await.is_empty());

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use local_aws::template::{Effect, Function, Settings, Template};
 use platform::{Permission, Resource};
-use posthorn::template::{Effect, Function, Settings, Template};
 
 /// An action on a resource's ARN.
 type Right = (String, String);
 
 pub(crate) fn template() -> Template {
-    Template::parse(posthorn::stack::TEMPLATE, &everything()).unwrap()
+    Template::parse(posthorn::TEMPLATE, &everything()).unwrap()
 }
 
 /// With every function that the template has.
@@ -62,7 +62,7 @@ fn arn(template: &Template, resource: Resource) -> String {
         Resource::Connections { method } => {
             let api = template.websocket.as_ref().unwrap();
             let (id, stage) = (&api.api_id, &api.stage);
-            let account = posthorn::template::ACCOUNT_ID;
+            let account = local_aws::account::ACCOUNT_ID;
             format!("arn:aws:execute-api:us-east-1:{account}:{id}/{stage}/{method}/@connections/*")
         }
     }

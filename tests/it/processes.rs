@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flows::{DEADLINE, TestStack, eventually};
 use futures::future::join_all;
-use posthorn::functions::InvokeError;
+use local_aws::functions::InvokeError;
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = "
@@ -38,9 +38,10 @@ async fn stack_with(init: &str, timeout: &str) -> (TestStack, tempfile::TempDir)
     std::fs::create_dir(&function).unwrap();
     symlink(env!("CARGO_BIN_EXE_odd"), function.join("bootstrap")).unwrap();
     let stack = TestStack::start_with(|options| {
-        options.functions = Some(built.path().to_owned());
-        options.template = TEMPLATE.replace("Timeout: 2", timeout);
+        options.local.functions = Some(built.path().to_owned());
+        options.local.template = TEMPLATE.replace("Timeout: 2", timeout);
         options
+            .local
             .parameters
             .insert("Init".to_owned(), init.to_owned());
     });
@@ -317,7 +318,7 @@ async fn an_init_may_take_ten_seconds_and_its_second_try_as_long_as_an_invocatio
 async fn a_function_that_is_not_built_is_named_at_the_start() {
     let empty = tempfile::tempdir().unwrap();
     let mut options = posthorn::Options::new(empty.path());
-    options.functions = Some(empty.path().to_owned());
+    options.local.functions = Some(empty.path().to_owned());
     let error = posthorn::Stack::start(options).await.unwrap_err();
     let error = platform::telemetry::Chain(&error).to_string();
     assert!(

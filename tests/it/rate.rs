@@ -12,7 +12,7 @@ use futures::stream;
 async fn stack_with_rate(rate: usize) -> TestStack {
     TestStack::start_with(|options| {
         let rate = ("PushRate".to_owned(), rate.to_string());
-        options.parameters.extend([rate]);
+        options.local.parameters.extend([rate]);
     })
     .await
 }

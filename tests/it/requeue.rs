@@ -2,7 +2,7 @@
 
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
 use futures::future::join_all;
-use posthorn::faults::CallFault;
+use local_aws::faults::CallFault;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::endpoints::{ask, path};
 
 /// A stack in which everything that is waited for is over at once, but for a claim's minute.
 async fn hasty() -> TestStack {
-    TestStack::start_with(|options| options.time_scale = 3_600).await
+    TestStack::start_with(|options| options.local.time_scale = 3_600).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,7 @@ async fn nothing_is_lost_when_the_function_that_delivers_dies_at_any_step() {
 }
 
 async fn dies_while_it_delivers(operation: &str, fault: CallFault) {
-    let stack = TestStack::start_with(|options| options.time_scale = 1_200).await;
+    let stack = TestStack::start_with(|options| options.local.time_scale = 1_200).await;
     let receiver = Receiver::start().await;
     let endpoint = endpoint(&stack, &receiver, "/a", &[60, 60]).await;
     receiver.script("/a", [Reply::status(500), Reply::status(200)]);
@@ -134,7 +134,7 @@ pub(crate) fn without_schedule(template: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_by_its_row_for_an_endpoint_that_is_deleted_is_cancelled() {
     let stack = TestStack::start_with(|options| {
-        options.template = without_schedule(&options.template);
+        options.local.template = without_schedule(&options.local.template);
     });
     let (stack, receiver) = (stack.await, Receiver::start().await);
     let endpoint = endpoint(&stack, &receiver, "/a", &[7_200]).await;

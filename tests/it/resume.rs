@@ -345,7 +345,7 @@ async fn what_a_slow_shard_has_not_told_yet_is_in_the_resume() {
 async fn record_of(stack: &TestStack, at: Millis) -> Value {
     let table = stack.table("EventsTable");
     let mut records = Vec::new();
-    for shard in 0..posthorn::dynamodb::SHARDS {
+    for shard in 0..local_aws::dynamodb::SHARDS {
         let page = stack
             .dynamodb()
             .read_records(&table, shard, 0, 10)

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually, sends};
+use local_aws::faults::PostFault;
 use platform::clock;
-use posthorn::faults::PostFault;
-use posthorn::stack::TEMPLATE;
+use posthorn::TEMPLATE;
 use serde_json::{Value, json};
 
 /// Several times as long as everything takes.
@@ -324,7 +324,7 @@ async fn without_a_statement_its_function_fails() {
 
 async fn fails_without(statement: Statement) {
     let template = statement.removed();
-    let stack = TestStack::start_with(|options| options.template = template).await;
+    let stack = TestStack::start_with(|options| options.local.template = template).await;
     let is_refused = || {
         let mut refused = stack.refused_calls().into_iter();
         refused

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flows::{TestStack, numbers, sends};
-use posthorn::stack::TEMPLATE;
+use posthorn::TEMPLATE;
 use serde_json::{Value, json};
 
 fn found(events: &[Value]) -> BTreeSet<usize> {
@@ -73,7 +73,7 @@ async fn records_that_are_given_up_are_reported_to_a_queue_without_their_content
             "\nResources:\n",
             "\nResources:\n  FailuresQueue:\n    Type: AWS::SQS::Queue\n",
         );
-    let stack = TestStack::start_with(|options| options.template = template).await;
+    let stack = TestStack::start_with(|options| options.local.template = template).await;
     stack.mandrill().deliver(sends(0..30)).await;
     stack.wait_until_pushed().await;
     let messages = stack.queue("FailuresQueue").await.unwrap();
@@ -91,7 +91,7 @@ async fn records_that_are_given_up_are_reported_to_a_queue_without_their_content
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_cannot_be_pushed_are_given_up_and_kept_in_a_bucket() {
-    let mut stack = TestStack::start_with(|options| options.template = broken_push()).await;
+    let mut stack = TestStack::start_with(|options| options.local.template = broken_push()).await;
     stack.mandrill().deliver(sends(0..30)).await;
     stack.wait_until_pushed().await;
     let objects = stack.objects("FailuresBucket").await.unwrap();

@@ -7,7 +7,7 @@ use domain::{Cursor, CursorKind, Millis, Position, Rights, Scope, Scopes};
 use flows::{Answer, DEADLINE, Http, Sse, TestStack, eventually, sends};
 use platform::tokens::{Audience, TokenKeys};
 use posthorn::Options;
-use posthorn::stack::TEMPLATE;
+use posthorn::TEMPLATE;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ pub(crate) fn short(seconds: u32) -> impl FnOnce(&mut Options) {
         ];
         for (long, short) in times {
             assert!(TEMPLATE.contains(long), "the template has no {long}");
-            options.template = options.template.replace(long, &short);
+            options.local.template = options.local.template.replace(long, &short);
         }
     }
 }
@@ -237,6 +237,7 @@ async fn who_waits_takes_a_place_and_nobody_elses() {
     let stack = TestStack::start_with(|options| {
         short(60)(options);
         options
+            .local
             .parameters
             .insert("TailConcurrency".to_owned(), "1".to_owned());
     });
@@ -266,6 +267,7 @@ async fn who_goes_without_a_word_keeps_the_place_until_the_time_is_over() {
     let stack = TestStack::start_with(|options| {
         short(6)(options);
         options
+            .local
             .parameters
             .insert("TailConcurrency".to_owned(), "1".to_owned());
     });
@@ -289,6 +291,7 @@ async fn pages_of_other_origins_read_if_they_may() {
     let origins = "https://app.example";
     let stack = TestStack::start_with(|options| {
         options
+            .local
             .parameters
             .insert("CorsOrigins".to_owned(), origins.to_owned());
     });
@@ -362,6 +365,7 @@ async fn a_ticket_says_where_it_opens_a_stream_and_a_poll() {
 async fn without_tail_nothing_waits_and_nothing_else_changes() {
     let stack = TestStack::start_with(|options| {
         options
+            .local
             .parameters
             .insert("Tail".to_owned(), "off".to_owned());
     });

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use local_aws::template::{Function, Template};
 use platform::{Aws, ConfigError, Lookup, clients};
-use posthorn::template::{Function, Template};
 use serde_json::Value;
 
 use crate::fixtures::fixture;

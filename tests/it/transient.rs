@@ -4,7 +4,7 @@
 use domain::delivery::{DeliveryId, DeliveryMessage};
 use domain::{EndpointId, EventId};
 use flows::{DEADLINE, Receiver, Reply, TestStack, eventually};
-use posthorn::faults::CallFault;
+use local_aws::faults::CallFault;
 use serde_json::{Value, json};
 
 use crate::deliver::{endpoint, publish, settled, settled_within, wait_until_idle};

@@ -13,6 +13,7 @@
 )]
 
 mod batches;
+pub mod clock;
 mod eventually;
 mod mandrill;
 mod page;

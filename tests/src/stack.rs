@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Rights, View};
+use local_aws::dynamodb::SHARDS;
 use platform::clock;
 use platform::tokens::{Audience, TokenKeys};
-use posthorn::dynamodb::SHARDS;
 use posthorn::tools::feed::{Entrance, Feed, FeedItem, FeedOptions};
 use posthorn::tools::target::Secret;
 use posthorn::tools::tickets::Tickets;
@@ -50,12 +50,12 @@ impl TestStack {
     pub async fn start_with(configure: impl FnOnce(&mut Options)) -> TestStack {
         let directory = tempfile::tempdir().expect("a directory");
         let mut options = Options::new(directory.path());
-        options.functions = built_functions();
+        options.local.functions = built_functions();
         configure(&mut options);
         let stack = Stack::start(options.clone()).await.expect("a stack");
         let http = Http::new(&stack.urls().http);
         let port = stack.urls().http.rsplit(':').next();
-        options.port = port.and_then(|port| port.parse().ok()).expect("a port");
+        options.local.port = port.and_then(|port| port.parse().ok()).expect("a port");
         TestStack {
             stack: Some(stack),
             options,
@@ -74,12 +74,12 @@ impl TestStack {
 
     /// The template for the next start.
     pub fn set_template(&mut self, template: &str) {
-        template.clone_into(&mut self.options.template);
+        template.clone_into(&mut self.options.local.template);
     }
 
     /// A parameter of the template for the next start.
     pub fn set_parameter(&mut self, name: &str, value: &str) {
-        let parameters = &mut self.options.parameters;
+        let parameters = &mut self.options.local.parameters;
         parameters.insert(name.to_owned(), value.to_owned());
     }
 
@@ -380,13 +380,13 @@ impl TestStack {
     /// run in it.
     pub async fn pass(&self, time: Duration) {
         let _held = self.hold().await;
-        platform::clock::advance(time);
+        crate::clock::advance(time);
     }
 
     /// Sets the wall clock of the process back, between two invocations of functions.
     pub async fn set_back(&self, time: Duration) {
         let _held = self.hold().await;
-        platform::clock::set_back(time);
+        crate::clock::set_back(time);
     }
 
     /// Lets no function run, with every index up to date.

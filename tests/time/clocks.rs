@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Position;
+use flows::clock;
 use flows::{DEADLINE, Message, Receiver, Reply, Sse, TestStack, eventually, numbers, sends};
-use platform::clock;
 use reqwest::Method;
 use serde_json::{Value, json};
 

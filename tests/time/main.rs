@@ -21,6 +21,6 @@ static CLOCK: Mutex<()> = Mutex::const_new(());
 /// A stack whose functions go by the clock of this process, and the clock.
 async fn start() -> (TestStack, MutexGuard<'static, ()>) {
     let clock = CLOCK.lock().await;
-    let stack = TestStack::start_with(|options| options.functions = None).await;
+    let stack = TestStack::start_with(|options| options.local.functions = None).await;
     (stack, clock)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::Position;
 use flows::{DEADLINE, Message, Socket, TestStack, eventually, numbers, sends};
-use posthorn::faults::PostFault;
+use local_aws::faults::PostFault;
 use serde_json::{Value, json};
 
 const MINUTES: Duration = Duration::from_secs(5 * 60);
@@ -95,7 +95,7 @@ async fn what_is_given_up_late_is_found_by_who_lost_its_connection_and_did_not_l
     stack.mandrill().deliver(sends(0..1)).await;
     // The message to the other one is under way for a long time now.
     well.hear_events(1).await;
-    platform::clock::advance(Duration::from_secs(16));
+    flows::clock::advance(Duration::from_secs(16));
     // Meanwhile it gets something else through another shard.
     let cursor = cursor_of_now(&stack);
     wait_until_marked(&stack, &hurt).await;
@@ -162,7 +162,7 @@ async fn a_replay_that_takes_too_long_for_an_invocation_is_continued() {
         .say(json!({ "action": "resume", "cursor": start }))
         .await;
     let mut heard = vec![socket.hear_kind("events").await];
-    platform::clock::advance(Duration::from_secs(16));
+    flows::clock::advance(Duration::from_secs(16));
     heard.extend(
         socket
             .hear_until("continue", |message| message.kind() == "continue")

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flows::{DEADLINE, Mandrill, TestStack, batch, eventually, of_message};
-use posthorn::dynamodb::SHARDS;
-use posthorn::faults::PostFault;
+use local_aws::dynamodb::SHARDS;
+use local_aws::faults::PostFault;
 use serde_json::json;
 use tokio::task::JoinSet;
 

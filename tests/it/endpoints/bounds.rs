@@ -88,7 +88,7 @@ async fn every_bound_of_an_endpoint_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deployed_an_endpoint_is_public_and_https() {
     let refused = ("AllowPrivateEndpoints".to_owned(), "false".to_owned());
-    let stack = TestStack::start_with(|options| options.parameters.extend([refused])).await;
+    let stack = TestStack::start_with(|options| options.local.parameters.extend([refused])).await;
     for url in [
         "http://hooks.example.com/",
         "https://localhost/",
