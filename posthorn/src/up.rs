@@ -153,7 +153,7 @@ async fn serve(args: UpArgs) -> Result<(), UpError> {
             .map_err(|error| UpError::StackFile(args.data_dir.clone(), error))?;
     }
     // Who closed our output still wants the stack.
-    let _ = out::line(&announcement::text(&stack, &args));
+    let _ = out::line(&announcement::text(&stack, &args.data_dir, !args.memory));
     stopped().await;
     out::note("Stopping.");
     if args.memory {

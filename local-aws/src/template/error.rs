@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::yaml::Lines;
+use super::lines::Lines;
 
 /// Why a template cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ impl TemplateError {
     }
 }
 
-/// A place in the template, such as `EventsTable.Properties.KeySchema.0 (line 12)`.
+/// A place in the template, such as `OrdersTable.Properties.KeySchema.0 (line 12)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The keys from the top of the template, joined by dots.

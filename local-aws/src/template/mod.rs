@@ -8,6 +8,7 @@ mod error;
 mod filter;
 mod globals;
 mod intrinsics;
+mod lines;
 mod names;
 mod parameters;
 mod properties;
@@ -28,13 +29,13 @@ pub use filter::{FilterPattern, PatternError};
 use intrinsics::Scope;
 use names::Target;
 use parameters::scalar_text;
-use resources::Source;
 pub use resources::{
     AttributeDefinition, Bucket, Effect, Expiration, Function, FunctionUrl, GeneratedSecret,
     HttpApi, HttpRoute, Index, KeyElement, PolicyCondition, Queue, QueueMapping, RedrivePolicy,
     RouteKey, Schedule, Scheduler, Secret, SecretContent, StartingPosition, Statement,
     StreamMapping, Table, WebSocketApi,
 };
+use resources::{Events, Source};
 pub use settings::Settings;
 use yaml::below;
 
@@ -169,11 +170,52 @@ impl Template {
                 metadata: declared.metadata,
                 scope: &scope,
             };
-            source.read(&mut template)?;
+            template.add(&source)?;
         }
         template.check_links()?;
         template.outputs = outputs(&document["Outputs"], &scope)?;
         Ok(template)
+    }
+
+    /// Adds what a resource describes.
+    fn add(&mut self, source: &Source<'_>) -> Result<(), TemplateError> {
+        match source.kind {
+            "AWS::DynamoDB::Table" => self.tables.push(Table::read(source)?),
+            "AWS::S3::Bucket" => self.buckets.push(Bucket::read(source)?),
+            "AWS::SQS::Queue" => self.queues.push(Queue::read(source)?),
+            "AWS::SecretsManager::Secret" => self.secrets.push(Secret::read(source)?),
+            "AWS::Serverless::Function" => {
+                let (function, events) = Function::read(source)?;
+                self.functions.push(function);
+                self.add_events(events);
+            }
+            "AWS::Serverless::HttpApi" => {
+                let api = HttpApi::read(source)?;
+                if let Some(first) = self.http_api.replace(api) {
+                    return Err(source.second(&first.logical_id));
+                }
+            }
+            "AWS::Serverless::WebSocketApi" => {
+                let api = WebSocketApi::read(source)?;
+                if let Some(first) = self.websocket.replace(api) {
+                    return Err(source.second(&first.logical_id));
+                }
+            }
+            other => {
+                return Err(TemplateError::unsupported(
+                    &below(&source.path(), "Type"),
+                    other,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_events(&mut self, events: Events) {
+        self.http_routes.extend(events.http_routes);
+        self.mappings.extend(events.mappings);
+        self.queue_mappings.extend(events.queue_mappings);
+        self.schedules.extend(events.schedules);
     }
 
     /// What only shows once every resource is read.

@@ -1,11 +1,10 @@
 //! CloudFormation's YAML as JSON: short tags (`!Ref`) become their long form (`{"Ref": …}`).
 
-use std::collections::BTreeMap;
-
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value, json};
 
 use super::error::TemplateError;
+use super::lines::Lines;
 
 /// Functions whose tag is their name without `Fn::`. What the local stack cannot evaluate is
 /// refused where it is used, since it may stand in a resource that is skipped.
@@ -35,23 +34,6 @@ const FUNCTIONS: &[&str] = &[
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) lines: Lines,
-}
-
-/// The line of each key and list item, by path.
-#[derive(Debug, Default)]
-pub(super) struct Lines(BTreeMap<String, usize>);
-
-impl Lines {
-    /// The line of a path, or of the nearest path above it that has one.
-    pub(super) fn of(&self, path: &str) -> Option<usize> {
-        let mut path = path;
-        loop {
-            if let Some(line) = self.0.get(path) {
-                return Some(*line);
-            }
-            path = path.rsplit_once('.')?.0;
-        }
-    }
 }
 
 /// The path of something inside `path`.

@@ -5,8 +5,10 @@
 //! so that what arrives can be compared with what was sent.
 
 mod custom;
+mod event;
 mod inbound;
 mod kind;
+mod person;
 mod php;
 mod shapes;
 mod story;
@@ -18,7 +20,9 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use super::random::Random;
 
 pub(super) use custom::event as custom_event;
+pub use event::Event;
 pub use kind::Kind;
+use person::Person;
 use story::Story;
 
 /// Without a rate, how many events share a second of event time.
@@ -39,16 +43,6 @@ pub struct Settings {
     pub kinds: Vec<Kind>,
 }
 
-/// One event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    pub kind: Kind,
-    /// The message's id; `None` for sync and inbound events.
-    pub message_id: Option<String>,
-    /// The event as Mandrill writes it.
-    pub json: String,
-}
-
 /// An endless supply of events, in the order in which they happen.
 #[derive(Debug)]
 pub struct Generator {
@@ -60,7 +54,7 @@ pub struct Generator {
     turn: u64,
     begun: u64,
     made: u64,
-    regulars: VecDeque<story::Person>,
+    regulars: VecDeque<Person>,
 }
 
 impl Generator {

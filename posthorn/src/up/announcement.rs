@@ -1,18 +1,21 @@
 //! What is printed when the stack is ready: addresses, and commands to paste into a shell.
 
-use super::UpArgs;
+use std::path::Path;
+
 use crate::stack::{Stack, Urls};
 use crate::tools::out::{data_dir_option, printable, quoted};
 use crate::webhook;
 
 /// How `posthorn up` says that it is ready.
-pub(super) fn text(stack: &Stack, args: &UpArgs) -> String {
+///
+/// `data_dir` is where the tools look, and `is_kept` whether the data is kept there.
+pub(super) fn text(stack: &Stack, data_dir: &Path, is_kept: bool) -> String {
     let urls = stack.urls();
-    let (data, kept) = if args.memory {
-        ("in memory, gone when it stops".to_owned(), "nothing stays")
-    } else {
-        let data = printable(&args.data_dir.to_string_lossy()).into_owned();
+    let (data, kept) = if is_kept {
+        let data = printable(&data_dir.to_string_lossy()).into_owned();
         (data, "everything stored stays")
+    } else {
+        ("in memory, gone when it stops".to_owned(), "nothing stays")
     };
     let keys = urls.webhook_keys.join(", ");
     let key = match keys.as_str() {
@@ -29,7 +32,7 @@ pub(super) fn text(stack: &Stack, args: &UpArgs) -> String {
          Ctrl-C stops it; {kept}.\n",
         page = page(urls),
         webhook = urls.webhook_url,
-        commands = commands(urls, args),
+        commands = commands(urls, data_dir),
     )
 }
 
@@ -38,8 +41,8 @@ fn page(urls: &Urls) -> String {
     format!("{}/#token={}", urls.http, webhook::encoded(&urls.token))
 }
 
-fn commands(urls: &Urls, args: &UpArgs) -> String {
-    let data_dir = data_dir_option(&args.data_dir);
+fn commands(urls: &Urls, data_dir: &Path) -> String {
+    let data_dir = data_dir_option(data_dir);
     let http = &urls.http;
     let history = request(&urls.token, &format!("{http}/v1/events?limit=3"));
     let bill = request(&urls.stack_token, &format!("{http}/_stack/bill"));

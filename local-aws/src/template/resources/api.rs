@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Source;
+use super::source::Source;
 use crate::template::error::TemplateError;
 use crate::template::properties::Properties;
 
@@ -68,7 +68,7 @@ pub struct WebSocketApi {
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 impl HttpApi {
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
         let mut properties = source.properties()?;
         properties.ignore(&[
             "AccessLogSettings",
@@ -82,7 +82,7 @@ impl HttpApi {
             "RouteSettings",
             "Tags",
         ]);
-        // Any other stage would stand in front of the paths, which Mandrill signs.
+        // Any other stage would stand in front of the paths.
         properties.word("StageName", &["$default"])?;
         properties.finish()?;
         Ok(Self {
@@ -189,7 +189,7 @@ fn check_path(path: &str) -> Result<(), String> {
 }
 
 impl WebSocketApi {
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
         let mut properties = source.properties()?;
         properties.ignore(&[
             "AccessLogSettings",

@@ -1,6 +1,6 @@
 //! `AWS::S3::Bucket`.
 
-use super::Source;
+use super::source::Source;
 use crate::template::error::TemplateError;
 use crate::template::properties::Properties;
 
@@ -27,7 +27,7 @@ pub struct Expiration {
 }
 
 impl Bucket {
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
         let mut properties = source.properties()?;
         properties.ignore(&[
             "BucketEncryption",

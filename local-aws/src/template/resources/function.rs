@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    HttpRoute, QueueMapping, Schedule, Scheduler, Source, Statement, StreamMapping, policy,
+    HttpRoute, QueueMapping, Schedule, Scheduler, Statement, StreamMapping, policy, source::Source,
 };
-use crate::template::Template;
 use crate::template::error::TemplateError;
 use crate::template::names;
 use crate::template::properties::Properties;
@@ -90,55 +89,66 @@ const RESERVED_VARIABLES: &[&str] = &[
 /// What Lambda takes for names and values together.
 const ENVIRONMENT_BYTES: usize = 4 * 1024;
 
-/// Reads a function with its routes and event source mappings.
-pub(super) fn read(source: &Source<'_>, template: &mut Template) -> Result<(), TemplateError> {
-    let mut properties = source.properties()?;
-    properties.ignore(&[
-        "Architectures",
-        "Description",
-        "FunctionName",
-        "Handler",
-        "KmsKeyArn",
-        "PermissionsBoundary",
-        "PropagateTags",
-        "RolePath",
-        "RuntimeManagementConfig",
-        "Tags",
-    ]);
-    let runtime = properties.word("Runtime", &["provided.al2023"])?;
-    properties.required("Runtime", runtime)?;
-    properties.word("PackageType", &["Zip"])?;
-    let (async_retries, async_age_seconds) = async_config(&mut properties)?;
-    let recursive_loop = properties.word("RecursiveLoop", &["Allow", "Terminate"])?;
-    let function = Function {
-        logical_id: source.id.to_owned(),
-        name: source.reference()?,
-        arn: source.attribute("Arn")?,
-        binary: binary(source, &mut properties)?,
-        environment: environment(&mut properties)?,
-        timeout_seconds: properties.number("Timeout", 1..=900)?.unwrap_or(3),
-        memory_mb: properties
-            .number("MemorySize", 128..=10_240)?
-            .unwrap_or(128),
-        policies: policy::statements(&mut properties)?,
-        reserved_concurrency: properties.number("ReservedConcurrentExecutions", 0..=1_000_000)?,
-        is_traced: properties
-            .word("Tracing", &["Active", "PassThrough"])?
-            .as_deref()
-            == Some("Active"),
-        url: properties
-            .map("FunctionUrlConfig")?
-            .map(|url| FunctionUrl::read(source, url))
-            .transpose()?,
-        log_level: log_level(&mut properties)?,
-        async_retries,
-        async_age_seconds,
-        allows_recursion: recursive_loop.as_deref() == Some("Allow"),
-    };
-    events(source, &mut properties, template)?;
-    properties.finish()?;
-    template.functions.push(function);
-    Ok(())
+/// What invokes a function.
+#[derive(Debug, Default)]
+pub(in crate::template) struct Events {
+    pub(in crate::template) http_routes: Vec<HttpRoute>,
+    pub(in crate::template) mappings: Vec<StreamMapping>,
+    pub(in crate::template) queue_mappings: Vec<QueueMapping>,
+    pub(in crate::template) schedules: Vec<Schedule>,
+}
+
+impl Function {
+    /// Reads a function, and what invokes it.
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<(Self, Events), TemplateError> {
+        let mut properties = source.properties()?;
+        properties.ignore(&[
+            "Architectures",
+            "Description",
+            "FunctionName",
+            "Handler",
+            "KmsKeyArn",
+            "PermissionsBoundary",
+            "PropagateTags",
+            "RolePath",
+            "RuntimeManagementConfig",
+            "Tags",
+        ]);
+        let runtime = properties.word("Runtime", &["provided.al2023"])?;
+        properties.required("Runtime", runtime)?;
+        properties.word("PackageType", &["Zip"])?;
+        let (async_retries, async_age_seconds) = async_config(&mut properties)?;
+        let recursive_loop = properties.word("RecursiveLoop", &["Allow", "Terminate"])?;
+        let function = Self {
+            logical_id: source.id.to_owned(),
+            name: source.reference()?,
+            arn: source.attribute("Arn")?,
+            binary: binary(source, &mut properties)?,
+            environment: environment(&mut properties)?,
+            timeout_seconds: properties.number("Timeout", 1..=900)?.unwrap_or(3),
+            memory_mb: properties
+                .number("MemorySize", 128..=10_240)?
+                .unwrap_or(128),
+            policies: policy::statements(&mut properties)?,
+            reserved_concurrency: properties
+                .number("ReservedConcurrentExecutions", 0..=1_000_000)?,
+            is_traced: properties
+                .word("Tracing", &["Active", "PassThrough"])?
+                .as_deref()
+                == Some("Active"),
+            url: properties
+                .map("FunctionUrlConfig")?
+                .map(|url| FunctionUrl::read(source, url))
+                .transpose()?,
+            log_level: log_level(&mut properties)?,
+            async_retries,
+            async_age_seconds,
+            allows_recursion: recursive_loop.as_deref() == Some("Allow"),
+        };
+        let events = events(source, &mut properties)?;
+        properties.finish()?;
+        Ok((function, events))
+    }
 }
 
 /// The binary named under `Metadata.BuildProperties`, else the last directory of `CodeUri`.
@@ -223,13 +233,10 @@ fn async_config(properties: &mut Properties<'_>) -> Result<(u32, u32), TemplateE
     Ok((retries.unwrap_or(2), age_seconds.unwrap_or(MOST_SECONDS)))
 }
 
-fn events(
-    source: &Source<'_>,
-    properties: &mut Properties<'_>,
-    template: &mut Template,
-) -> Result<(), TemplateError> {
+fn events(source: &Source<'_>, properties: &mut Properties<'_>) -> Result<Events, TemplateError> {
+    let mut read = Events::default();
     let Some(mut events) = properties.map("Events")? else {
-        return Ok(());
+        return Ok(read);
     };
     for name in events.names() {
         let event = events.map(&name)?;
@@ -238,19 +245,15 @@ fn events(
         let inner = event.map("Properties")?;
         let inner = event.required("Properties", inner)?;
         match kind.as_str() {
-            "HttpApi" => template.http_routes.push(HttpRoute::read(source, inner)?),
-            "DynamoDB" => template.mappings.push(StreamMapping::read(source, inner)?),
-            "SQS" => template
-                .queue_mappings
-                .push(QueueMapping::read(source, inner)?),
+            "HttpApi" => read.http_routes.push(HttpRoute::read(source, inner)?),
+            "DynamoDB" => read.mappings.push(StreamMapping::read(source, inner)?),
+            "SQS" => read.queue_mappings.push(QueueMapping::read(source, inner)?),
             "Schedule" => {
-                template
-                    .schedules
+                read.schedules
                     .push(Schedule::read(source, &name, Scheduler::Rule, inner)?)
             }
             "ScheduleV2" => {
-                template
-                    .schedules
+                read.schedules
                     .push(Schedule::read(source, &name, Scheduler::Scheduler, inner)?)
             }
             other => {
@@ -262,5 +265,5 @@ fn events(
         }
         event.finish()?;
     }
-    Ok(())
+    Ok(read)
 }

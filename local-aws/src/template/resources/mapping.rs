@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Source;
+use super::source::Source;
 use crate::template::error::TemplateError;
 use crate::template::filter::FilterPattern;
 use crate::template::properties::Properties;

@@ -1,6 +1,7 @@
 //! Event source mappings from a queue to a function.
 
-use super::{Source, mapping};
+use super::mapping;
+use super::source::Source;
 use crate::template::error::TemplateError;
 use crate::template::properties::Properties;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Source;
+use super::source::Source;
 use crate::template::error::TemplateError;
 use crate::template::properties::Properties;
 
@@ -39,7 +39,7 @@ pub struct RedrivePolicy {
 }
 
 impl Queue {
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
         let mut properties = source.properties()?;
         properties.ignore(&[
             "KmsDataKeyReusePeriodSeconds",
@@ -136,7 +136,7 @@ impl GeneratedSecret {
 }
 
 impl Secret {
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
         let mut properties = source.properties()?;
         properties.ignore(&[
             "Description",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Source;
+use super::source::Source;
 use crate::template::error::TemplateError;
 use crate::template::properties::Properties;
 
@@ -61,7 +61,7 @@ pub struct Index {
 }
 
 impl Table {
-    pub(super) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
+    pub(in crate::template) fn read(source: &Source<'_>) -> Result<Self, TemplateError> {
         let mut properties = source.properties()?;
         properties.ignore(&[
             "ContributorInsightsSpecification",

@@ -7,12 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{FeedError, FeedItem, FeedOptions};
+use super::item::{FeedError, FeedItem};
+use super::options::{FeedOptions, LOOKS};
 
 /// The most that may be asked for without a cursor.
 const MAX_LAST: u32 = 1_000;
-/// How often everything is looked at once more after connecting.
-pub(super) const LOOKS: usize = 2;
 
 /// The state of a feed over all its connections.
 #[derive(Debug)]

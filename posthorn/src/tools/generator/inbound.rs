@@ -1,8 +1,8 @@
 //! Mail that came in: the whole message, and what Mandrill made of it.
 
+use super::person::Person;
 use super::php;
 use super::shapes::{Dkim, Headers, InboundEvent, InboundMsg, SpamReport, SpamRule, Spf};
-use super::story::Person;
 use super::words::INBOUND;
 use crate::tools::random::Random;
 

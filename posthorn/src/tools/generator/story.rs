@@ -4,29 +4,19 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
+use super::person::Person;
 use super::php;
 use super::shapes::{
     Allowed, Bounce, Click, Denied, FutureEvent, FutureMsg, MessageEvent, Metadata, MetadataValue,
     Msg, Open, Reject, Reputation, Sender, SmtpEvent, SyncEvent, TrackedMsg, TrackingEvent,
 };
 use super::words::{
-    AGENTS, Agent, DEFERRALS, DOMAINS, HARD_BOUNCES, MAILINGS, Mailing, NAMES, PLACES,
-    REJECT_REASONS, SOFT_BOUNCES,
+    DEFERRALS, HARD_BOUNCES, MAILINGS, Mailing, PLACES, REJECT_REASONS, SOFT_BOUNCES,
 };
 use super::{Event, Kind, inbound};
 use crate::tools::random::Random;
 
 const DAY: i64 = 24 * 60 * 60;
-
-/// Somebody who gets mail and reads it with always the same program.
-#[derive(Debug, Clone)]
-pub(super) struct Person {
-    pub(super) name: &'static str,
-    pub(super) email: String,
-    ip: String,
-    agent: &'static Agent,
-    place: usize,
-}
 
 #[derive(Debug)]
 pub(super) struct Story {
@@ -306,37 +296,6 @@ impl Story {
     }
 }
 
-impl Person {
-    fn new(number: u64, random: &mut Random) -> Self {
-        let &(name, mailbox) = random.pick(NAMES);
-        // The number tells the people of one run apart, the rest those of two runs in the same second.
-        let rest: String = (0..3).map(|_| base36(random.within(0..=35))).collect();
-        let email = format!(
-            "{mailbox}.{}{rest}@{}",
-            base36(number),
-            random.pick(DOMAINS)
-        );
-        let host = random.within(1..=254);
-        let ip = match random.within(0..=9) {
-            0 => format!("2001:db8::{host:x}"),
-            1..=4 => format!("203.0.113.{host}"),
-            _ => format!("192.0.2.{host}"),
-        };
-        let place = random.within(0..=PLACES.len() as u64 - 1) as usize;
-        Self {
-            name,
-            email,
-            ip,
-            agent: random.pick(AGENTS),
-            place,
-        }
-    }
-
-    fn first_name(&self) -> &'static str {
-        self.name.split(' ').next().unwrap_or(self.name)
-    }
-}
-
 fn compose(now: i64, mailing: &Mailing, person: &Person, random: &mut Random) -> Msg {
     let number = random.within(7_000..=99_999);
     let metadata = match random.within(0..=9) {
@@ -470,15 +429,6 @@ fn version(random: &mut Random) -> String {
     (0..22)
         .map(|_| char::from(*random.pick(ALPHABET)))
         .collect()
-}
-
-fn base36(mut number: u64) -> String {
-    let mut digits = Vec::new();
-    while number > 0 || digits.is_empty() {
-        digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));
-        number /= 36;
-    }
-    digits.iter().rev().collect()
 }
 
 /// Mandrill's dates in list entries: UTC without saying so.
