@@ -12,8 +12,8 @@ use crate::account::REGION;
 use crate::functions::PAYLOAD_BYTES;
 use crate::functions::recursion::{self, Lineage};
 use crate::policies::Caller;
-use crate::services::Services;
 use crate::sqs::{Message, SqsError, record};
+use crate::stack::services::Services;
 use crate::template::QueueMapping;
 
 /// What Lambda has to be allowed.

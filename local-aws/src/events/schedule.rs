@@ -12,7 +12,7 @@ use crate::account::REGION;
 use crate::clock::{self, Millis};
 use crate::functions::InvokeError;
 use crate::ids::request_id;
-use crate::services::Services;
+use crate::stack::services::Services;
 use crate::template::{Schedule, Scheduler};
 
 /// However fast time goes.

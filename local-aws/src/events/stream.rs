@@ -23,7 +23,7 @@ use crate::dynamodb::{SHARDS, StreamError, StreamRecord, parse_sequence, sequenc
 use crate::functions::{InvokeError, PAYLOAD_BYTES};
 use crate::ids::request_id;
 use crate::policies::Caller;
-use crate::services::Services;
+use crate::stack::services::Services;
 use crate::template::{StartingPosition, StreamMapping};
 
 /// How often Lambda polls a shard.

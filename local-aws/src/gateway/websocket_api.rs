@@ -29,7 +29,7 @@ use crate::gateway::http_api::request_time;
 use crate::gateway::sockets::{Command, Socket};
 use crate::ids::request_id;
 use crate::server::limits::Place;
-use crate::services::Services;
+use crate::stack::services::Services;
 
 /// "Quotas for WebSocket APIs": frame size, message payload size.
 const FRAME_BYTES: usize = 32 * 1024;

@@ -25,8 +25,8 @@ use crate::answer::{Answer, answer_json, message};
 use crate::aws;
 use crate::gateway::function_url::{self, Body};
 use crate::gateway::{http_api, websocket_api};
-use crate::services::Services;
 use crate::sqs::SqsError;
+use crate::stack::services::Services;
 
 use limits::{Place, Places};
 
@@ -326,7 +326,7 @@ mod tests {
 
     use super::*;
     use crate::functions::scripted::handlers;
-    use crate::identity::Identity;
+    use crate::stack::identity::Identity;
     use crate::{Options, Stack};
 
     const TEMPLATE: &str = "

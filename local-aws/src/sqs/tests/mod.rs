@@ -18,7 +18,7 @@ use aws_smithy_types::retry::RetryConfig;
 use tempfile::TempDir;
 
 use crate::functions::scripted::handlers;
-use crate::identity::Identity;
+use crate::stack::identity::Identity;
 use crate::{Options, Stack};
 
 /// Queues, and a function that may do everything with them but purge.

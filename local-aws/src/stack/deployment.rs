@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::account::REGION;
-use crate::error::StartError;
 use crate::functions::Variables;
-use crate::identity::Identity;
-use crate::options::Options;
 use crate::policies::Caller;
 use crate::server::hosts::Hosts;
+use crate::stack::error::StartError;
+use crate::stack::identity::Identity;
+use crate::stack::options::Options;
+use crate::stack::urls::Urls;
 use crate::template::{self, SecretContent, Settings, Template};
-use crate::urls::Urls;
 
 /// The template, ready to be run.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::dynamodb::SHARDS;
 use crate::server::Entrance;
-use crate::services::Services;
+use crate::stack::services::Services;
 use crate::{events, server};
 
 /// How often expired items and old stream records are looked for.

@@ -11,21 +11,21 @@ use crate::account::REGION;
 use crate::aws::AwsEndpoint;
 use crate::bill::{Bill, Readings};
 use crate::clock;
-use crate::deployment::Deployment;
 use crate::dynamodb::DynamoDb;
-use crate::error::StartError;
 use crate::faults::Faults;
 use crate::files;
 use crate::functions::recursion::Lineage;
 use crate::functions::{FunctionError, FunctionLog, Functions, InvokeError, Pieces, Variables};
 use crate::gateway::sockets::Sockets;
-use crate::options::{Options, Page};
 use crate::s3::S3;
 use crate::server::hosts::Hosts;
 use crate::server::limits::{self, Bodies};
 use crate::sqs::Sqs;
+use crate::stack::deployment::Deployment;
+use crate::stack::error::StartError;
+use crate::stack::options::{Options, Page};
+use crate::stack::urls::Urls;
 use crate::template::Template;
-use crate::urls::Urls;
 
 /// What the parts of a running stack share.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::bill::Pricing;
 use crate::functions::{Handlers, Show, show};
 use crate::server::limits;
-use crate::urls::Urls;
+use crate::stack::urls::Urls;
 
 /// Answers `GET` and `HEAD` requests that no route but `$default` takes. `None` leaves a request to
 /// that route.

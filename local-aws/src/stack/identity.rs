@@ -13,23 +13,23 @@ use crate::ids::{letters, random, uuid};
 
 /// Who the stack is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The UUID in the stack's id.
-    pub uuid: String,
+    pub(crate) uuid: String,
     /// The end of physical names, as CloudFormation makes them.
-    pub suffix: String,
+    pub(crate) suffix: String,
     /// A password for each secret that the template has generated, by logical id.
     #[serde(default)]
-    pub passwords: BTreeMap<String, String>,
+    pub(crate) passwords: BTreeMap<String, String>,
     /// Opens what the stack tells of itself. Data directories of earlier versions have none.
     #[serde(default)]
-    pub stack_token: String,
+    pub(crate) stack_token: String,
     /// An access key for each function, by logical id: by it the AWS endpoint knows who calls.
     #[serde(default)]
-    pub access_keys: BTreeMap<String, String>,
+    pub(crate) access_keys: BTreeMap<String, String>,
     /// What a program keeps beside it.
     #[serde(flatten)]
-    pub kept: BTreeMap<String, String>,
+    pub(crate) kept: BTreeMap<String, String>,
 }
 
 impl Identity {
@@ -37,7 +37,7 @@ impl Identity {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn load(directory: &Path) -> io::Result<Identity> {
+    pub(crate) fn load(directory: &Path) -> io::Result<Identity> {
         let mut identity = match files::read_json(directory, files::IDENTITY)? {
             Some(identity) => identity,
             None => Identity {
@@ -59,7 +59,7 @@ impl Identity {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save(&self, directory: &Path) -> io::Result<()> {
+    pub(crate) fn save(&self, directory: &Path) -> io::Result<()> {
         files::write_json(directory, files::IDENTITY, self)
     }
 
@@ -68,7 +68,7 @@ impl Identity {
     ///
     /// # Errors
     /// When there is no randomness to be had.
-    pub fn access_key(&mut self, function: &str) -> io::Result<String> {
+    pub(crate) fn access_key(&mut self, function: &str) -> io::Result<String> {
         if let Some(key) = self.access_keys.get(function) {
             return Ok(key.clone());
         }
@@ -81,7 +81,7 @@ impl Identity {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn keep(
+    pub(crate) fn keep(
         &mut self,
         name: &str,
         make: impl FnOnce() -> io::Result<String>,
@@ -98,7 +98,7 @@ impl Identity {
     ///
     /// # Errors
     /// When there is no randomness to be had.
-    pub fn password(
+    pub(crate) fn password(
         &mut self,
         secret: &str,
         length: usize,

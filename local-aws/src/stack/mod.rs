@@ -1,5 +1,13 @@
 //! A running local stack.
 
+mod deployment;
+pub(crate) mod error;
+pub(crate) mod identity;
+pub(crate) mod options;
+pub(crate) mod services;
+mod tasks;
+pub(crate) mod urls;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,22 +20,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::deployment::Deployment;
 use crate::dynamodb::DynamoDb;
-use crate::error::StartError;
 use crate::faults::Faults;
 use crate::files;
 use crate::functions::InvokeError;
 use crate::gateway::sockets::Sockets;
-use crate::options::Options;
 use crate::s3::{Object, S3Error};
 use crate::server::Entrance;
 use crate::server::limits::Places;
-use crate::services::Services;
 use crate::sqs::{Counts, Message, SqsError};
-use crate::tasks;
 use crate::template::{Secret, Template};
-use crate::urls::Urls;
+
+use deployment::Deployment;
+use error::StartError;
+use options::Options;
+use services::Services;
+use urls::Urls;
 
 /// A stack whose template is read and that listens, but does not answer yet: secrets can be filled in.
 #[derive(Debug)]
