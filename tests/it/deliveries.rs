@@ -268,7 +268,7 @@ async fn what_an_endpoint_has_missed_is_replayed_once() {
     );
     for (body, named) in [
         (json!({}), "since"),
-        (json!({ "since": LONG_AGO }), "on record"),
+        (json!({ "since": LONG_AGO }), "too early"),
         (
             json!({ "since": hour_ago, "filter": "colour:red" }),
             "unknown field",

@@ -445,7 +445,7 @@ async fn a_token_is_printed_alone_and_opens_what_was_asked_for() {
         "endpoints",
         "--mask",
     ];
-    assert_refused(&endpoints, 2, "never gets the scope endpoints").await;
+    assert_refused(&endpoints, 2, "cannot have scope `endpoints`").await;
     std::fs::write(&secret, r#"{"token_key":"very-short"}"#).unwrap();
     let secret = secret.to_str().unwrap();
     let refused = run(&["token", "--secret", secret]).await;

@@ -244,7 +244,7 @@ async fn a_field_of_another_service_is_said_in_ours() {
             .unwrap()
             .to_owned();
         assert!(
-            message.starts_with(&format!("there is no field {field:?}; ")),
+            message.starts_with(&format!("unknown field `{field}`; ")),
             "{message}"
         );
         assert!(message.contains(hint), "{message}");

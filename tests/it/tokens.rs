@@ -150,7 +150,7 @@ async fn a_request_for_a_ticket_that_cannot_be_read_is_refused_by_name() {
     for (body, status, word) in [
         (json!({ "fliter": "" }), 400, "fliter"),
         (json!({ "filter": "colour:red" }), 400, "unknown field"),
-        (json!({ "filter": 7 }), 400, "filter is a string"),
+        (json!({ "filter": 7 }), 400, "`filter` must be a string"),
         (json!([]), 400, ""),
         (json!("type:open"), 400, ""),
     ] {

@@ -38,10 +38,10 @@ pub struct RetrySchedule(Vec<u32>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// It has more than [`MAX_STEPS`].
-    #[error("a retry schedule has {MAX_STEPS} steps at most")]
+    #[error("at most {MAX_STEPS} steps are allowed")]
     TooLong,
     /// A step is not within [`STEP_SECONDS`].
-    #[error("a step of a retry schedule has 1 second to 7 days")]
+    #[error("a step must be 1 second to 7 days")]
     Step,
 }
 

@@ -64,7 +64,7 @@ impl Scopes {
 
 /// A word that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the scopes are read, write and endpoints")]
+#[error("unknown scope; allowed are `read`, `write` and `endpoints`")]
 pub struct UnknownScope;
 
 impl FromStr for Scopes {
@@ -110,7 +110,7 @@ pub struct Rights {
 /// A masked holder asked for events by something that is hidden from them: the answer would tell
 /// it. Names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("who sees masked events may not filter by {0}")]
+#[error("masked tokens may not filter by `{0}`")]
 pub struct PrivateField(pub &'static str);
 
 impl Rights {

@@ -72,7 +72,7 @@ impl<'q> Parameters<'q> {
         };
         let message = || {
             format!(
-                "{name} is a number from {} to {}",
+                "parameter `{name}` must be a number from {} to {}",
                 range.start(),
                 range.end()
             )
@@ -101,7 +101,8 @@ impl<'q> Parameters<'q> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        let message = || format!("{name} is a time such as 2026-11-22T01:02:03Z");
+        let message =
+            || format!("parameter `{name}` must be an RFC 3339 time such as 2026-11-22T01:02:03Z");
         let time = Millis::from_rfc3339(text);
         time.map(Some).ok_or_else(|| bad("bad_time", message()))
     }
@@ -141,7 +142,10 @@ pub fn start(name: &str, text: &str, feed: &Feed, now: Millis) -> Result<Cursor,
 /// The refusal of a cursor that names a time that has not come.
 #[must_use]
 pub fn ahead(name: &str) -> HttpError {
-    bad("bad_cursor", format!("{name}: the cursor is in the future"))
+    bad(
+        "bad_cursor",
+        format!("`{name}`: the cursor is in the future"),
+    )
 }
 
 /// The filter of this text.
@@ -164,12 +168,13 @@ pub fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> HttpErr
 /// 400 when it is none.
 pub fn cursor(name: &str, text: &str, feed: &Feed) -> Result<Cursor, HttpError> {
     let cursor = feed.decode(text);
-    cursor.map_err(|error| bad("bad_cursor", format!("{name}: {error}")))
+    cursor.map_err(|error| bad("bad_cursor", format!("`{name}`: {error}")))
 }
 
 fn unknown_parameter(name: &str, known: &[&str]) -> HttpError {
     let message = format!(
-        "there is no parameter {name:?}{}",
+        "unknown parameter `{}`{}",
+        name.escape_debug(),
         suggest::hint(name, known)
     );
     bad("unknown_parameter", message)
@@ -195,7 +200,7 @@ mod tests {
             ("limit=1&limit=2", "repeated_parameter", "limit"),
             ("limit=1&%6cimit=1", "repeated_parameter", "limit"),
             ("colour=red", "unknown_parameter", "colour"),
-            ("=", "unknown_parameter", "\"\""),
+            ("=", "unknown_parameter", "``"),
             ("Limit=1", "unknown_parameter", "Limit"),
         ] {
             let error = read(query).unwrap_err();
@@ -238,7 +243,7 @@ mod tests {
         let other = Feed::new("two").cursor_at(Position::start_of(Millis(0)));
         let refused = start("after", &other, &feed, Millis(0)).unwrap_err();
         assert!(
-            refused.message.starts_with("after: "),
+            refused.message.starts_with("`after`: "),
             "{}",
             refused.message
         );

@@ -286,7 +286,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
             "secretkey",
             "key",
         ],
-        "signing secrets are made by Posthorn, and replaced by `POST …/rotate-secret`",
+        "Posthorn creates the signing secret; `POST …/rotate-secret` replaces it",
     ),
     (
         &[
@@ -301,25 +301,31 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
             "state",
             "paused",
         ],
-        "an endpoint is switched by `POST …/enable` and `POST …/disable`",
+        "use `POST …/enable` and `POST …/disable`",
     ),
     (
         &["ttl", "expiresin", "expiresat", "expires", "lifetime"],
-        "how long it holds is fixed",
+        "the lifetime is fixed",
     ),
 ];
 
 /// The longest name that is compared by its letters.
 const LONGEST: usize = 40;
 
-/// What to add to the refusal of a name: `; did you mean …?`, or nothing.
+/// What to add to the refusal of a name: `; did you mean …?`, else which names are allowed.
 #[must_use]
 pub fn hint(name: &str, known: &[&str]) -> String {
     match meant(name, known) {
         Some(ours) => format!("; did you mean `{ours}`?"),
         None => elsewhere(name, known)
-            .map(|sentence| format!("; {sentence}"))
-            .unwrap_or_default(),
+            .map_or_else(|| allowed(known), |sentence| format!("; {sentence}")),
+    }
+}
+
+fn allowed(known: &[&str]) -> String {
+    match known {
+        [] => "; none are allowed".to_owned(),
+        names => format!("; allowed: `{}`", names.join("`, `")),
     }
 }
 
@@ -436,9 +442,13 @@ mod tests {
             assert_eq!(meant(name, &ENDPOINT), Some(ours), "{name}");
         }
         for name in ["", "colour", "x", "zzz", &"filter".repeat(1_000)] {
-            assert_eq!(hint(name, &ENDPOINT), "", "{name}");
+            assert_eq!(meant(name, &ENDPOINT), None, "{name}");
         }
-        assert_eq!(hint("anything", &[]), "");
+        assert_eq!(
+            hint("colour", &["after", "limit"]),
+            "; allowed: `after`, `limit`"
+        );
+        assert_eq!(hint("anything", &[]), "; none are allowed");
     }
 
     #[test]
@@ -446,7 +456,7 @@ mod tests {
         assert!(hint("secret", &ENDPOINT).contains("rotate-secret"));
         assert!(hint("disabled", &ENDPOINT).contains("/disable`"));
         assert!(hint("expires_in", &["filter"]).contains("fixed"));
-        assert_eq!(hint("secret", &EVENT), "");
+        assert!(hint("secret", &EVENT).starts_with("; allowed: `type`"));
     }
 
     #[test]

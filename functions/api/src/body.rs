@@ -33,7 +33,7 @@ impl<'b> Fields<'b> {
         for (place, (name, _)) in fields.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let hint = suggest::hint(name, known);
-                let message = format!("there is no field {name:?}{hint}");
+                let message = format!("unknown field `{}`{hint}", name.escape_debug());
                 return Err(bad("unknown_field", message));
             }
             if fields.0[..place].iter().any(|(before, _)| before == name) {
@@ -98,11 +98,11 @@ pub(crate) fn json<'b, T: Deserialize<'b>>(call: &'b Call, what: &str) -> Result
         Encoding::Form => HttpError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            format!("the body is a form: send {what}, with `Content-Type: application/json`"),
+            format!("the body is a form; send {what} with `Content-Type: application/json`"),
         ),
         Encoding::Wide => bad(
             "bad_json",
-            format!("the body is not {what} in UTF-8: it is in UTF-16 or UTF-32"),
+            format!("the body is in UTF-16 or UTF-32; send {what} in UTF-8"),
         ),
         Encoding::Unknown => bad("bad_json", format!("the body is not {what}: {error}")),
     })
@@ -137,7 +137,7 @@ pub(crate) fn within(call: &Call, limit: usize) -> Result<(), HttpError> {
     if call.body.len() <= limit {
         return Ok(());
     }
-    let message = format!("the body has more than {limit} bytes");
+    let message = format!("the body is larger than {limit} bytes");
     let too_large = StatusCode::PAYLOAD_TOO_LARGE;
     Err(HttpError::new(too_large, "too_large", message))
 }
@@ -149,7 +149,7 @@ pub(crate) fn has_length(text: &str, longest: usize) -> bool {
 
 /// A field that is not what it has to be.
 pub(crate) fn bad_field(name: &str, what: &str) -> HttpError {
-    bad("bad_field", format!("{name} is {what}"))
+    bad("bad_field", format!("field `{name}` must be {what}"))
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -262,11 +262,11 @@ mod tests {
         assert_eq!(error.code, "unknown_field");
         assert_eq!(
             error.message,
-            "there is no field \"target_url\"; did you mean `url`?"
+            "unknown field `target_url`; did you mean `url`?"
         );
         assert_eq!(
             refused(br#"{"colour":1}"#, None).message,
-            "there is no field \"colour\""
+            "unknown field `colour`; allowed: `url`"
         );
         assert_eq!(
             refused(br#"{"url":1,"url":2}"#, None).code,

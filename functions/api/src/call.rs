@@ -63,8 +63,8 @@ impl<S: Sync> FromRequestParts<S> for Call {
 /// The id in a path, which is `whose`: "an event's".
 pub(crate) fn path_id<T: FromStr>(
     id: Result<Path<String>, PathRejection>,
-    whose: &str,
+    what: &str,
 ) -> Result<T, HttpError> {
     let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    id.ok_or_else(|| bad("bad_id", format!("this is not {whose} id")))
+    id.ok_or_else(|| bad("bad_id", format!("the id in the path is not {what}")))
 }

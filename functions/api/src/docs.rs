@@ -63,7 +63,7 @@ pub(crate) async fn file(Path(name): Path<String>) -> Response {
         "swagger-ui-bundle.js" => ("text/javascript", BUNDLE, true),
         "swagger-ui.css" => ("text/css", STYLE, true),
         "start.js" => ("text/javascript", START.as_bytes(), false),
-        _ => return refusal(not_found("there is nothing at this path")),
+        _ => return refusal(not_found("no such path")),
     };
     let headers = [
         (CONTENT_TYPE, content_type),

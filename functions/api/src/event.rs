@@ -39,7 +39,7 @@ pub(crate) async fn one(
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Read).await?;
     Parameters::read(&call.query, &[])?;
-    let id: EventId = path_id(id, "an event's")?;
+    let id: EventId = path_id(id, "an event id")?;
     let event = state
         .events
         .get(id, now)
@@ -50,7 +50,7 @@ pub(crate) async fn one(
         })?;
     let event = event
         .filter(|event| holder.rights.sees(&event.content))
-        .ok_or_else(|| not_found("there is no event with this id, or it is not kept any more"))?;
+        .ok_or_else(|| not_found("no event has this id, or it has expired"))?;
     Ok(json(answer(&holder.rights.show(&event), &state.feed)))
 }
 

@@ -54,7 +54,7 @@ impl Query {
                 let others = ["before", "from", "to"];
                 let other = others.iter().find(|name| parameters.get(name).is_some());
                 if let Some(other) = other {
-                    let message = format!("after and {other} cannot stand together");
+                    let message = format!("parameters `after` and `{other}` exclude each other");
                     return Err(bad("conflicting_parameters", message));
                 }
                 Way::On(cursor)
@@ -77,9 +77,9 @@ fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -
     }
     let message = match &state.tail_url {
         Some(url) => {
-            format!("there is no parameter \"wait\" here: long poll is at {url}/v1/events")
+            format!("parameter `wait` is not supported here; long poll is at {url}/v1/events")
         }
-        None => "there is no parameter \"wait\": this deployment is without long poll".to_owned(),
+        None => "parameter `wait` is not supported: this deployment has no long poll".to_owned(),
     };
     bad(error.code, message)
 }

@@ -16,8 +16,9 @@ pub(crate) fn key(call: &Call) -> Result<Option<&[u8]>, HttpError> {
     };
     let key = key.as_bytes();
     if key.len() > KEY_BYTES || key.is_empty() || !key.iter().all(u8::is_ascii_graphic) {
-        let message =
-            format!("Idempotency-Key is 1 to {KEY_BYTES} letters, digits and signs of ASCII");
+        let message = format!(
+            "header `Idempotency-Key` must be 1 to {KEY_BYTES} printable ASCII characters without spaces"
+        );
         return Err(bad("bad_idempotency_key", message));
     }
     Ok(Some(key))
@@ -32,7 +33,7 @@ pub(crate) fn claim_id(kind: &str, owner: &str, key: &[u8]) -> EventId {
 
 /// The key stands for another request.
 pub(crate) fn conflict() -> HttpError {
-    let message = "this Idempotency-Key was sent with another body";
+    let message = "this `Idempotency-Key` was already used with another body";
     HttpError::new(StatusCode::CONFLICT, "idempotency_conflict", message)
 }
 

@@ -113,7 +113,8 @@ async fn admit(
         signing::is_hub_signature(secret, &call.body, header)
     };
     if signature.is_some_and(|header| !is_signed(header)) {
-        let message = "X-Hub-Signature-256 does not fit the body and the ingest secret";
+        let message =
+            "header `X-Hub-Signature-256` does not match the body under the ingest secret";
         let forbidden = StatusCode::FORBIDDEN;
         return Err(HttpError::new(forbidden, "bad_signature", message));
     }
@@ -141,7 +142,10 @@ fn event_type(asked: Option<&str>) -> Result<String, HttpError> {
         return Ok(TYPE.to_owned());
     };
     if !kind::is_valid(kind) {
-        return Err(bad("bad_type", format!("type is {}", kind::RULE)));
+        return Err(bad(
+            "bad_type",
+            format!("parameter `type` must be {}", kind::RULE),
+        ));
     }
     kind::refuse_reserved(kind)?;
     Ok(kind.to_owned())

@@ -6,8 +6,8 @@ use platform::parameters::bad;
 use crate::body::has_length;
 
 /// What a type has to be, as a message says it.
-pub(crate) const RULE: &str = "1 to 64 letters, digits, dots, dashes and underscores, and starts \
-                               with none of the signs but the underscore";
+pub(crate) const RULE: &str = "1 to 64 letters, digits, `.`, `-` or `_`, and not start with \
+                               `.` or `-`";
 const CHARACTERS: usize = 64;
 /// Types that start so are Mandrill's or ours.
 const RESERVED: [&str; 6] = [
@@ -39,6 +39,6 @@ pub(crate) fn refuse_reserved(kind: &str) -> Result<(), HttpError> {
     if !is_reserved {
         return Ok(());
     }
-    let message = format!("the type {kind} is not for published events");
+    let message = format!("type `{kind}` is reserved");
     Err(bad("reserved_type", message))
 }

@@ -12,7 +12,7 @@ use crate::response::json;
 pub(crate) fn after(parameters: &Parameters<'_>) -> Result<Option<EndpointId>, HttpError> {
     let id = parameters.get("after").map(str::parse);
     id.transpose()
-        .map_err(|_| bad("bad_cursor", "after is no endpoint's id"))
+        .map_err(|_| bad("bad_cursor", "parameter `after` must be an endpoint id"))
 }
 
 /// A page that is being written.

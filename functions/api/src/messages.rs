@@ -46,7 +46,7 @@ pub(crate) async fn list(
     let now = clock::now();
     let holder = holder(&state, &call, Scope::Read).await?;
     if holder.rights.mask {
-        let message = "a masked token may not look up messages, whose ids are masked";
+        let message = "masked tokens may not read events by message id";
         return Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", message).into());
     }
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
@@ -58,7 +58,11 @@ pub(crate) async fn list(
     let after = parameters.cursor("after", &state.feed)?;
     let after = after.map(|cursor| cursor.position.id);
     if after.is_some_and(|id| id.partition() != partition) {
-        return Err(bad("bad_cursor", "after: the cursor is not of this message").into());
+        return Err(bad(
+            "bad_cursor",
+            "parameter `after`: the cursor belongs to another message",
+        )
+        .into());
     }
     let filter = holder
         .rights

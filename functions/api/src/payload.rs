@@ -46,18 +46,18 @@ pub(crate) fn request(
 ) -> Result<Request<Body>, HttpError> {
     let unreadable =
         |message: &'static str| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", message);
-    let method = Method::from_bytes(asked.method.as_bytes())
-        .map_err(|_| unreadable("the method cannot be read"))?;
+    let method =
+        Method::from_bytes(asked.method.as_bytes()).map_err(|_| unreadable("malformed method"))?;
     // Without a slash it would be taken for a host.
     let path = Some(path(&payload.raw_path)).filter(|path| path.starts_with('/'));
     let uri = path.and_then(|path| Uri::try_from(path).ok());
-    let uri = uri.ok_or_else(|| unreadable("the path cannot be read"))?;
+    let uri = uri.ok_or_else(|| unreadable("malformed path"))?;
     let received_at = payload.received_at(clock::now());
     let body = payload.body.unwrap_or_default();
     let body = if payload.is_base64_encoded {
         STANDARD
             .decode(body)
-            .map_err(|_| unreadable("the body cannot be read"))?
+            .map_err(|_| unreadable("the body is not valid base64"))?
     } else {
         body.into_bytes()
     };

@@ -72,7 +72,7 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
     let key = idempotency::key(&call)?;
     if key.is_some() && holder.subject.is_empty() {
         // Whoever has such a token would share one set of keys with all the others.
-        let message = "Idempotency-Key needs a token that says in sub who holds it";
+        let message = "header `Idempotency-Key` needs a token with the claim `sub`";
         return Err(bad("bad_idempotency_key", message).into());
     }
     let fields = Fields::read(&call, &FIELDS, BODY_BYTES)?;
@@ -80,7 +80,7 @@ pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<R
     permit(&holder.rights, &content)?;
     if !holder.rights.filter.is_empty() && repeats_a_key(&fields) {
         // Filters find any of them: the event could pass another tenant's as well.
-        return Err(bad_field("metadata", "an object with each key once, in whatever case").into());
+        return Err(bad_field("metadata", "an object whose keys differ in more than case").into());
     }
     let event = NewEvent {
         id: new_id(&content, &call)?,
@@ -99,7 +99,7 @@ pub(crate) fn permit(rights: &Rights, content: &Content<'_>) -> Result<(), HttpE
     if rights.sees(content) {
         return Ok(());
     }
-    let message = "the event does not pass the token's filter";
+    let message = "the event does not match the token's filter";
     Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", message))
 }
 
@@ -152,7 +152,7 @@ fn content(fields: &Fields<'_>) -> Result<Content<'static>, HttpError> {
 
 fn kind(fields: &Fields<'_>) -> Result<String, HttpError> {
     let kind: Option<String> = fields.value("type", kind::RULE)?;
-    let kind = kind.ok_or_else(|| bad("missing_field", "type is missing"))?;
+    let kind = kind.ok_or_else(|| bad("missing_field", "field `type` is missing"))?;
     if !kind::is_valid(&kind) {
         return Err(bad_field("type", kind::RULE));
     }

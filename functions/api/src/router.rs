@@ -24,7 +24,7 @@ pub(crate) fn router(state: Shared) -> Router {
 }
 
 async fn nothing() -> Response {
-    refusal(not_found("there is nothing at this path"))
+    refusal(not_found("no such path"))
 }
 
 /// Who asks what a path is for is told by the header `Allow`, which the router adds.
@@ -35,6 +35,6 @@ async fn other_method(method: Method) -> Response {
     refusal(HttpError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        format!("{method} has no meaning here"),
+        format!("method `{method}` is not allowed; see the header `Allow`"),
     ))
 }

@@ -65,7 +65,7 @@ fn url(websocket_url: &str, ticket: &str) -> Result<String, HttpError> {
         return Ok(url);
     }
     let message = format!(
-        "with the filter, and the token's, the URL of a WebSocket has {} characters, of which there may be {URL_CHARACTERS}",
+        "with this filter and the token's, the WebSocket URL would have {} characters; at most {URL_CHARACTERS} are allowed",
         url.len()
     );
     Err(bad("bad_filter", message))

@@ -127,7 +127,7 @@ fn refuse_repeated(mut names: Vec<&str>) -> Result<(), HttpError> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
-            let message = format!("parameter {:?} is repeated", pair[0]);
+            let message = format!("parameter `{}` is repeated", pair[0].escape_debug());
             Err(bad("repeated_parameter", message))
         }
         None => Ok(()),

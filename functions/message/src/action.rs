@@ -73,7 +73,7 @@ impl Bad {
     }
 
     pub(crate) fn future() -> Bad {
-        Bad::new("bad_cursor", "the cursor lies in the future")
+        Bad::new("bad_cursor", "the cursor is in the future")
     }
 
     pub(crate) fn internal(request_id: &str) -> Bad {
@@ -116,16 +116,16 @@ pub(crate) fn read(text: &str) -> Result<Action, Bad> {
     // Some clients put a byte order mark before a text. (RFC 8259, section 8.1.)
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Fields { object, repeated } = serde_json::from_str(text)
-        .map_err(|_| Bad::new("bad_json", "a message is a JSON object"))?;
+        .map_err(|_| Bad::new("bad_json", "a message must be a JSON object"))?;
     if let Some(name) = repeated {
-        let message = format!("field {name:?} is repeated");
+        let message = format!("field `{}` is repeated", name.escape_debug());
         return Err(Bad::new("repeated_field", message));
     }
     let value = Value::Object(object);
     let action = value.get("action").ok_or_else(|| {
         Bad::new(
             "unknown_action",
-            "a message has an action: subscribe, unsubscribe, resume or ping",
+            "field `action` is missing; allowed: `subscribe`, `unsubscribe`, `resume`, `ping`",
         )
     })?;
     match action.as_str() {
@@ -141,7 +141,7 @@ pub(crate) fn read(text: &str) -> Result<Action, Bad> {
         Some("resume") => fields(&value).and_then(from).map(Action::Resume),
         _ => Err(Bad::new(
             "unknown_action",
-            "the actions are subscribe, unsubscribe, resume and ping",
+            "unknown action; allowed: `subscribe`, `unsubscribe`, `resume`, `ping`",
         )),
     }
 }
@@ -189,11 +189,11 @@ fn from(fields: ResumeFields) -> Result<From, Bad> {
         (None, Some(last)) if (1..=MAX_LAST).contains(&last) => Ok(From::Last(last)),
         (None, Some(_)) => Err(Bad::new(
             "bad_request",
-            format!("last is a number from 1 to {MAX_LAST}"),
+            format!("field `last` must be a number from 1 to {MAX_LAST}"),
         )),
         (Some(_), Some(_)) | (None, None) => Err(Bad::new(
             "bad_request",
-            "resume takes either a cursor or last",
+            "`resume` needs either `cursor` or `last`",
         )),
     }
 }

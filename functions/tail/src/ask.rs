@@ -68,12 +68,15 @@ impl Ask {
             limit: parameters.limit()?,
             wait_seconds: wait_seconds.unwrap_or(0),
             with_data: data
-                .map_err(|_| bad("bad_data", "data is true or false"))?
+                .map_err(|_| bad("bad_data", "parameter `data` must be `true` or `false`"))?
                 .unwrap_or(false),
         };
         refuse_ahead(deps, call, "after", ask.after, now).await?;
         if ask.after.is_some() && ask.last > 0 {
-            return Err(bad("bad_last", "last and after exclude each other"));
+            return Err(bad(
+                "bad_last",
+                "parameters `last` and `after` exclude each other",
+            ));
         }
         Ok(ask)
     }

@@ -54,7 +54,7 @@ pub async fn handle(deps: &Arc<Deps>, event: LambdaEvent<Payload>) -> Result<Ans
         _ => with_allow(refusal(HttpError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "only GET is answered here",
+            "only `GET` is allowed",
         ))),
     };
     response.headers_mut().extend(cors);
@@ -79,7 +79,7 @@ async fn answer(deps: &Arc<Deps>, path: &str, call: &Call) -> Result<Response<Bo
         _ => Err(HttpError::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            "there is nothing at this path",
+            "no such path",
         )),
     }
 }

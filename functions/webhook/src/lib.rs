@@ -166,7 +166,7 @@ async fn receive(
         return Err(HttpError::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            "there is nothing at this path",
+            "no such path",
         ));
     }
     match *request.method() {
@@ -177,7 +177,7 @@ async fn receive(
             return Err(HttpError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "only HEAD and POST are answered here",
+                "only `HEAD` and `POST` are allowed",
             ));
         }
     }

@@ -54,21 +54,19 @@ pub struct CustomHeaders(Vec<(String, Redacted<String>)>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// There are more than [`MAX_HEADERS`].
-    #[error("there may be {MAX_HEADERS} headers at most")]
+    #[error("at most {MAX_HEADERS} headers are allowed")]
     TooMany,
     /// No header can have this name.
-    #[error("{0:?} is not the name of a header")]
+    #[error("`{}` is not a header name", .0.escape_debug())]
     Name(String),
     /// The name is reserved.
-    #[error("the header {0} is reserved")]
+    #[error("header `{0}` is reserved")]
     Reserved(String),
     /// The name is there twice, in different case or with `_` in the place of `-`.
-    #[error("the header {0} is there twice")]
+    #[error("header `{0}` is repeated")]
     Twice(String),
     /// No header can have this value, which is not told.
-    #[error(
-        "the value of the header {0} has to be printable ASCII, {MAX_VALUE_BYTES} bytes at most"
-    )]
+    #[error("the value of header `{0}` must be printable ASCII of at most {MAX_VALUE_BYTES} bytes")]
     Value(String),
 }
 

@@ -21,10 +21,10 @@ pub struct Subscription {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EventTypesError {
     /// There are more than [`MAX_TYPES`].
-    #[error("there may be {MAX_TYPES} event types at most")]
+    #[error("at most {MAX_TYPES} event types are allowed")]
     TooMany,
     /// One is empty or has more than [`MAX_TYPE_BYTES`] bytes.
-    #[error("an event type has 1 to {MAX_TYPE_BYTES} bytes")]
+    #[error("an event type must have 1 to {MAX_TYPE_BYTES} bytes")]
     Length,
 }
 

@@ -31,19 +31,19 @@ pub enum UrlError {
     #[error("is not a URL")]
     Malformed,
     /// It has more than [`MAX_URL_BYTES`] bytes.
-    #[error("may have {MAX_URL_BYTES} bytes at most")]
+    #[error("must have at most {MAX_URL_BYTES} bytes")]
     TooLong,
     /// It is neither `https` nor, where that is allowed, `http`.
-    #[error("has to begin with https://")]
+    #[error("must start with https://")]
     Scheme,
     /// It has a user or a password.
-    #[error("may not have a user or a password in it; use a header")]
+    #[error("must not contain a user name or password; use a header")]
     UserInfo,
     /// It has a fragment, which is never sent.
-    #[error("may not have a fragment (#)")]
+    #[error("must not have a fragment (#)")]
     Fragment,
     /// It names this machine or this network. Says by what.
-    #[error("may not lead to an address that is not public ({0})")]
+    #[error("must not point to an address that is not public ({0})")]
     Forbidden(&'static str),
 }
 

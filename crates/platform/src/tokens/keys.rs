@@ -178,11 +178,11 @@ impl TokenKeys {
     ) -> Result<Redacted<String>, MintError> {
         if rights.scopes.has(Scope::Endpoints) && !rights.allows(Scope::Endpoints) {
             return Err(MintError::Unusable(
-                "a token with a filter or a mask never gets the scope endpoints",
+                "a token with a filter or a mask cannot have scope `endpoints`",
             ));
         }
         if rights.scopes == Scopes::default() {
-            return Err(MintError::Unusable("a token without a scope opens nothing"));
+            return Err(MintError::Unusable("a token needs at least one scope"));
         }
         self.sign(&Claims {
             aud: Audience::Api.name().to_owned(),
@@ -231,7 +231,7 @@ fn refusal(error: jsonwebtoken::errors::Error) -> Refusal {
     match error.into_kind() {
         ErrorKind::InvalidAudience => Refusal::WrongAudience,
         ErrorKind::MissingRequiredClaim(name) => {
-            Refusal::Claims(Redacted(format!("the claim {name} is missing")))
+            Refusal::Claims(Redacted(format!("claim `{name}` is missing")))
         }
         _ => Refusal::Malformed,
     }

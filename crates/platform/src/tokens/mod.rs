@@ -143,9 +143,9 @@ pub fn require(holder: &Holder, scope: Scope) -> Result<(), HttpError> {
         return Ok(());
     }
     let message = if holder.rights.scopes.has(scope) {
-        "a token with a filter or a mask never gets endpoints".to_owned()
+        "a token with a filter or a mask cannot use scope `endpoints`".to_owned()
     } else {
-        format!("the token has not the scope {}", scope.name())
+        format!("token lacks scope `{}`", scope.name())
     };
     Err(HttpError::new(StatusCode::FORBIDDEN, "forbidden", message))
 }

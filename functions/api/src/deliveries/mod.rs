@@ -80,20 +80,28 @@ fn statuses(parameters: &Parameters<'_>) -> Result<Vec<DeliveryStatus>, HttpErro
     };
     let status = DeliveryStatus::from_word(word);
     let words = DeliveryStatus::ALL.map(DeliveryStatus::as_str).join(", ");
-    let status = status.ok_or_else(|| bad("bad_status", format!("status is one of {words}")));
+    let status = status.ok_or_else(|| {
+        bad(
+            "bad_status",
+            format!("parameter `status` must be one of {words}"),
+        )
+    });
     Ok(vec![status?])
 }
 
 fn endpoint(parameters: &Parameters<'_>) -> Result<Option<EndpointId>, HttpError> {
     let id = parameters.get("endpoint").map(str::parse);
     id.transpose()
-        .map_err(|_| bad("bad_id", "endpoint is not an endpoint's id"))
+        .map_err(|_| bad("bad_id", "parameter `endpoint` must be an endpoint id"))
 }
 
 /// `before`: where a page goes on.
 pub(crate) fn before(parameters: &Parameters<'_>) -> Result<Option<DeliveryCursor>, HttpError> {
     let place = parameters.get("before").map(str::parse);
-    place
-        .transpose()
-        .map_err(|_| bad("bad_cursor", "before is not the next of such a page"))
+    place.transpose().map_err(|_| {
+        bad(
+            "bad_cursor",
+            "parameter `before` must be the `next` of an earlier page",
+        )
+    })
 }

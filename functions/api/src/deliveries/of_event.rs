@@ -40,7 +40,7 @@ pub(crate) async fn list(
     let now = clock::now();
     holder(&state, &call, Scope::Endpoints).await?;
     let parameters = Parameters::read(&call.query, &["after", "limit"])?;
-    let id: EventId = path_id(id, "an event's")?;
+    let id: EventId = path_id(id, "an event id")?;
     let after = listing::after(&parameters)?;
     let page = state
         .deliveries

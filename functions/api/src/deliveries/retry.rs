@@ -46,7 +46,7 @@ pub(crate) async fn retry(
     Parameters::read(&call.query, &[])?;
     // Nothing can be said, and a body of nothing is none.
     Fields::read(&call, &[], 1_024)?;
-    let id: DeliveryId = path_id(id, "a delivery's")?;
+    let id: DeliveryId = path_id(id, "a delivery id")?;
     let endpoint = endpoints::get(&state, &call, id.endpoint).await?.endpoint;
     if !endpoint.is_enabled() {
         return Err(endpoints::disabled(StatusCode::BAD_REQUEST).into());
@@ -55,11 +55,11 @@ pub(crate) async fn retry(
     let delivery = match retried.map_err(|error| call.failed(&error))? {
         Retried::Send(delivery) => delivery,
         Retried::UnderWay => {
-            let message = "an attempt of this delivery is under way";
+            let message = "an attempt of this delivery is in progress";
             return Err(HttpError::new(StatusCode::CONFLICT, "attempt_under_way", message).into());
         }
         Retried::Missing => {
-            let message = "there is no delivery with this id, or it is not kept any more";
+            let message = "no delivery has this id, or it has expired";
             return Err(not_found(message).into());
         }
     };

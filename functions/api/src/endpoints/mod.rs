@@ -98,7 +98,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     };
     let created = state.editor.create(&endpoint).await;
     if created.map_err(|error| call.failed(&error))? == Created::TooMany {
-        let message = format!("there are {MAX_ENDPOINTS} endpoints, as many as there may be");
+        let message = format!("there are {MAX_ENDPOINTS} endpoints, the most allowed");
         return Err(HttpError::new(StatusCode::CONFLICT, "too_many_endpoints", message).into());
     }
     tracing::info!(endpoint.id = %endpoint.id, "An endpoint was made.");
@@ -198,7 +198,7 @@ async fn asked(
 }
 
 fn read_id(id: Result<Path<String>, PathRejection>) -> Result<EndpointId, HttpError> {
-    path_id(id, "an endpoint's")
+    path_id(id, "an endpoint id")
 }
 
 /// The endpoint with this id.
@@ -253,14 +253,14 @@ fn edited(
         Edited::Refused(error) => Err(error),
         Edited::Missing => Err(unknown()),
         Edited::Conflict => {
-            let message = "others are changing this endpoint at the same moment";
+            let message = "another request changed this endpoint at the same time; try again";
             Err(HttpError::new(StatusCode::CONFLICT, "conflict", message))
         }
     }
 }
 
 pub(crate) fn unknown() -> HttpError {
-    not_found("there is no endpoint with this id")
+    not_found("no endpoint has this id")
 }
 
 /// The endpoint gets nothing.

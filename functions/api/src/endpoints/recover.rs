@@ -55,9 +55,12 @@ pub(crate) async fn recover(
     let fields = Fields::read(&call, &["since", "after"], BODY_BYTES)?;
     let since = since(&fields)?;
     let begun = match fields.value::<String>("after", "a string")? {
-        Some(text) => text
-            .parse()
-            .map_err(|_| bad("bad_cursor", "after is not the next of such an answer"))?,
+        Some(text) => text.parse().map_err(|_| {
+            bad(
+                "bad_cursor",
+                "field `after` must be the `next` of an earlier answer",
+            )
+        })?,
         None => Progress {
             until: now,
             place: None,
@@ -71,9 +74,9 @@ pub(crate) async fn recover(
 
 /// `since`, which has to be there.
 pub(super) fn since(fields: &Fields<'_>) -> Result<Millis, HttpError> {
-    let what = "a time such as 2026-11-22T01:02:03Z";
+    let what = "an RFC 3339 time such as 2026-11-22T01:02:03Z";
     let text: Option<String> = fields.value("since", what)?;
-    let text = text.ok_or_else(|| bad("missing_field", "since is missing"))?;
+    let text = text.ok_or_else(|| bad("missing_field", "field `since` is missing"))?;
     Millis::from_rfc3339(&text).ok_or_else(|| bad_field("since", what))
 }
 

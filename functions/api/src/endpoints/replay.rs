@@ -61,8 +61,12 @@ pub(crate) async fn replay(
     let endpoint = enabled(&state, &call, id).await?;
     let known_since = now.minus(state.keep_ms(&endpoint));
     if since < known_since {
-        let message = format!("what was delivered before {known_since} is not on record any more");
-        return Err(bad("bad_field", format!("since is too long ago: {message}")).into());
+        let message = format!("deliveries before {known_since} have expired");
+        return Err(bad(
+            "bad_field",
+            format!("field `since` is too early: {message}"),
+        )
+        .into());
     }
     let from = Position::start_of(since);
     let from = after.map_or(from, |after| after.max(from));

@@ -36,7 +36,7 @@ pub(super) fn fields(call: &Call) -> Result<Fields<'_>, HttpError> {
 /// The settings of a new endpoint.
 pub(super) fn new(fields: &Fields<'_>, private: PrivateAddresses) -> Result<Settings, HttpError> {
     let url = url(fields, private)?;
-    let url = url.ok_or_else(|| bad("missing_field", "url is missing"))?;
+    let url = url.ok_or_else(|| bad("missing_field", "field `url` is missing"))?;
     let mut settings = Settings {
         url,
         description: String::new(),
@@ -56,7 +56,7 @@ pub(super) fn change(
     private: PrivateAddresses,
 ) -> Result<(), HttpError> {
     if fields.has("url") {
-        let what = "a URL: an endpoint cannot be without";
+        let what = "a URL, not null";
         let url = url(fields, private)?.ok_or_else(|| bad_field("url", what))?;
         if url.origin() != settings.url.origin() {
             leave_headers_behind(settings, fields)?;
@@ -70,7 +70,7 @@ pub(super) fn change(
 /// could be read: they are given anew, or nothing is changed.
 fn leave_headers_behind(settings: &mut Settings, fields: &Fields<'_>) -> Result<(), HttpError> {
     if settings.headers.iter().next().is_some() && !fields.has("headers") {
-        let message = "headers: url has another host, so give headers with their values, or null";
+        let message = "field `headers` is missing: a `url` on another host needs all headers with their values, or null";
         return Err(bad("bad_header", message));
     }
     settings.headers = CustomHeaders::default();
@@ -101,7 +101,7 @@ fn url(fields: &Fields<'_>, private: PrivateAddresses) -> Result<Option<TargetUr
     let url = text.map(|text| TargetUrl::parse(&text, private));
     // The URL itself may have a secret in it, and is not repeated.
     url.transpose()
-        .map_err(|error| bad("bad_url", format!("url {error}")))
+        .map_err(|error| bad("bad_url", format!("field `url` {error}")))
 }
 
 fn description(fields: &Fields<'_>) -> Result<String, HttpError> {
@@ -128,7 +128,7 @@ fn subscription(fields: &Fields<'_>, before: &Subscription) -> Result<Subscripti
         before.event_types().to_vec()
     };
     Subscription::new(filter, types)
-        .map_err(|error| bad("bad_field", format!("event_types: {error}")))
+        .map_err(|error| bad("bad_field", format!("field `event_types`: {error}")))
 }
 
 fn headers(fields: &Fields<'_>, before: &CustomHeaders) -> Result<CustomHeaders, HttpError> {
@@ -154,14 +154,16 @@ fn kept(name: &str, before: &CustomHeaders) -> Result<String, HttpError> {
     let kept = there.find(|(there, _)| there.eq_ignore_ascii_case(name));
     let kept = kept.map(|(_, value)| value.to_owned());
     kept.ok_or_else(|| {
-        let message =
-            format!("headers: {MASKED} keeps a value on the same host, and {name:?} has none");
+        let message = format!(
+            "field `headers`: there is no stored value of `{}` for `{MASKED}` to keep",
+            name.escape_debug()
+        );
         bad("bad_header", message)
     })
 }
 
 fn bad_header(error: &HeaderError) -> HttpError {
-    bad("bad_header", format!("headers: {error}"))
+    bad("bad_header", format!("field `headers`: {error}"))
 }
 
 fn rate_limit(fields: &Fields<'_>) -> Result<Option<NonZeroU32>, HttpError> {
@@ -182,14 +184,14 @@ enum Schedule {
 }
 
 fn schedule(fields: &Fields<'_>) -> Result<RetrySchedule, HttpError> {
-    let what = "\"default\", \"standard\", or a list of seconds";
+    let what = "`default`, `standard`, or a list of seconds";
     let wrong = || bad_field("retry_schedule", what);
     let schedule: Option<Schedule> = fields.value("retry_schedule", what)?;
     match schedule {
         None => Ok(RetrySchedule::default()),
         Some(Schedule::Named(name)) => RetrySchedule::named(&name).ok_or_else(wrong),
         Some(Schedule::Steps(steps)) => RetrySchedule::new(steps)
-            .map_err(|error| bad("bad_field", format!("retry_schedule: {error}"))),
+            .map_err(|error| bad("bad_field", format!("field `retry_schedule`: {error}"))),
     }
 }
 
