@@ -24,19 +24,19 @@ pub const KINDS: [Kind; 16] = [
     },
     Kind {
         name: "deferral",
-        meaning: "The receiving server has put the message off; Mandrill will try again.",
+        meaning: "The receiving server deferred the message; Mandrill will retry.",
     },
     Kind {
         name: "delivered",
-        meaning: "The receiving server has taken the message.",
+        meaning: "The receiving server accepted the message.",
     },
     Kind {
         name: "hard_bounce",
-        meaning: "The message cannot be delivered to this address, now or later.",
+        meaning: "The message cannot be delivered to this address, permanently.",
     },
     Kind {
         name: "soft_bounce",
-        meaning: "The message could not be delivered; another might be.",
+        meaning: "The message could not be delivered, temporarily.",
     },
     Kind {
         name: "open",
@@ -48,39 +48,39 @@ pub const KINDS: [Kind; 16] = [
     },
     Kind {
         name: "spam",
-        meaning: "The recipient has marked the message as spam.",
+        meaning: "The recipient marked the message as spam.",
     },
     Kind {
         name: "unsub",
-        meaning: "The recipient has unsubscribed.",
+        meaning: "The recipient unsubscribed.",
     },
     Kind {
         name: "reject",
-        meaning: "Mandrill has refused to send the message.",
+        meaning: "Mandrill refused to send the message.",
     },
     Kind {
         name: "inbound",
-        meaning: "A message has arrived.",
+        meaning: "An inbound message arrived.",
     },
     Kind {
         name: "blacklist_add",
-        meaning: "An address was put on the list to which nothing is sent.",
+        meaning: "An address was added to the denylist.",
     },
     Kind {
         name: "blacklist_change",
-        meaning: "An entry of the list to which nothing is sent was changed.",
+        meaning: "A denylist entry was changed.",
     },
     Kind {
         name: "blacklist_remove",
-        meaning: "An address was taken off the list to which nothing is sent.",
+        meaning: "An address was removed from the denylist.",
     },
     Kind {
         name: "whitelist_add",
-        meaning: "An address was put on the list of those to which is always sent.",
+        meaning: "An address was added to the allowlist.",
     },
     Kind {
         name: "whitelist_remove",
-        meaning: "An address was taken off the list of those to which is always sent.",
+        meaning: "An address was removed from the allowlist.",
     },
 ];
 

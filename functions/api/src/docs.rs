@@ -13,6 +13,9 @@ use crate::routes::documented;
 use crate::schema::STREAM;
 use crate::state::Shared;
 
+#[cfg(test)]
+mod tables;
+
 const BUNDLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
 const PAGE: &str = include_str!("docs/page.html");

@@ -19,17 +19,18 @@ use platform::parameters::Parameters;
 /// are headers.
 const ANSWER_BYTES: usize = 6 * 1024 * 1024 - 4 * 1024;
 
-/// One event, whole.
+/// Returns one event with its complete `data`.
 ///
-/// An event that the token's filter hides is answered like one that does not exist.
+/// An event that the token's filter hides is 404. `truncated` is true only if the answer exceeds
+/// Lambda's 6 MB or the event's object in S3 is missing.
 #[utoipa::path(
     get,
     path = "/v1/events/{id}",
     operation_id = "get_event",
     tag = "events",
-    params(("id" = String, Path, description = "The event's `id`", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw")),
-    responses((status = 200, description = "The event", body = schema::Event), NotFound, Refusals),
-    security(("token" = [])),
+    params(("id" = String, Path, description = "Event id", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw")),
+    responses((status = 200, description = "The event", body = schema::Event), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no event id", body = crate::schema::Error)),
+    security(("token" = ["read"])),
 )]
 pub(crate) async fn one(
     State(state): State<Shared>,

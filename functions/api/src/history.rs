@@ -84,29 +84,29 @@ fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -
     bad(error.code, message)
 }
 
-/// Events, newest first; with `after`, what was stored after a cursor, oldest first.
+/// Lists events, newest first; with `after`, oldest first.
 ///
-/// A page has at most `limit` events and 2 MB. With a filter it looks at 10,000 events, or for 10 s,
-/// and may be short, or even empty, though `more` is true: go on at `next`.
+/// A page has at most `limit` events and 2 MB. With a filter, a page scans 10,000 events or 10 s,
+/// so it may be short or empty although `more` is true: continue at `next`.
 ///
-/// With `wait`, from 0 to 20 seconds for an event after `after`, it is a long poll. Another function
-/// answers that, at the server of `GET /v1/stream` and only where the deployment has it; it takes
-/// `after`, `filter`, `limit` and, in place of a token, `ticket`. Here `wait` is refused.
+/// With `wait` (0 to 20 seconds), the request is a long poll. The function behind `GET /v1/stream`
+/// serves it at its own address, if the deployment has it, and accepts `after`, `filter`, `limit`
+/// and, instead of a token, `ticket`. This address refuses `wait`.
 #[utoipa::path(
     get,
     path = "/v1/events",
     operation_id = "list_events",
     tag = "events",
     params(
-        ("filter" = Option<String>, Query, description = "Only events that pass this filter", max_length = 2048, example = "type:open,click"),
-        ("before" = Option<String>, Query, description = "Only what was stored before this cursor: the `next` of the page before, or the `cursor` of any event"),
-        ("after" = Option<String>, Query, description = "What was stored after this cursor, oldest first; without `before`, `from` and `to`"),
-        ("from" = Option<String>, Query, format = DateTime, description = "Only what was received at this time or later"),
-        ("to" = Option<String>, Query, format = DateTime, description = "Only what was received before this time"),
-        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most events of the page; 50 when absent"),
+        ("filter" = Option<String>, Query, description = "Only events that match this filter", max_length = 2048, example = "type:open,click"),
+        ("before" = Option<String>, Query, description = "Only events stored before this cursor: the `next` of the previous page, or the `cursor` of any event"),
+        ("after" = Option<String>, Query, description = "Only events stored after this cursor, oldest first; excludes `before`, `from` and `to`"),
+        ("from" = Option<String>, Query, format = DateTime, description = "Only events received at this time or later"),
+        ("to" = Option<String>, Query, format = DateTime, description = "Only events received before this time"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page", body = Timeline), Refusals),
-    security(("token" = [])),
+    responses((status = 200, description = "A page of events", body = Timeline), Refusals, (status = 400, description = "`bad_filter`, `bad_cursor`, `bad_time`, `bad_limit`: the value is invalid. A cursor must come from this deployment, and `after` must not be more than a minute ahead. `conflicting_parameters`: `after` excludes `before`, `from` and `to`", body = crate::schema::Error)),
+    security(("token" = ["read"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();

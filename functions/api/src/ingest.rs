@@ -27,35 +27,37 @@ use platform::parameters::{Parameters, bad};
 const TYPE: &str = "ingest";
 const SIGNATURE: &str = "x-hub-signature-256";
 
-/// Sends any JSON to one endpoint, past its filter.
+/// Sends any JSON to one endpoint, bypassing its filter.
 ///
-/// In place of a token, the header `X-Hub-Signature-256` may sign the body with the endpoint's
-/// ingest secret. The body is kept byte for byte as the event's `data`.
+/// Instead of a token, `X-Hub-Signature-256` may sign the body with the endpoint's `ingest_secret`.
+/// The body, at most 1 MB, becomes the event's `data` byte for byte.
 #[utoipa::path(
     post,
     path = "/v1/ingest/{endpoint_id}",
     operation_id = "ingest",
     tag = "endpoints",
     params(
-        ("endpoint_id" = String, Path, description = "The endpoint's `id`"),
-        ("type" = Option<String>, Query, description = "The event's type; `ingest` when absent", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$", example = "order.created"),
-        ("X-Hub-Signature-256" = Option<String>, Header, description = "`sha256=` and the HMAC-SHA256 of the body in hex"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body and type stores one event; with others it is refused. Kept as long as events are", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+        ("endpoint_id" = String, Path, description = "Endpoint id"),
+        ("type" = Option<String>, Query, description = "Event type; default `ingest`", pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$", example = "order.created"),
+        ("X-Hub-Signature-256" = Option<String>, Header, description = "`sha256=` and the hex of HMAC-SHA256 over the body"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key, body and type store one event; keys are per endpoint", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
     ),
     request_body(content = serde_json::Value, content_type = "application/json"),
     responses(
         (
             status = 202,
-            description = "It is stored, and will be delivered",
+            description = "The event is stored and queued",
             body = Accepted,
             links(("event" = (operation_id = "get_event", parameters(("id" = "$response.body#/id"))))),
         ),
         NotFound,
-        Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_json`: the body is not JSON. `bad_type`, `reserved_type`, `bad_idempotency_key`: the message names the rule", body = crate::schema::Error),
+        (status = 403, description = "`bad_signature`: the signature does not match. `forbidden`: the token lacks scope `write`, or its filter excludes the event", body = crate::schema::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled. `idempotency_conflict`: the key was used with another body or type", body = crate::schema::Error),
     ),
-    security(("token" = []), ()),
+    security(("token" = ["write"]), ()),
 )]
 pub(crate) async fn post(
     State(state): State<Shared>,

@@ -19,24 +19,23 @@ use crate::schema::{History, Refusals};
 use crate::state::Shared;
 use platform::parameters::{Parameters, bad};
 
-/// The events of one message in the order in which they happened.
+/// Lists the events of one message, ordered by `occurred_at`.
 ///
-/// A message that nobody knows has no events: the page is empty. A token that sees events masked is
-/// refused: which messages there are would tell it the message ids that are masked. For a token with a filter, a page
-/// looks at 10,000 events, or for 10 s, and may be short, or even empty, though `more` is true: go on
-/// at `next`.
+/// An unknown message has no events. Masked tokens are refused (403), since they may not learn
+/// message ids. If the token has a filter, a page scans 10,000 events or 10 s, so it may be short or
+/// empty although `more` is true: continue at `next`.
 #[utoipa::path(
     get,
     path = "/v1/messages/{message_id}/events",
     operation_id = "list_events_of_message",
     tag = "events",
     params(
-        ("message_id" = String, Path, description = "The `message_id` of the events", example = "8854ad35e1b54a1cb1f0c5a4d2f4f0aa"),
-        ("after" = Option<String>, Query, description = "Only what happened after this cursor: the `next` of the page before, or the `cursor` of any event of the message"),
-        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most events of the page; 50 when absent"),
+        ("message_id" = String, Path, description = "Message id; encode a slash as `%2F`", example = "8854ad35e1b54a1cb1f0c5a4d2f4f0aa"),
+        ("after" = Option<String>, Query, description = "Only events after this cursor: the `next` of the previous page, or the `cursor` of any event of the message"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page", body = History), Refusals),
-    security(("token" = [])),
+    responses((status = 200, description = "A page of events", body = History), Refusals, (status = 400, description = "`bad_cursor`: not a cursor of this message. `bad_limit`: out of range", body = crate::schema::Error)),
+    security(("token" = ["read"])),
 )]
 pub(crate) async fn list(
     State(state): State<Shared>,

@@ -42,29 +42,30 @@ const FIELDS: [&str; 11] = [
 const TEXT_CHARACTERS: usize = 1_000;
 const TAG_CHARACTERS: usize = 100;
 
-/// Publishes an event, which every reader gets like those of Mandrill.
+/// Publishes an event.
 ///
-/// With a header `Idempotency-Key` it is stored once, however often it is sent. `data` is kept byte
-/// for byte. A token with a filter publishes only what passes it.
+/// Clients receive it like Mandrill's events, with `source` `api`. The body has at most 1 MB. A token
+/// with a filter publishes only events that match it (403).
 #[utoipa::path(
     post,
     path = "/v1/events",
     operation_id = "publish_event",
     tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same body stores one event; with another body it is refused. Kept as long as events are", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key and body store one event; needs a token with `sub`", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = schema::NewEvent,
     responses(
         (
             status = 202,
-            description = "It is stored",
+            description = "The event is stored",
             body = Accepted,
             links(("event" = (operation_id = "get_event", parameters(("id" = "$response.body#/id"))))),
         ),
         Conflict,
         TooLarge,
         Refusals,
+        (status = 400, description = "`missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object. `reserved_type`: the type belongs to Mandrill or Posthorn. `bad_idempotency_key`: the header is invalid, or the token has no `sub`", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["write"])),
 )]
 pub(crate) async fn publish(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let holder = holder(&state, &call, Scope::Write).await?;

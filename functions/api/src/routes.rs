@@ -46,7 +46,7 @@ pub(crate) fn documented() -> OpenApiRouter<Shared> {
     path = "/healthz",
     operation_id = "health",
     tag = "health",
-    responses((status = 200, description = "It runs", body = Health)),
+    responses((status = 200, description = "The function runs", body = Health)),
 )]
 async fn health() -> Response {
     object(&Health { status: "ok" })

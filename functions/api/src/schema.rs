@@ -1,5 +1,6 @@
-//! What the OpenAPI document says of requests and answers. Some are the types that are written, the
-//! others describe what `domain` writes; schemathesis compares them with what is answered.
+//! The schemas of the OpenAPI document, and thereby of the tables in `docs/API-REFERENCE.md`. Some are
+//! the types that routes serialize; the others mirror what `domain` writes, and schemathesis compares
+//! them with the answers.
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
@@ -12,58 +13,65 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use error::{Error, ErrorInner};
 
-/// The document, to which the routes add themselves.
+/// The document, to which each route adds itself.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Posthorn",
-        description = "What Mandrill reports about e-mail, and what is published beside it. Errors are `{\"error\":{\"code\":\"…\",\"message\":\"…\"}}`.",
+        description = "Stores, lists and delivers Mandrill's webhook events and events published by clients. Errors are `{\"error\":{\"code\":\"…\",\"message\":\"…\"}}`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
-        (name = "events", description = "Events that were stored"),
+        (name = "events", description = "Stored events"),
         (name = "live", description = "Ways into the live feed"),
-        (name = "endpoints", description = "Where events are sent"),
-        (name = "deliveries", description = "What is owed to endpoints"),
-        (name = "webhook", description = "Where Mandrill posts"),
-        (name = "health", description = "Whether it is well"),
+        (name = "endpoints", description = "Endpoints that receive webhooks"),
+        (name = "deliveries", description = "Deliveries to endpoints and their attempts"),
+        (name = "webhook", description = "Mandrill's webhook"),
+        (name = "health", description = "Health check"),
     ),
     paths(stream, webhook::probe, webhook::receive),
-    // Named by what is inlined into the answers, which does not make it known.
+    // Referenced only by inlined answers, which does not register it.
     components(schemas(ErrorInner)),
     modifiers(&Token),
 )]
 pub(crate) struct Document;
 
-/// Where [`stream`] is.
+/// The path of [`stream`].
 pub(crate) const STREAM: &str = "/v1/stream";
 
-/// Server-Sent Events: what was missed, then what comes, until `reconnect`.
+/// Streams missed, then live events as Server-Sent Events.
 ///
-/// Another function answers it, at an address of its own, and only where the deployment has it. In
-/// place of the header it takes a ticket, since `EventSource` can set none. The long poll,
-/// `GET /v1/events` with `wait`, is there as well.
+/// Another function serves this route at its own address, if the deployment has it, together with
+/// long polling (`GET /v1/events` with `wait`). A ticket replaces the token where a client cannot set
+/// headers, such as `EventSource`. Without `after` and `last`, the stream starts now.
 #[utoipa::path(
     get,
     path = "/v1/stream",
     operation_id = "stream_events",
     tag = "live",
     params(
-        ("after" = Option<String>, Query, description = "Begin after this cursor"),
-        ("last" = Option<i32>, Query, minimum = 0, maximum = 1000, description = "Begin with so many of the newest events; without `after`"),
-        ("filter" = Option<String>, Query, description = "Only events that pass this filter", max_length = 2048, example = "type:open,click"),
-        ("data" = Option<bool>, Query, description = "Whether `data` is wanted"),
-        ("ticket" = Option<String>, Query, description = "In place of a token"),
-        ("lastEventId" = Option<String>, Query, description = "Like the header `Last-Event-ID`, for libraries that cannot send it; also `Last-Event-ID`, `last-event-id`, `lastEventID`"),
-        ("Last-Event-ID" = Option<String>, Header, description = "Begin after this cursor, whatever the query says"),
+        ("after" = Option<String>, Query, description = "Start after this cursor"),
+        ("last" = Option<i32>, Query, minimum = 0, maximum = 1000, description = "Start with this many of the newest events, at most 16 MB; excludes `after`"),
+        ("filter" = Option<String>, Query, description = "Only events that match this filter", max_length = 2048, example = "type:open,click"),
+        ("data" = Option<bool>, Query, description = "Include `data`; default false"),
+        ("ticket" = Option<String>, Query, description = "A ticket, instead of a token"),
+        ("lastEventId" = Option<String>, Query, description = "Like the header `Last-Event-ID`, for libraries that cannot set it; also spelled `Last-Event-ID`, `last-event-id`, `lastEventID`"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Start after this cursor; overrides the query. Browsers send it when they reconnect"),
     ),
-    responses((status = 200, description = "A stream", content_type = "text/event-stream", body = String), Refusals),
-    security(("token" = []), ()),
+    responses(
+        (status = 200, description = "A stream", content_type = "text/event-stream", body = String),
+        Refusals,
+        (status = 400, description = "`bad_cursor`, `bad_filter`, `bad_last`, `bad_data`: the value is invalid", body = Error),
+        (status = 405, description = "`method_not_allowed`: only `GET` is allowed", body = Error),
+        (status = 429, description = "`TailConcurrency` clients are connected. Lambda's own answer, without CORS headers; retry with jitter", body = GatewayMessage),
+        (status = 502, description = "The function failed. Lambda's own answer", body = GatewayMessage),
+    ),
+    security(("token" = ["read"]), ()),
 )]
 #[expect(dead_code, reason = "describes what `tail` answers")]
 fn stream() {}
 
-/// How a request says who sends it.
+/// The security scheme of all routes.
 struct Token;
 
 impl Modify for Token {
@@ -77,7 +85,7 @@ impl Modify for Token {
     }
 }
 
-/// Where an event came from.
+/// The origin of an event.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "describes domain::Source")]
@@ -92,60 +100,72 @@ enum Source {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes domain::Event")]
 pub(crate) struct Event {
-    /// Made from what was received, so the same event sent twice has the same id.
+    /// `evt_` and 39 characters, derived from the content: an event received twice has one id.
     #[schema(pattern = "^evt_[0-9a-hjkmnp-tv-z]{39}$")]
     id: String,
-    /// The list is open.
+    /// The event type; new types may appear at any time.
     #[schema(example = "click")]
     r#type: String,
+    /// `mandrill`; `api` for published events; `ingest` for events posted for one endpoint;
+    /// `posthorn` for events about endpoints.
     source: Source,
-    /// The name of the key that verified it.
+    /// The name of the Mandrill key that verified the batch, or the id of the endpoint that the event
+    /// is for or about; null for published events and for batches accepted by URL secret alone.
     #[schema(required)]
     webhook: Option<String>,
-    /// When it happened, by the sender's word.
+    /// Mandrill's `ts`, or the publisher's; `received_at` if absent or unreadable.
     #[schema(format = DateTime)]
     occurred_at: String,
-    /// When it was stored; the order of the feed.
+    /// When the event was stored. The feed is in this order.
     #[schema(format = DateTime)]
     received_at: String,
+    /// Mandrill's `_id`, or `msg._id`; all events of one message share it.
     #[schema(required)]
     message_id: Option<String>,
+    /// The message's recipient; for a sync event, the listed address.
     #[schema(required)]
     recipient: Option<String>,
     #[schema(required)]
     sender: Option<String>,
     #[schema(required)]
     subject: Option<String>,
+    /// The message's tags; empty if it has none.
     tags: Vec<String>,
     #[schema(required)]
     subaccount: Option<String>,
     #[schema(required)]
     template: Option<String>,
-    /// The sender's own data.
+    /// The sender's metadata with values of any type; `{}` if there is none.
     #[schema(value_type = Object)]
     metadata: (),
     detail: Detail,
-    /// What was received, byte for byte; null when it was left out.
+    /// The received JSON, byte for byte; a string if the input was not JSON; null if omitted for its
+    /// size.
     #[schema(value_type = Value)]
     data: (),
-    /// Present when something was left out for its size; `data` of the event by its id has the whole.
+    /// Present and true if something was cut or omitted for its size; `GET /v1/events/{id}` returns
+    /// the complete `data`.
     #[schema(nullable = false)]
     truncated: Option<bool>,
-    /// Where it stands in the feed.
+    /// The event's position in the feed.
     cursor: String,
 }
 
-/// What is worth showing for the type; absent fields are left out.
+/// Details that depend on the type; unset fields are absent.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes domain::Detail")]
 struct Detail {
+    /// The clicked link.
     url: Option<String>,
     ip: Option<String>,
     user_agent: Option<String>,
     #[schema(value_type = Option<Object>)]
     location: Option<()>,
+    /// What the receiving server said: the event's `diag`, else that of `msg`, else the last of
+    /// `msg.smtp_events` up to the event's time.
     diag: Option<String>,
     bounce_description: Option<String>,
+    /// Of a reject or a list change.
     reason: Option<String>,
 }
 
@@ -154,18 +174,17 @@ struct Detail {
 #[expect(dead_code, reason = "describes what page::Page writes")]
 pub(crate) struct Timeline {
     events: Vec<Event>,
-    /// Where the next page goes on: the next `before`, and null on the last page; or the next
-    /// `after`, and never null.
+    /// The next `before`, null on the last page; with `after`, the next `after`, never null.
     #[schema(required)]
     next: Option<String>,
-    /// Whether there is, or may be, more right now.
+    /// Whether more events may be available now.
     more: bool,
-    /// With `after`: whether everything after the cursor is still kept.
+    /// With `after` only: false if events after the cursor have expired.
     #[schema(nullable = false)]
     recovered: Option<bool>,
 }
 
-/// A page of what happened to one message, oldest first.
+/// A page of one message's events, oldest first.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what page::Page writes")]
 pub(crate) struct History {
@@ -173,25 +192,27 @@ pub(crate) struct History {
     /// The next `after`; null on the last page.
     #[schema(required)]
     next: Option<String>,
-    /// Whether there is, or may be, more.
+    /// Whether more events may be available.
     more: bool,
 }
 
-/// An event to be published. All fields but `type` may be absent or null.
+/// An event to publish. Null fields count as absent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `publish` reads")]
 pub(crate) struct NewEvent {
-    /// None of Mandrill's types, and not `endpoint.…` or `delivery.…`.
+    /// 1 to 64 letters, digits, `.`, `-` or `_`, not starting with `.` or `-`. Reserved, in any case:
+    /// Mandrill's types, `unknown`, and the prefixes `endpoint.`, `delivery.`, `blacklist_`,
+    /// `whitelist_`, `denylist_` and `allowlist_`.
     #[schema(
         pattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
         example = "order.created"
     )]
     r#type: String,
-    /// Any JSON, which is kept byte for byte.
+    /// Any JSON, stored byte for byte; default null.
     #[schema(value_type = Value, required = false)]
     data: (),
-    /// The message that it is about, which then has it in its history.
+    /// The event joins this message's events.
     #[schema(min_length = 1, max_length = 1000)]
     message_id: Option<String>,
     #[schema(min_length = 1, max_length = 1000)]
@@ -206,141 +227,147 @@ pub(crate) struct NewEvent {
     subaccount: Option<String>,
     #[schema(min_length = 1, max_length = 1000)]
     template: Option<String>,
+    /// At most 16,384 bytes and 16 levels.
     #[schema(value_type = Option<Object>)]
     metadata: Option<()>,
-    /// From 1970 to 2105; a fraction of a second is dropped. When absent, `received_at` is shown.
+    /// From 1970 to 2105, cut to seconds; default `received_at`.
     #[schema(format = DateTime)]
     occurred_at: Option<String>,
 }
 
-/// One of an event's tags.
+/// A tag of an event.
 #[derive(ToSchema)]
 #[schema(min_length = 1, max_length = 100)]
 #[expect(dead_code, reason = "describes what `publish` reads")]
 struct Tag(String);
 
-/// An event that is stored.
+/// A stored event.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Accepted {
-    /// The event's id.
+    /// The event id.
     #[schema(pattern = "^evt_[0-9a-hjkmnp-tv-z]{39}$")]
     pub(crate) id: String,
 }
 
-/// The types of events.
+/// The known event types.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventTypes {
-    /// By name.
+    /// Ordered by name.
     pub(crate) types: Vec<EventType>,
-    /// A type that was not seen was not seen since then; null when every event that is kept was
-    /// looked at.
+    /// How far back the scan went: a type with `last_seen` null has no event since then. Null if the
+    /// scan covered every stored event.
     #[schema(required, format = DateTime)]
     pub(crate) since: Option<String>,
 }
 
-/// A type of events.
+/// An event type.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventType {
-    /// Its name.
+    /// The type as events have it.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    /// What it means; null for a type that somebody else has made up.
+    /// Null for a type that is neither Mandrill's nor Posthorn's.
     #[schema(required)]
     pub(crate) description: Option<&'static str>,
-    /// When an event of it was stored last; null when there is none among those looked at.
+    /// When the newest scanned event of this type was received; null if there is none.
     #[schema(required, format = DateTime)]
     pub(crate) last_seen: Option<String>,
 }
 
-/// What a ticket is to show.
+/// The restrictions of a new ticket.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `tickets` reads")]
 pub(crate) struct NewTicket {
-    /// Only events that pass it; ANDed with the token's.
+    /// ANDed with the token's filter.
     #[schema(max_length = 2048, example = "type:open")]
     filter: Option<String>,
 }
 
-/// A ticket.
+/// A ticket, and where to use it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Ticket {
-    /// Its text.
+    /// The ticket, usable any number of times until `expires_at`.
     pub(crate) ticket: String,
-    /// Where to connect, with the ticket in it.
+    /// The WebSocket URL, including the ticket.
     pub(crate) url: String,
-    /// Server-Sent Events, to which `?ticket=…` is to be added; null when the deployment is without.
+    /// Server-Sent Events: append `?ticket=…`. Null if the deployment has none.
     #[schema(required)]
     pub(crate) stream_url: Option<String>,
-    /// Long poll, to which `?ticket=…` is to be added; null when the deployment is without.
+    /// Long polling: append `?ticket=…`. Null if the deployment has none.
     #[schema(required)]
     pub(crate) poll_url: Option<String>,
-    /// Until when it can be used to connect.
+    /// Until when clients can connect with the ticket.
     #[schema(format = DateTime)]
     pub(crate) expires_at: String,
 }
 
-/// That it runs.
+/// The state of the function.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
     /// `ok`
     pub(crate) status: &'static str,
 }
 
-/// What API Gateway says by itself.
+/// An answer of API Gateway or Lambda itself.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what the gateway answers")]
 pub(crate) struct GatewayMessage {
     message: String,
 }
 
-/// What every route with a token may answer.
+/// Errors of every route with a token.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
 pub(crate) enum Refusals {
-    /// A parameter, a header or the body cannot be used; the message names it.
+    /// `unknown_parameter`, `repeated_parameter`: the message names the parameter.
     #[response(status = 400)]
     Bad(#[to_schema] Error),
-    /// No token, or one that is not valid (any more).
+    /// `unauthorized`: the token is missing or invalid. `expired`, `not_yet_valid`: outside its time
+    /// range.
     #[response(status = 401)]
     Unauthorized(#[to_schema] Error),
-    /// The token does not allow this.
+    /// `forbidden`: the token lacks the scope, its filter excludes the event, or it is masked and the
+    /// request uses a masked field.
     #[response(status = 403)]
     Forbidden(#[to_schema] Error),
-    /// The body is a form, where JSON is read.
+    /// `unsupported_media_type`: the body is a form; send JSON.
     #[response(status = 415)]
     Form(#[to_schema] Error),
-    /// The line and the headers of the request are longer than 10 KB. This is API Gateway's.
+    /// Request line and headers exceed 10 KB. API Gateway's own answer.
     #[response(status = 431)]
     HeadersTooLarge(#[to_schema] GatewayMessage),
-    /// It failed on our side; the message names the request.
+    /// `internal`: the server failed; the message has the request id.
     #[response(status = 500)]
     Internal(#[to_schema] Error),
-    /// It could not be served now; try again.
+    /// `unavailable`: AWS did not answer; try again. The message has the request id.
     #[response(status = 503)]
     Unavailable(#[to_schema] Error),
 }
 
-/// What a route to one thing may answer.
+/// The answer of a route with an id.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
 #[response(
     status = 404,
-    description = "There is no such thing, or it is not kept any more"
+    description = "`not_found`: the id is unknown, or what it names has expired or was deleted"
 )]
 pub(crate) struct NotFound(#[to_schema] Error);
 
-/// What a route may answer that stores something once for each key.
+/// The answer to a key that stands for another request.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
 #[response(
     status = 409,
-    description = "This Idempotency-Key was sent with another body"
+    description = "`idempotency_conflict`: the `Idempotency-Key` was used with another body; nothing was stored"
 )]
 pub(crate) struct Conflict(#[to_schema] Error);
 
-/// What a route with a body may answer.
+/// The answer to an oversized body.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
-#[response(status = 413, description = "The body is larger than it may be")]
+#[response(
+    status = 413,
+    description = "`too_large`: the body exceeds the route's limit"
+)]
 pub(crate) struct TooLarge(#[to_schema] Error);

@@ -20,17 +20,17 @@ const BODY_BYTES: usize = 16 * 1024;
 /// filter in it, in JSON and then in base64: one full of quotes becomes two and a half times as long.
 const URL_CHARACTERS: usize = 4_096;
 
-/// A ticket for a browser, which cannot send a token with a WebSocket. It is good for 60 s.
+/// Creates a ticket: a token for connecting from a browser, valid for 60 s.
 ///
-/// The filter narrows what the ticket shows; nothing can widen it again.
+/// The ticket inherits the token's filter, mask and expiry. The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/tickets",
     operation_id = "create_ticket",
     tag = "live",
     request_body = Option<NewTicket>,
-    responses((status = 201, description = "The ticket", body = Ticket), TooLarge, Refusals),
-    security(("token" = [])),
+    responses((status = 201, description = "The ticket", body = Ticket), TooLarge, Refusals, (status = 400, description = "`bad_filter`: the filter is invalid, or too long together with the token's (a WebSocket URL has at most 4,096 characters). `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::Error)),
+    security(("token" = ["read"])),
 )]
 pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let holder = holder(&state, &call, Scope::Read).await?;

@@ -26,15 +26,16 @@ const NEWEST: usize = 1_000;
 /// The types of events that are known, and any other among the newest events, with when each was
 /// last seen.
 ///
-/// Looked at are the newest 1,000 events that the token lets be seen; with a filter in the token,
-/// among the newest 10,000 of all.
+/// These are the documented types and every other type among the newest events.
+/// Scans the newest 1,000 events that the token may see; if the token has a filter, among the newest
+/// 10,000.
 #[utoipa::path(
     get,
     path = "/v1/event-types",
     operation_id = "list_event_types",
     tag = "events",
     responses((status = 200, description = "The types", body = EventTypes), Refusals),
-    security(("token" = [])),
+    security(("token" = ["read"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();

@@ -43,13 +43,13 @@ impl NoticeKind {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            NoticeKind::Failing => "An endpoint keeps failing: nothing is sent to it for a while.",
-            NoticeKind::Recovered => "An endpoint that was failing answers again.",
+            NoticeKind::Failing => "An endpoint keeps failing; its circuit breaker is open.",
+            NoticeKind::Recovered => "A failing endpoint has recovered.",
             NoticeKind::Disabled => {
-                "An endpoint gets no events any more: it is gone, or has only failed for days."
+                "An endpoint was disabled: it answered 410, or failed for five days."
             }
             NoticeKind::Exhausted => {
-                "The last attempt to deliver an event to an endpoint has failed."
+                "The last attempt of a delivery failed."
             }
         }
     }

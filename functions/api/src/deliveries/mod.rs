@@ -22,22 +22,22 @@ use crate::schema::Refusals;
 use crate::schema::deliveries::Deliveries;
 use crate::state::Shared;
 
-/// The deliveries, newest first: by when they ended, or, pending ones, by when they are due.
+/// Lists deliveries, newest first: by `settled_at`, or by `due_at` while pending.
 ///
-/// Without `endpoint`, all endpoints are looked at that there are.
+/// Without `endpoint`, the request queries every endpoint: set it if there are many.
 #[utoipa::path(
     get,
     path = "/v1/deliveries",
     operation_id = "list_deliveries",
     tag = "deliveries",
     params(
-        ("status" = Option<crate::schema::deliveries::DeliveryStatus>, Query, description = "Only those that stand so"),
-        ("endpoint" = Option<String>, Query, description = "Only those to the endpoint with this `id`"),
-        ("before" = Option<String>, Query, description = "Only those before: the `next` of the page before"),
-        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most deliveries of the page; 50 when absent"),
+        ("status" = Option<crate::schema::deliveries::DeliveryStatus>, Query, description = "Only deliveries with this status"),
+        ("endpoint" = Option<String>, Query, description = "Only deliveries to the endpoint with this id"),
+        ("before" = Option<String>, Query, description = "The `next` of the previous page"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page", body = Deliveries), Refusals),
-    security(("token" = [])),
+    responses((status = 200, description = "A page of deliveries", body = Deliveries), Refusals, (status = 400, description = "`bad_status`, `bad_id` (of `endpoint`), `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();

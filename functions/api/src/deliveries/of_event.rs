@@ -16,21 +16,21 @@ use crate::schema::Refusals;
 use crate::schema::deliveries::{EventDeliveries, EventDelivery};
 use crate::state::Shared;
 
-/// The deliveries of an event, one for each endpoint that was to get it, with their attempts.
+/// Lists the deliveries of one event with their attempts, ordered by endpoint id.
 ///
-/// An event that nobody was to get, or that nobody knows, has none.
+/// An unknown event has no deliveries.
 #[utoipa::path(
     get,
     path = "/v1/events/{id}/deliveries",
     operation_id = "list_deliveries_of_event",
     tag = "deliveries",
     params(
-        ("id" = String, Path, description = "The event's `id`", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw"),
-        ("after" = Option<String>, Query, description = "Only those to endpoints after this one: the `next` of the page before"),
-        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most deliveries of the page; 50 when absent"),
+        ("id" = String, Path, description = "Event id", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw"),
+        ("after" = Option<String>, Query, description = "The `next` of the previous page, an endpoint id"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page", body = EventDeliveries), Refusals),
-    security(("token" = [])),
+    responses((status = 200, description = "A page of deliveries", body = EventDeliveries), Refusals, (status = 400, description = "`bad_id`, `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(
     State(state): State<Shared>,

@@ -20,21 +20,26 @@ use crate::schema::deliveries::{Delivery, UnderWay};
 use crate::schema::{NotFound, Refusals, TooLarge};
 use crate::state::Shared;
 
-/// Tries a delivery now: one that is pending is brought forward, any other gets one more attempt.
+/// Retries a delivery now.
+///
+/// A pending delivery's next attempt is brought forward, and the rest of its schedule stays; any other
+/// delivery gets one more attempt.
+/// The attempt waits while the endpoint's circuit breaker is open or its `rate_limit` is used up.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{delivery_id}/retry",
     operation_id = "retry_delivery",
     tag = "deliveries",
-    params(("delivery_id" = String, Path, description = "The delivery's `id`")),
+    params(("delivery_id" = String, Path, description = "Delivery id")),
     responses(
-        (status = 202, description = "It will be tried at once", body = Delivery),
+        (status = 202, description = "The attempt is queued", body = Delivery),
         NotFound,
         UnderWay,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no delivery id. `endpoint_disabled`: the endpoint is disabled (409 on other routes). `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn retry(
     State(state): State<Shared>,

@@ -29,25 +29,26 @@ const DEFAULT_OVERLAP_HOURS: u64 = 24;
 const MAX_OVERLAP_HOURS: u64 = 7 * 24;
 const REASON_CHARACTERS: usize = 200;
 
-/// Makes a new secret, which is shown this once.
+/// Creates a new signing secret and returns it, this once.
 ///
-/// The one before signs as well for `overlap_hours`, so that receivers can take the new one at any
-/// time in between.
+/// Older secrets sign as well for at most `overlap_hours`, so that receivers can switch at any time
+/// in between. `ingest_secret` cannot be rotated.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/rotate-secret",
     operation_id = "rotate_secret",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     request_body = Option<schema::Rotation>,
     responses(
-        (status = 200, description = "The endpoint, with its new secret", body = schema::RotatedEndpoint),
+        (status = 200, description = "The endpoint with its new secret", body = schema::RotatedEndpoint),
         NotFound,
-        schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::Error),
+        (status = 409, description = "`too_many_secrets`: ten old secrets still sign. `conflict`: another request changed the endpoint at the same time; try again", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn rotate(
     State(state): State<Shared>,
@@ -83,23 +84,25 @@ fn overlap_hours(call: &Call) -> Result<u64, HttpError> {
     }
 }
 
-/// Sends nothing to an endpoint any more. A delivery whose next attempt would come while it is
-/// disabled is cancelled.
+/// Disables an endpoint.
+///
+/// A delivery whose next attempt falls due meanwhile is cancelled; `replay-missing` recreates it.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/disable",
     operation_id = "disable_endpoint",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     request_body = Option<schema::Disabling>,
     responses(
-        (status = 200, description = "The endpoint as it is now", body = schema::Endpoint),
+        (status = 200, description = "The endpoint after the change", body = schema::Endpoint),
         NotFound,
         schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn disable(
     State(state): State<Shared>,
@@ -122,21 +125,24 @@ pub(crate) async fn disable(
     Ok(shown(&state, &call, id, now).await?)
 }
 
-/// Sends to an endpoint what is stored from now on, and takes it for healthy.
+/// Enables an endpoint and resets its health.
+///
+/// The endpoint receives events stored from now on, and deferred deliveries within minutes.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/enable",
     operation_id = "enable_endpoint",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     responses(
-        (status = 200, description = "The endpoint as it is now", body = schema::Endpoint),
+        (status = 200, description = "The endpoint after the change", body = schema::Endpoint),
         NotFound,
         schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn enable(
     State(state): State<Shared>,
@@ -150,26 +156,29 @@ pub(crate) async fn enable(
     Ok(shown(&state, &call, id, now).await?)
 }
 
-/// Sends an event of the type `endpoint.test` to an endpoint alone, past its filter.
+/// Sends an event of type `endpoint.test` to one endpoint, bypassing its filter.
+///
+/// `GET /v1/events/{id}/deliveries` shows the outcome.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/test",
     operation_id = "test_endpoint",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     responses(
         (
             status = 202,
-            description = "It is stored, and will be delivered",
+            description = "The event is stored and queued",
             body = Accepted,
             links(("deliveries" = (operation_id = "list_deliveries_of_event", parameters(("id" = "$response.body#/id"))))),
         ),
         NotFound,
-        schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn test(
     State(state): State<Shared>,

@@ -18,19 +18,21 @@ use crate::schema::deliveries::Attempts;
 use crate::schema::{NotFound, Refusals};
 use crate::state::Shared;
 
-/// The requests that were made to an endpoint, newest first, as long as they are kept.
+/// Lists the attempts made to an endpoint, newest first.
+///
+/// Attempts expire after `AttemptRetentionHours` (72 by default).
 #[utoipa::path(
     get,
     path = "/v1/endpoints/{endpoint_id}/attempts",
     operation_id = "list_attempts",
     tag = "deliveries",
     params(
-        ("endpoint_id" = String, Path, description = "The endpoint's `id`"),
-        ("before" = Option<String>, Query, description = "Only those before: the `next` of the page before"),
-        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most attempts of the page; 50 when absent"),
+        ("endpoint_id" = String, Path, description = "Endpoint id"),
+        ("before" = Option<String>, Query, description = "The `next` of the previous page"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page", body = Attempts), NotFound, Refusals),
-    security(("token" = [])),
+    responses((status = 200, description = "A page of attempts", body = Attempts), NotFound, Refusals, (status = 400, description = "`bad_id`, `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(
     State(state): State<Shared>,

@@ -27,18 +27,18 @@ use crate::schema::endpoints as schema;
 use crate::schema::{NotFound, Refusals, TooLarge};
 use crate::state::Shared;
 
-/// The endpoints, by their ids.
+/// Lists the endpoints, ordered by id.
 #[utoipa::path(
     get,
     path = "/v1/endpoints",
     operation_id = "list_endpoints",
     tag = "endpoints",
     params(
-        ("after" = Option<String>, Query, description = "Only those after this one: the `next` of the page before"),
-        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "The most endpoints of the page; 50 when absent"),
+        ("after" = Option<String>, Query, description = "The `next` of the previous page, an endpoint id"),
+        ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page", body = schema::Endpoints), Refusals),
-    security(("token" = [])),
+    responses((status = 200, description = "A page of endpoints", body = schema::Endpoints), Refusals, (status = 400, description = "`bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
@@ -55,9 +55,10 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
     Ok(Listing::page("endpoints", shown, rest))
 }
 
-/// Makes an endpoint. Its secrets are shown this once.
+/// Creates an endpoint and returns its secrets, this once.
 ///
-/// What is stored after the answer reaches it.
+/// The endpoint receives every matching event stored after the answer. A repeated request creates a
+/// second endpoint: there is no `Idempotency-Key` here. The body has at most 64 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints",
@@ -77,8 +78,9 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
         schema::TooMany,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_url`, `bad_filter`, `bad_header`: the value is invalid. `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
     let now = clock::now();
@@ -112,15 +114,15 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     Ok(answer)
 }
 
-/// One endpoint.
+/// Returns one endpoint.
 #[utoipa::path(
     get,
     path = "/v1/endpoints/{endpoint_id}",
     operation_id = "get_endpoint",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
-    responses((status = 200, description = "The endpoint", body = schema::Endpoint), NotFound, Refusals),
-    security(("token" = [])),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
+    responses((status = 200, description = "The endpoint", body = schema::Endpoint), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no endpoint id", body = crate::schema::Error)),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn one(
     State(state): State<Shared>,
@@ -131,22 +133,26 @@ pub(crate) async fn one(
     Ok(shown(&state, &call, id, now).await?)
 }
 
-/// Changes what is named of an endpoint.
+/// Changes the given fields of an endpoint.
+///
+/// The changed URL, headers, secrets and schedule apply to pending deliveries too; the filter applies
+/// to events stored after the change. The body has at most 64 KB.
 #[utoipa::path(
     patch,
     path = "/v1/endpoints/{endpoint_id}",
     operation_id = "change_endpoint",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     request_body = Option<schema::ChangedEndpoint>,
     responses(
-        (status = 200, description = "The endpoint as it is now", body = schema::Endpoint),
+        (status = 200, description = "The endpoint after the change", body = schema::Endpoint),
         NotFound,
         schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_url`, `bad_filter`, `bad_header`: the value is invalid. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn change(
     State(state): State<Shared>,
@@ -161,15 +167,18 @@ pub(crate) async fn change(
     Ok(shown(&state, &call, id, now).await?)
 }
 
-/// Deletes an endpoint. What is still owed to it is cancelled, within minutes.
+/// Deletes an endpoint and cancels its pending deliveries within minutes.
+///
+/// Its deliveries stay visible until they expire, in `GET /v1/deliveries?endpoint=…` and
+/// `GET /v1/events/{id}/deliveries`; lists of all endpoints omit them, and its attempts are 404.
 #[utoipa::path(
     delete,
     path = "/v1/endpoints/{endpoint_id}",
     operation_id = "delete_endpoint",
     tag = "endpoints",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
-    responses((status = 204, description = "It is deleted"), NotFound, Refusals),
-    security(("token" = [])),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
+    responses((status = 204, description = "The endpoint is deleted"), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no endpoint id", body = crate::schema::Error)),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn delete(
     State(state): State<Shared>,

@@ -26,25 +26,26 @@ const PIECE: usize = 500;
 /// How many of them at once.
 const CONCURRENCY: usize = 32;
 
-/// Tries every delivery once more that has failed since a time.
+/// Retries each delivery that has failed since a time, once.
 ///
-/// Works in pieces: while `next` is not null, ask again with it as `after`. Those that fail again
-/// meanwhile are not tried twice.
+/// Works in batches: while `next` is not null, send it as `after`. Repeating is harmless: pending and
+/// delivered deliveries are skipped.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/recover",
     operation_id = "recover_endpoint",
     tag = "deliveries",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     request_body = schema::Recovery,
     responses(
-        (status = 200, description = "How far it came", body = schema::Piece),
+        (status = 200, description = "Progress", body = schema::Piece),
         NotFound,
-        schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_cursor` (of `after`). `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn recover(
     State(state): State<Shared>,

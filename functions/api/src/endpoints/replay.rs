@@ -25,25 +25,26 @@ use crate::state::Shared;
 /// How many deliveries one request brings under way before it ends: some seconds' work.
 const PIECE: usize = 1_000;
 
-/// Delivers each event that an endpoint should get, was received since a time, and is neither
-/// delivered nor pending.
+/// Delivers the events received since a time that the endpoint missed.
 ///
-/// Works in pieces: while `next` is not null, ask again with it as `after`. It may be repeated.
+/// An event is missed if the endpoint's filter matches it and it is neither delivered nor pending.
+/// Works in batches: while `next` is not null, send it as `after`. Repeating is harmless.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/replay-missing",
     operation_id = "replay_missing",
     tag = "deliveries",
-    params(("endpoint_id" = String, Path, description = "The endpoint's `id`")),
+    params(("endpoint_id" = String, Path, description = "Endpoint id")),
     request_body = schema::Replay,
     responses(
-        (status = 200, description = "How far it came", body = schema::Piece),
+        (status = 200, description = "Progress", body = schema::Piece),
         NotFound,
-        schema::Unfit,
         TooLarge,
         Refusals,
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_filter`, `bad_cursor` (of `after`). `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::Error),
     ),
-    security(("token" = [])),
+    security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn replay(
     State(state): State<Shared>,

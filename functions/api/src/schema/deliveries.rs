@@ -1,4 +1,4 @@
-//! Deliveries and attempts, as they are shown.
+//! Deliveries and attempts in answers.
 
 use std::collections::BTreeMap;
 
@@ -7,46 +7,43 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::error::Error;
 
-/// An event that is owed, or was, to an endpoint. More fields may be added.
+/// The delivery of one event to one endpoint. Fields may be added.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Delivery {
-    /// Made of the event's and the endpoint's.
+    /// Derived from the event id and the endpoint id.
     #[schema(pattern = "^dlv_[0-9a-hjkmnp-tv-z_]+$")]
     pub(crate) id: String,
-    /// Which event.
     #[schema(pattern = "^evt_[0-9a-hjkmnp-tv-z]{39}$")]
     pub(crate) event_id: String,
-    /// To whom.
     #[schema(pattern = "^ep_[0-9a-hjkmnp-tv-z]+$")]
     pub(crate) endpoint_id: String,
-    /// The event's type.
     pub(crate) event_type: String,
-    /// What has become of it.
+    /// `delivered`: the endpoint answered 2xx; `failed`: the last attempt failed; `cancelled`: the
+    /// endpoint was disabled or deleted.
     pub(crate) status: DeliveryStatus,
-    /// How often it was tried.
     pub(crate) attempt_count: u16,
-    /// When it was made.
     #[schema(format = DateTime)]
     pub(crate) created_at: String,
-    /// When it is tried next, at the latest; null when it is not pending.
+    /// The latest time of the next attempt; null unless pending. An attempt due within 15 minutes is
+    /// queued already; its `due_at` is ten minutes later, in case the queue message is lost.
     #[schema(required, format = DateTime)]
     pub(crate) due_at: Option<String>,
-    /// When it ended; null while it is pending.
+    /// When the delivery ended; null while pending.
     #[schema(required, format = DateTime)]
     pub(crate) settled_at: Option<String>,
 }
 
-/// What has become of a delivery.
+/// The state of a delivery.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DeliveryStatus {
-    /// It is owed.
+    /// An attempt is scheduled or queued.
     Pending,
-    /// The endpoint has answered 2xx.
+    /// The endpoint answered 2xx.
     Delivered,
-    /// The last attempt has failed.
+    /// The last attempt failed.
     Failed,
-    /// The endpoint was deleted or disabled.
+    /// The endpoint was disabled or deleted.
     Cancelled,
 }
 
@@ -63,7 +60,7 @@ pub(crate) struct Deliveries {
 /// An event's deliveries.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventDeliveries {
-    /// One for each endpoint that was to get it, by the endpoints' ids.
+    /// One for each endpoint whose filter matched, ordered by endpoint id.
     pub(crate) deliveries: Vec<EventDelivery>,
     /// The next `after`; null on the last page.
     #[schema(required)]
@@ -75,45 +72,42 @@ pub(crate) struct EventDeliveries {
 pub(crate) struct EventDelivery {
     #[serde(flatten)]
     pub(crate) delivery: Delivery,
-    /// Newest first; those that are not kept any more are left out.
+    /// Newest first, without expired ones.
     pub(crate) attempts: Vec<Attempt>,
 }
 
-/// One request to an endpoint. More fields may be added.
+/// One request to an endpoint. Fields may be added.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Attempt {
-    /// Which delivery.
     #[schema(pattern = "^dlv_[0-9a-hjkmnp-tv-z_]+$")]
     pub(crate) delivery_id: String,
-    /// Which event.
     #[schema(pattern = "^evt_[0-9a-hjkmnp-tv-z]{39}$")]
     pub(crate) event_id: String,
-    /// From 1 on.
+    /// The attempt's number within its delivery, from 1.
     pub(crate) number: u16,
-    /// When it was made.
     #[schema(format = DateTime)]
     pub(crate) at: String,
-    /// How long it took.
     pub(crate) duration_ms: u64,
-    /// The status of the answer; null when there was none.
+    /// The HTTP status of the answer; null if there was none.
     #[schema(required)]
     pub(crate) status: Option<u16>,
-    /// What went wrong: `dns`, `refused`, `tls`, `timeout`, `status`, `blocked`, `reset` (the
-    /// connection ended before there was a status), `not_http`, `missing` (the event is not kept any
-    /// more), `other`; null when nothing did.
+    /// Null for 2xx, else one of `dns`, `refused`, `tls`, `timeout`, `status` (not 2xx), `reset` (the
+    /// connection ended before a status line), `not_http` (the answer is not HTTP/1), `blocked` (the
+    /// address is not public), `missing` (the event has expired), `other`.
     #[schema(required)]
     pub(crate) error: Option<&'static str>,
-    /// With the error `tls`, all that was wrong, as far as it is known: `self_signed`,
-    /// `unknown_issuer`, `expired`, `not_yet_valid`, `wrong_host`, `revoked`, `bad_certificate`,
-    /// `client_certificate` (the server wants one), `protocol` (no version or cipher that both sides
-    /// take), `not_tls`, `closed` (during the handshake). Else empty.
+    /// Every known fault if `error` is `tls`, else empty: `self_signed`, `unknown_issuer` (no public
+    /// authority, or an incomplete chain), `expired`, `not_yet_valid`, `wrong_host`, `revoked`,
+    /// `bad_certificate`, `client_certificate` (the server requires one), `protocol` (no common version
+    /// or cipher), `not_tls`, `closed` (during the handshake).
     pub(crate) tls: Vec<&'static str>,
-    /// Those headers of the answer that tell something.
+    /// Of the answer, up to 500 bytes each: `allow`, `content-length`, `content-type`, `date`,
+    /// `location`, `retry-after`, `server`, `via`, `www-authenticate`, `x-request-id`.
     pub(crate) headers: BTreeMap<String, String>,
-    /// What was answered, up to 16 KB; null when nothing was.
+    /// The answer's body, up to 16 KB; null if there was no answer.
     #[schema(required)]
     pub(crate) body: Option<String>,
-    /// Whether there was more of it.
+    /// Whether the answer's body was longer.
     pub(crate) body_truncated: bool,
 }
 
@@ -127,8 +121,11 @@ pub(crate) struct Attempts {
     pub(crate) next: Option<String>,
 }
 
-/// What a manual retry may be refused with.
+/// The answer to a retry during an attempt.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
-#[response(status = 409, description = "An attempt is under way at this moment")]
+#[response(
+    status = 409,
+    description = "`attempt_under_way`: an attempt is in progress"
+)]
 pub(crate) struct UnderWay(#[to_schema] Error);

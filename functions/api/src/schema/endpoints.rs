@@ -1,4 +1,4 @@
-//! Endpoints, as they are asked for and shown.
+//! Endpoints in requests and answers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,99 +7,93 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::error::Error;
 
-/// Where events are sent. More fields may be added.
+/// A URL that receives webhooks. Fields may be added.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Endpoint {
-    /// Its id.
     #[schema(pattern = "^ep_[0-9a-hjkmnp-tv-z]+$")]
     pub(crate) id: String,
-    /// Where to.
     pub(crate) url: String,
-    /// What it is for.
     pub(crate) description: String,
-    /// Which events it gets; all of them when empty.
+    /// Which events the endpoint receives; empty matches every event.
     pub(crate) filter: String,
-    /// Which types it gets, ANDed with `filter`; all of them when empty.
+    /// Which types the endpoint receives, ANDed with `filter`; empty matches every type.
     pub(crate) event_types: Vec<String>,
-    /// Headers of every request. Their values are never shown.
+    /// Headers sent with every request; values are shown as `***`.
     #[schema(example = json!({"authorization": "***"}))]
     pub(crate) headers: BTreeMap<String, &'static str>,
-    /// The seconds from one attempt to the next; as many attempts as there are steps, and one.
+    /// Seconds between attempts; one attempt more than there are steps.
     pub(crate) retry_schedule: Vec<u32>,
-    /// The most attempts of a second; null for no bound.
+    /// Attempts per second; null for no limit.
     #[schema(required, minimum = 1, maximum = 1000)]
     pub(crate) rate_limit: Option<u32>,
-    /// Whether it gets events.
     pub(crate) status: EndpointStatus,
-    /// Why it gets none.
+    /// `gone` (the endpoint answered 410), `failing` (five days without a success), or the `reason` given
+    /// to `disable`; null while enabled.
     #[schema(required)]
     pub(crate) disabled_reason: Option<String>,
-    /// When it was made.
     #[schema(format = DateTime)]
     pub(crate) created_at: String,
-    /// When something of it was changed last.
     #[schema(format = DateTime)]
     pub(crate) updated_at: String,
-    /// The secrets that sign, newest first. Their texts are never shown again.
+    /// The signing secrets, newest first, without their values.
     pub(crate) secrets: Vec<Secret>,
-    /// How it has answered lately.
     pub(crate) health: EndpointHealth,
 }
 
-/// Whether an endpoint gets events.
+/// Whether an endpoint receives events.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EndpointStatus {
-    /// It does.
+    /// The endpoint receives events.
     Enabled,
-    /// It does not.
+    /// The endpoint receives nothing.
     Disabled,
 }
 
-/// A secret that signs.
+/// A signing secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Secret {
-    /// When it was made.
     #[schema(format = DateTime)]
     pub(crate) created_at: String,
-    /// Until when it signs; null for the newest.
+    /// Until when the secret signs; null for the newest.
     #[schema(required, format = DateTime)]
     pub(crate) expires_at: Option<String>,
 }
 
-/// How an endpoint has answered lately.
+/// The health of an endpoint.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EndpointHealth {
-    /// `ok`; `failing`; `open`: nothing is sent for a while, since attempts keep failing;
-    /// `half_open`: one attempt is to tell; `strained`: it is slow and gets a few attempts at once.
+    /// `ok`; `failing`: the last attempt failed; `open`: circuit breaker open, no attempts for a while;
+    /// `half_open`: one attempt probes the endpoint; `strained`: the endpoint is slow and limited to four
+    /// concurrent attempts.
     #[schema(pattern = "^[a-z_]+$")]
     pub(crate) state: &'static str,
-    /// How many attempts have failed since the last that succeeded.
+    /// Failed attempts since the last success.
     pub(crate) consecutive_failures: u32,
-    /// Since when; null when the last attempt succeeded.
+    /// Null if the last attempt succeeded.
     #[schema(required, format = DateTime)]
     pub(crate) failing_since: Option<String>,
 }
 
-/// An endpoint that was just made, with its secrets, which are shown this once.
+/// A new endpoint with its secrets.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedEndpoint {
     #[serde(flatten)]
     pub(crate) endpoint: Endpoint,
-    /// Signs what the endpoint gets.
+    /// Signs the requests to the endpoint.
     #[schema(pattern = "^whsec_[A-Za-z0-9+/=]+$")]
     pub(crate) secret: String,
-    /// Signs what is posted to `POST /v1/ingest/{endpoint_id}`.
+    /// Signs the requests to `POST /v1/ingest/{endpoint_id}`.
     #[schema(pattern = "^whin_[0-9a-z]+$")]
     pub(crate) ingest_secret: String,
 }
 
-/// An endpoint with its new secret, which is shown this once.
+/// An endpoint with its new secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RotatedEndpoint {
     #[serde(flatten)]
     pub(crate) endpoint: Endpoint,
-    /// Signs what the endpoint gets from now on, beside those that have not expired.
+    /// Signs from now on, beside older secrets that have not expired.
     #[schema(pattern = "^whsec_[A-Za-z0-9+/=]+$")]
     pub(crate) secret: String,
 }
@@ -107,43 +101,52 @@ pub(crate) struct RotatedEndpoint {
 /// A page of endpoints.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Endpoints {
-    /// By their ids.
+    /// Ordered by id.
     pub(crate) endpoints: Vec<Endpoint>,
     /// The next `after`; null on the last page.
     #[schema(required)]
     pub(crate) next: Option<String>,
 }
 
-/// A new endpoint. All fields but `url` may be absent or null.
+/// A new endpoint. Null fields count as absent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 pub(crate) struct NewEndpoint {
-    /// `https`, without a user name, and no address that is not public.
+    /// `https://`, without user name, password or fragment, and a public host. `http://` and private
+    /// hosts only if the template's `AllowPrivateEndpoints` is `true`, as on the local stack.
     #[schema(max_length = 2048, example = "https://shop.example/hooks")]
     url: String,
+    /// At most 1,000 bytes.
     #[schema(max_length = 1000)]
     description: Option<String>,
-    /// Which events it gets; all of them when empty.
+    /// Which events the endpoint receives; default every event.
     #[schema(max_length = 2048, example = "type:hard_bounce,soft_bounce")]
     filter: Option<String>,
+    /// Which types the endpoint receives, ANDed with `filter`; `*` at either end is a wildcard.
     #[schema(value_type = Option<Vec<Kind>>, max_items = 100)]
     event_types: Option<Vec<String>>,
-    /// Headers of every request: names and values, at most 20.
+    /// At most 20 headers sent with every request: names up to 100 bytes, values up to 2,048 bytes of
+    /// printable ASCII. Names are sent in lower case; reserved ones are refused.
     #[schema(example = json!({"authorization": "Bearer abc"}))]
     headers: Option<HashMap<String, String>>,
+    /// `default` (10 s, 30 s, 1 min, 5 min, 15 min), `standard` (5 s, 5 min, 30 min, 2 h, 5 h, 10 h,
+    /// 14 h, 20 h, 24 h), or up to 20 waits in seconds, each 1 to 604,800 (a week); `[]` means one
+    /// attempt.
     #[schema(value_type = Option<Schedule>)]
     retry_schedule: Option<()>,
-    /// The most attempts of a second.
+    /// Attempts per second; default no limit.
     #[schema(minimum = 1, maximum = 1000)]
     rate_limit: Option<u32>,
 }
 
-/// What is to change of an endpoint: what is absent stays, and null is like in a new one.
+/// Changes to an endpoint, with the fields of a new one: absent fields stay, null resets a field to its
+/// default.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 pub(crate) struct ChangedEndpoint {
+    /// On another host, port or scheme, `headers` must be given anew with their values, or as null.
     #[schema(nullable = false, max_length = 2048)]
     url: Option<String>,
     #[schema(max_length = 1000)]
@@ -152,6 +155,7 @@ pub(crate) struct ChangedEndpoint {
     filter: Option<String>,
     #[schema(value_type = Option<Vec<Kind>>, max_items = 100)]
     event_types: Option<Vec<String>>,
+    /// Replaces all headers; the value `***` keeps the stored one.
     headers: Option<HashMap<String, String>>,
     #[schema(value_type = Option<Schedule>)]
     retry_schedule: Option<()>,
@@ -159,24 +163,24 @@ pub(crate) struct ChangedEndpoint {
     rate_limit: Option<u32>,
 }
 
-/// A type of events; `*` at either end stands for anything.
+/// An event type; `*` at either end is a wildcard.
 #[derive(ToSchema)]
 #[schema(min_length = 1, max_length = 128, example = "hard_bounce")]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 struct Kind(String);
 
-/// When an attempt that failed is followed by another.
+/// When failed attempts are retried.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 enum Schedule {
     /// A schedule by its name.
     Named(NamedSchedule),
-    /// Its steps.
+    /// The steps.
     Steps(Steps),
 }
 
-/// The seconds from one attempt to the next, each 1 to 604,800 (a week).
+/// Seconds between attempts, each 1 to 604,800 (a week).
 #[derive(Deserialize, ToSchema)]
 #[schema(max_items = 20)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
@@ -198,77 +202,76 @@ enum NamedSchedule {
     Standard,
 }
 
-/// How a secret is to be replaced.
+/// How to replace a signing secret.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 pub(crate) struct Rotation {
-    /// For how many hours the secret before signs as well; 24 when absent.
+    /// For how many hours older secrets sign as well, at most; default 24. With 0, as after a leak, the
+    /// new secret signs alone from now on.
     #[schema(minimum = 0, maximum = 168)]
     overlap_hours: Option<u32>,
 }
 
-/// Why an endpoint is disabled.
+/// Why to disable an endpoint.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 pub(crate) struct Disabling {
-    /// Shown as `disabled_reason`; `manual` when absent.
+    /// Becomes `disabled_reason`; default `manual`.
     #[schema(min_length = 1, max_length = 200)]
     reason: Option<String>,
 }
 
-/// Failed deliveries that are to be tried once more.
+/// The failed deliveries to retry.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 pub(crate) struct Recovery {
-    /// Those that have failed at this time or later.
+    /// Deliveries that failed at this time or later.
     #[schema(format = DateTime)]
     since: String,
-    /// The `next` of the answer before.
+    /// The `next` of the previous answer.
     after: Option<String>,
 }
 
-/// Events that are to be delivered if they were not.
+/// The missed events to deliver.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes what `endpoints` reads")]
 pub(crate) struct Replay {
-    /// Those that were received at this time or later.
+    /// Events received at this time or later; not before deliveries expire (seven days and twice the
+    /// endpoint's schedule, or `AttemptRetentionHours` if longer).
     #[schema(format = DateTime)]
     since: String,
-    /// Only those that pass it, of those that the endpoint gets.
+    /// ANDed with the endpoint's filter.
     #[schema(max_length = 2048)]
     filter: Option<String>,
-    /// The `next` of the answer before.
+    /// The `next` of the previous answer.
     after: Option<String>,
 }
 
-/// How far a piece of work came.
+/// The progress of a batch.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Piece {
-    /// How many deliveries were brought under way.
+    /// How many deliveries this request started.
     pub(crate) count: usize,
-    /// The `after` with which to ask for the rest; null when everything was looked at.
+    /// The `after` of the next request; null when done.
     #[schema(required)]
     pub(crate) next: Option<String>,
 }
 
-/// What a route may answer that makes an endpoint.
+/// The answer at the limit of endpoints.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
-#[response(
-    status = 409,
-    description = "There are as many endpoints as there may be"
-)]
+#[response(status = 409, description = "`too_many_endpoints`: there are 1,000")]
 pub(crate) struct TooMany(#[to_schema] Error);
 
-/// What a route may answer that changes an endpoint.
+/// The answer to a concurrent change.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what is answered")]
 #[response(
     status = 409,
-    description = "It does not allow this as it is, or somebody else has just changed it"
+    description = "`conflict`: another request changed the endpoint at the same time; try again"
 )]
 pub(crate) struct Unfit(#[to_schema] Error);

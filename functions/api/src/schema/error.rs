@@ -2,7 +2,7 @@
 
 use utoipa::ToSchema;
 
-/// Why a request was refused, or failed.
+/// Why a request was refused or failed.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes platform::http::HttpError")]
 pub(crate) struct Error {
@@ -12,8 +12,8 @@ pub(crate) struct Error {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes platform::http::HttpError")]
 pub(crate) struct ErrorInner {
-    /// A stable word for programs.
+    /// Stable, for programs.
     code: String,
-    /// A sentence for people.
+    /// For people; may change.
     message: String,
 }

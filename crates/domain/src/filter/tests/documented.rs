@@ -42,6 +42,27 @@ fn the_documented_filters_pass_what_they_are_said_to() {
     assert!(answers.contains(&true) && answers.contains(&false));
 }
 
+/// Filters that the page could show as well.
+#[test]
+fn variations_of_the_documented_filters_pass_what_they_say() {
+    let json = PAGE.split("```json").nth(1).unwrap();
+    let json = json.split("```").next().unwrap();
+    let event: Content<'_> = serde_json::from_str(json).unwrap();
+    for (text, expected) in [
+        ("type:open,click", true),
+        ("-type:send", true),
+        ("recipient:reader1@example.net", true),
+        ("shipped", true),
+        ("-tag:welcome -tag:order-shipped", false),
+        ("url:https://shop.example/orders/70814", true),
+        ("meta.order:70814", true),
+        ("subaccount:*", false),
+        ("message:8854ad35e1b54a1cb1f0c5a4d2f4f0aa", true),
+    ] {
+        assert_eq!(filter(text).matches(&event), expected, "{text}");
+    }
+}
+
 #[test]
 fn the_documented_mistakes_are_refused_as_documented() {
     let mistakes = rows("\n### What is refused\n");
@@ -52,5 +73,22 @@ fn the_documented_mistakes_are_refused_as_documented() {
         let start = documented.trim_end_matches(" …");
         assert!(error.starts_with(start), "{error}");
         assert_eq!(error.len() == start.len(), start == documented, "{error}");
+    }
+    for (text, message) in [
+        (
+            "type:open,",
+            "a value is missing at 10: expected a word, a text in quotes, or *",
+        ),
+        (
+            r#"tag:order"shipped""#,
+            r#"unexpected '"' at 9: expected quotes around a whole value only, and \" inside of it"#,
+        ),
+        (
+            r#"url:"a\b""#,
+            r#"a backslash at 6 escapes nothing: expected \" or \\ in quotes"#,
+        ),
+    ] {
+        let error = text.parse::<Filter>().unwrap_err();
+        assert_eq!(error.to_string(), message, "{text}");
     }
 }
