@@ -32,11 +32,11 @@ test-rust: setup ## run the Rust tests
 	  then $(NEXTEST); \
 	  else cargo test --workspace --lib --bins --tests; fi
 
-test-infra: .venv/.infra-checked .venv/.circles-checked ## check the template, its checker, the workflows, and that no imports run in a circle
+test-infra: .venv/.infra-checked .venv/.circles-checked ## check the template, its checker, links, workflows, and import circles
 
 # Only what changed is checked again.
-.venv/.infra-checked: tests/requirements.txt dashboard/index.html docs/OPERATIONS.md crates/platform/src/metrics.rs \
-  $(wildcard .github/*.yml .github/workflows/*.yml infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
+.venv/.infra-checked: tests/requirements.txt dashboard/index.html crates/platform/src/metrics.rs \
+  $(shell git ls-files "*.md") $(wildcard .github/*.yml .github/workflows/*.yml infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
 	.venv/bin/python infra/check.py
 	.venv/bin/python -m unittest discover -s infra
 	.venv/bin/zizmor --offline --quiet .github

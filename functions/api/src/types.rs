@@ -66,7 +66,7 @@ fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_mandrill = mandrill::KINDS.iter().map(|kind| (kind.name, kind.meaning));
     let notices = NoticeKind::ALL.map(|kind| (kind.event_type(), kind.meaning()));
     let others = [
-        (TEST_TYPE, "Somebody has asked for it, to try an endpoint."),
+        (TEST_TYPE, "A test event, requested for one endpoint."),
         (mandrill::UNKNOWN, "It does not say what it is."),
     ];
     of_mandrill.chain(notices).chain(others)
