@@ -67,7 +67,7 @@ fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
     let notices = NoticeKind::ALL.map(|kind| (kind.event_type(), kind.meaning()));
     let others = [
         (TEST_TYPE, "A test event, requested for one endpoint."),
-        (mandrill::UNKNOWN, "It does not say what it is."),
+        (mandrill::UNKNOWN, "The event has no valid type."),
     ];
     of_mandrill.chain(notices).chain(others)
 }
