@@ -44,8 +44,9 @@ fn it_names_no_resource_of_the_template_of_this_repository() {
 fn name(line: &str) -> Option<&str> {
     let name = line.strip_prefix("  ")?.strip_suffix(':')?;
     let kinds = ["Bucket", "Function", "Queue", "Secret", "Table"];
-    let kind = kinds.iter().find_map(|kind| name.strip_suffix(kind))?;
-    kind.chars().all(char::is_alphanumeric).then_some(name)
+    let start = kinds.iter().find_map(|kind| name.strip_suffix(kind))?;
+    let is_name = !start.is_empty() && start.chars().all(char::is_alphanumeric);
+    is_name.then_some(name)
 }
 
 /// All Rust files of a folder, without those of tests.

@@ -245,3 +245,18 @@ fn token(key: &str) -> String {
         .map(|token| token.0)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_scale_is_a_parameter_of_the_template_and_known_hosts_are_answered() {
+        let mut options = Options::new(".posthorn");
+        options.local.time_scale = 60;
+        options.webhook_urls = vec!["https://hooks.example.com/in".to_owned()];
+        let local = options.local();
+        assert_eq!(local.defaults["TimeScale"], "60");
+        assert_eq!(local.allow_hosts, ["hooks.example.com"]);
+    }
+}
