@@ -29,7 +29,7 @@ const ANSWER_BYTES: usize = 6 * 1024 * 1024 - 4 * 1024;
     operation_id = "get_event",
     tag = "events",
     params(("id" = String, Path, description = "Event id", example = "evt_927d41s94qzwedc13x44eb6hywr04x69ry1bwkw")),
-    responses((status = 200, description = "The event", body = schema::Event), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no event id", body = crate::schema::Error)),
+    responses((status = 200, description = "The event", body = schema::Event), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no event id", body = crate::schema::error::Error)),
     security(("token" = ["read"])),
 )]
 pub(crate) async fn one(

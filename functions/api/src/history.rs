@@ -105,7 +105,7 @@ fn long_poll_is_elsewhere(state: &crate::State, call: &Call, error: HttpError) -
         ("to" = Option<String>, Query, format = DateTime, description = "Only events received before this time"),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page of events", body = Timeline), Refusals, (status = 400, description = "`bad_filter`, `bad_cursor`, `bad_time`, `bad_limit`: the value is invalid. A cursor must come from this deployment, and `after` must not be more than a minute ahead. `conflicting_parameters`: `after` excludes `before`, `from` and `to`", body = crate::schema::Error)),
+    responses((status = 200, description = "A page of events", body = Timeline), Refusals, (status = 400, description = "`bad_filter`, `bad_cursor`, `bad_time`, `bad_limit`: the value is invalid. A cursor must come from this deployment, and `after` must not be more than a minute ahead. `conflicting_parameters`: `after` excludes `before`, `from` and `to`", body = crate::schema::error::Error)),
     security(("token" = ["read"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {

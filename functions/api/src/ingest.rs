@@ -17,7 +17,6 @@ use crate::caller::holder;
 use crate::endpoints::{self, disabled};
 use crate::publish::{self, BODY_BYTES};
 use crate::response::Refusal;
-use crate::schema::endpoints::Unfit;
 use crate::schema::{Accepted, NotFound, Refusals, TooLarge};
 use crate::state::Shared;
 use crate::{body, idempotency, kind};
@@ -53,9 +52,9 @@ const SIGNATURE: &str = "x-hub-signature-256";
         NotFound,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_json`: the body is not JSON. `bad_type`, `reserved_type`, `bad_idempotency_key`: the message names the rule", body = crate::schema::Error),
-        (status = 403, description = "`bad_signature`: the signature does not match. `forbidden`: the token lacks scope `write`, or its filter excludes the event", body = crate::schema::Error),
-        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled. `idempotency_conflict`: the key was used with another body or type", body = crate::schema::Error),
+        (status = 400, description = "`bad_json`: the body is not JSON. `bad_type`, `reserved_type`, `bad_idempotency_key`: the message names the rule", body = crate::schema::error::Error),
+        (status = 403, description = "`bad_signature`: the signature does not match. `forbidden`: the token lacks scope `write`, or its filter excludes the event", body = crate::schema::error::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled. `idempotency_conflict`: the key was used with another body or type", body = crate::schema::error::Error),
     ),
     security(("token" = ["write"]), ()),
 )]

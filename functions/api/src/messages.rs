@@ -34,7 +34,7 @@ use platform::parameters::{Parameters, bad};
         ("after" = Option<String>, Query, description = "Only events after this cursor: the `next` of the previous page, or the `cursor` of any event of the message"),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page of events", body = History), Refusals, (status = 400, description = "`bad_cursor`: not a cursor of this message. `bad_limit`: out of range", body = crate::schema::Error)),
+    responses((status = 200, description = "A page of events", body = History), Refusals, (status = 400, description = "`bad_cursor`: not a cursor of this message. `bad_limit`: out of range", body = crate::schema::error::Error)),
     security(("token" = ["read"])),
 )]
 pub(crate) async fn list(

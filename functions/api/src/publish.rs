@@ -63,7 +63,7 @@ const TAG_CHARACTERS: usize = 100;
         Conflict,
         TooLarge,
         Refusals,
-        (status = 400, description = "`missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object. `reserved_type`: the type belongs to Mandrill or Posthorn. `bad_idempotency_key`: the header is invalid, or the token has no `sub`", body = crate::schema::Error),
+        (status = 400, description = "`missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object. `reserved_type`: the type belongs to Mandrill or Posthorn. `bad_idempotency_key`: the header is invalid, or the token has no `sub`", body = crate::schema::error::Error),
     ),
     security(("token" = ["write"])),
 )]

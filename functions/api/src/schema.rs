@@ -4,7 +4,7 @@
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
-mod error;
+pub(crate) mod error;
 mod webhook;
 
 use serde::{Deserialize, Serialize};

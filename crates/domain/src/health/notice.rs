@@ -48,9 +48,7 @@ impl NoticeKind {
             NoticeKind::Disabled => {
                 "An endpoint was disabled: it answered 410, or failed for five days."
             }
-            NoticeKind::Exhausted => {
-                "The last attempt of a delivery failed."
-            }
+            NoticeKind::Exhausted => "The last attempt of a delivery failed.",
         }
     }
 }

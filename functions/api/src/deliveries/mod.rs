@@ -36,7 +36,7 @@ use crate::state::Shared;
         ("before" = Option<String>, Query, description = "The `next` of the previous page"),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page of deliveries", body = Deliveries), Refusals, (status = 400, description = "`bad_status`, `bad_id` (of `endpoint`), `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    responses((status = 200, description = "A page of deliveries", body = Deliveries), Refusals, (status = 400, description = "`bad_status`, `bad_id` (of `endpoint`), `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::error::Error)),
     security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {

@@ -29,7 +29,7 @@ use crate::state::Shared;
         ("after" = Option<String>, Query, description = "The `next` of the previous page, an endpoint id"),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page of deliveries", body = EventDeliveries), Refusals, (status = 400, description = "`bad_id`, `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    responses((status = 200, description = "A page of deliveries", body = EventDeliveries), Refusals, (status = 400, description = "`bad_id`, `bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::error::Error)),
     security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(

@@ -37,7 +37,7 @@ use crate::state::Shared;
         UnderWay,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no delivery id. `endpoint_disabled`: the endpoint is disabled (409 on other routes). `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no delivery id. `endpoint_disabled`: the endpoint is disabled (409 on other routes). `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]

@@ -45,8 +45,8 @@ const REASON_CHARACTERS: usize = 200;
         NotFound,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::Error),
-        (status = 409, description = "`too_many_secrets`: ten old secrets still sign. `conflict`: another request changed the endpoint at the same time; try again", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::error::Error),
+        (status = 409, description = "`too_many_secrets`: ten old secrets still sign. `conflict`: another request changed the endpoint at the same time; try again", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]
@@ -100,7 +100,7 @@ fn overlap_hours(call: &Call) -> Result<u64, HttpError> {
         schema::Unfit,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]
@@ -140,7 +140,7 @@ pub(crate) async fn disable(
         schema::Unfit,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]
@@ -175,8 +175,8 @@ pub(crate) async fn enable(
         NotFound,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::Error),
-        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_json`, `unknown_field`: the body must be empty or `{}`", body = crate::schema::error::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]

@@ -37,7 +37,7 @@ use crate::state::Shared;
         ("after" = Option<String>, Query, description = "The `next` of the previous page, an endpoint id"),
         ("limit" = Option<i32>, Query, minimum = 1, maximum = 1000, description = "Page size; default 50"),
     ),
-    responses((status = 200, description = "A page of endpoints", body = schema::Endpoints), Refusals, (status = 400, description = "`bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::Error)),
+    responses((status = 200, description = "A page of endpoints", body = schema::Endpoints), Refusals, (status = 400, description = "`bad_cursor`, `bad_limit`: the value is invalid", body = crate::schema::error::Error)),
     security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {
@@ -78,7 +78,7 @@ pub(crate) async fn list(State(state): State<Shared>, call: Call) -> Result<Resp
         schema::TooMany,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_url`, `bad_filter`, `bad_header`: the value is invalid. `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::Error),
+        (status = 400, description = "`bad_url`, `bad_filter`, `bad_header`: the value is invalid. `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]
@@ -121,7 +121,7 @@ pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Re
     operation_id = "get_endpoint",
     tag = "endpoints",
     params(("endpoint_id" = String, Path, description = "Endpoint id")),
-    responses((status = 200, description = "The endpoint", body = schema::Endpoint), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no endpoint id", body = crate::schema::Error)),
+    responses((status = 200, description = "The endpoint", body = schema::Endpoint), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no endpoint id", body = crate::schema::error::Error)),
     security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn one(
@@ -150,7 +150,7 @@ pub(crate) async fn one(
         schema::Unfit,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_url`, `bad_filter`, `bad_header`: the value is invalid. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_url`, `bad_filter`, `bad_header`: the value is invalid. `bad_json`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]
@@ -177,7 +177,7 @@ pub(crate) async fn change(
     operation_id = "delete_endpoint",
     tag = "endpoints",
     params(("endpoint_id" = String, Path, description = "Endpoint id")),
-    responses((status = 204, description = "The endpoint is deleted"), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no endpoint id", body = crate::schema::Error)),
+    responses((status = 204, description = "The endpoint is deleted"), NotFound, Refusals, (status = 400, description = "`bad_id`: the path has no endpoint id", body = crate::schema::error::Error)),
     security(("token" = ["endpoints"])),
 )]
 pub(crate) async fn delete(

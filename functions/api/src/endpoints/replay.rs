@@ -41,8 +41,8 @@ const PIECE: usize = 1_000;
         NotFound,
         TooLarge,
         Refusals,
-        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_filter`, `bad_cursor` (of `after`). `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::Error),
-        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::Error),
+        (status = 400, description = "`bad_id`: the path has no endpoint id. `bad_filter`, `bad_cursor` (of `after`). `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::error::Error),
+        (status = 409, description = "`endpoint_disabled`: the endpoint is disabled", body = crate::schema::error::Error),
     ),
     security(("token" = ["endpoints"])),
 )]
