@@ -40,7 +40,9 @@ pub(crate) fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(health))
 }
 
-/// Says that the function runs, not that the tables answer.
+/// Reports that the function runs.
+///
+/// The answer does not depend on the tables.
 #[utoipa::path(
     get,
     path = "/healthz",

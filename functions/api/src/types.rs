@@ -23,8 +23,7 @@ use platform::parameters::Parameters;
 /// Among how many of the newest events a type is looked for.
 const NEWEST: usize = 1_000;
 
-/// The types of events that are known, and any other among the newest events, with when each was
-/// last seen.
+/// Lists the known event types.
 ///
 /// These are the documented types and every other type among the newest events.
 /// Scans the newest 1,000 events that the token may see; if the token has a filter, among the newest
