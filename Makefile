@@ -36,7 +36,7 @@ test-infra: .venv/.infra-checked .venv/.circles-checked ## check the template, i
 
 # Only what changed is checked again.
 .venv/.infra-checked: tests/requirements.txt dashboard/index.html crates/platform/src/metrics.rs \
-  $(shell git ls-files "*.md") $(wildcard .github/*.yml .github/workflows/*.yml infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
+  $(wildcard $(shell git ls-files -co --exclude-standard "*.md")  .github/*.yml .github/workflows/*.yml infra/*.yaml infra/*.py infra/*.sh functions/*/Cargo.toml functions/webhook/src/*.rs) | setup
 	.venv/bin/python infra/check.py
 	.venv/bin/python -m unittest discover -s infra
 	.venv/bin/zizmor --offline --quiet .github
