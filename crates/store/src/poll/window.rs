@@ -98,11 +98,12 @@ impl Window {
 
     /// Begins anew a little before `now` when the clock is behind what counts as settled, since what
     /// is stored from now on would be taken for settled as well: the clock was set back, or that of
-    /// the environment before is ahead. What lies between is given again.
+    /// the environment before is ahead. What lies between is given again. A reader that has not
+    /// caught up goes on from where it is, which may be before that.
     pub(super) fn rewind(&mut self, now: Millis) {
         if now < self.floor {
             self.floor = now.minus(LOOK_BACK_MS);
-            self.reached = Position::start_of(self.floor);
+            self.reached = self.reached.min(Position::start_of(self.floor));
             self.seen.clear();
             self.claim = None;
         }
@@ -334,6 +335,28 @@ mod tests {
         let settled = START + days - CLOCK_SKEW_MS - LOOK_BACK_MS;
         let settled = Position::start_of(Millis(settled));
         assert_eq!(returned(&window, None).start(), settled);
+    }
+
+    #[test]
+    fn a_reader_that_has_not_caught_up_skips_nothing_when_its_clock_is_set_back() {
+        let stored = [Stored { at: 0, lag: 0 }, Stored { at: 0, lag: 0 }];
+        let events = stored.iter().enumerate();
+        let mut feed: Vec<_> = events.map(|(index, it)| (position(index, it), 0)).collect();
+        feed.sort();
+        let begin = Cursor {
+            position: Position::start_of(Millis(START - 1)),
+            kind: CursorKind::Seen,
+        };
+        let mut window = Window::of(begin, None);
+        let now = START + 200_000;
+        // A clock that is ahead takes the time of both for settled.
+        let ahead = now + CLOCK_SKEW_MS;
+        let first = read_by(ahead, &mut window, &feed, now, 1);
+        let rest = read_by(now - CLOCK_SKEW_MS / 4, &mut window, &feed, now, 10);
+        assert_eq!(
+            (&first[..], &rest[..]),
+            (&[feed[0].0][..], &[feed[1].0][..])
+        );
     }
 
     #[test]
