@@ -1,4 +1,4 @@
-//! The one place that reads the clocks. Tests move them.
+//! The one place of this library that reads the clocks. Tests move them.
 
 use std::fmt;
 use std::sync::OnceLock;
