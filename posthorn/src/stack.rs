@@ -145,7 +145,12 @@ impl Stack {
             stack_token: local.stack_token,
             data_dir: local.data_dir,
         };
-        if let Value::Object(details) = json!(urls) {
+        // A data directory whose name is no text cannot be told in JSON.
+        let details = serde_json::to_value(&urls).map_err(|error| {
+            let directory = urls.data_dir.clone();
+            local_aws::StartError::DataDirectory(directory, std::io::Error::other(error))
+        })?;
+        if let Value::Object(details) = details {
             prepared.describe(details);
         }
         let local = prepared.start().await?;

@@ -165,7 +165,12 @@ impl Services {
     pub(crate) fn is_for_function_url(&self, uri: &Uri) -> bool {
         match self.is_for_function_url {
             Some(is_for_it) => is_for_it(uri),
-            None => self.template.http_api.is_none(),
+            None => {
+                let path = uri.path();
+                self.template.http_api.is_none()
+                    && path.trim_end_matches('/') != self.websocket_path
+                    && !path.starts_with("/_stack/")
+            }
         }
     }
 
