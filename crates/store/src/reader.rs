@@ -45,8 +45,8 @@ impl EventReader {
         }
     }
 
-    /// The event with this id; none when it is not kept (any more). It is `truncated` only if the
-    /// object that should have the whole of it is gone.
+    /// The event with this id; `None` if it expired or was never stored. It is `truncated` if fields
+    /// were cut, or if the object that should have the whole of it is gone.
     ///
     /// # Errors
     /// When DynamoDB or S3 does not answer, or has something else than was stored.

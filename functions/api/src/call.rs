@@ -60,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
     }
 }
 
-/// The id in a path, which is `whose`: "an event's".
+/// The id in a path, which is `what`: "an event id".
 pub(crate) fn path_id<T: FromStr>(
     id: Result<Path<String>, PathRejection>,
     what: &str,

@@ -21,8 +21,9 @@ const ANSWER_BYTES: usize = 6 * 1024 * 1024 - 4 * 1024;
 
 /// Returns one event with its complete `data`.
 ///
-/// An event that the token's filter hides is 404. `truncated` is true only if the answer exceeds
-/// Lambda's 6 MB or the event's object in S3 is missing.
+/// An event that the token's filter hides is 404. `truncated` means that fields were cut, whose whole
+/// is in `data`; or, if `data` is null, that the answer exceeds Lambda's 6 MB or the event's object in
+/// S3 is missing.
 #[utoipa::path(
     get,
     path = "/v1/events/{id}",

@@ -29,7 +29,7 @@ const URL_CHARACTERS: usize = 4_096;
     operation_id = "create_ticket",
     tag = "live",
     request_body = Option<NewTicket>,
-    responses((status = 201, description = "The ticket", body = Ticket), TooLarge, Refusals, (status = 400, description = "`bad_filter`: the filter is invalid, or too long together with the token's (a WebSocket URL has at most 4,096 characters). `missing_field`, `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::error::Error)),
+    responses((status = 201, description = "The ticket", body = Ticket), TooLarge, Refusals, (status = 400, description = "`bad_filter`: the filter is invalid, or too long together with the token's (a WebSocket URL has at most 4,096 characters). `unknown_field`, `repeated_field`, `bad_field`: the message names the field. `bad_json`: the body is not a JSON object", body = crate::schema::error::Error)),
     security(("token" = ["read"])),
 )]
 pub(crate) async fn create(State(state): State<Shared>, call: Call) -> Result<Response, Refusal> {

@@ -25,6 +25,7 @@ use crate::state::Shared;
 /// A pending delivery's next attempt is brought forward, and the rest of its schedule stays; any other
 /// delivery gets one more attempt.
 /// The attempt waits while the endpoint's circuit breaker is open or its `rate_limit` is used up.
+/// The body has at most 1 KB.
 #[utoipa::path(
     post,
     path = "/v1/deliveries/{delivery_id}/retry",

@@ -33,6 +33,7 @@ const REASON_CHARACTERS: usize = 200;
 ///
 /// Older secrets sign as well for at most `overlap_hours`, so that receivers can switch at any time
 /// in between. `ingest_secret` cannot be rotated.
+/// The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/rotate-secret",
@@ -87,6 +88,7 @@ fn overlap_hours(call: &Call) -> Result<u64, HttpError> {
 /// Disables an endpoint.
 ///
 /// A delivery whose next attempt falls due meanwhile is cancelled; `replay-missing` recreates it.
+/// The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/disable",
@@ -128,6 +130,7 @@ pub(crate) async fn disable(
 /// Enables an endpoint and resets its health.
 ///
 /// The endpoint receives events stored from now on, and deferred deliveries within minutes.
+/// The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/enable",
@@ -159,6 +162,7 @@ pub(crate) async fn enable(
 /// Sends an event of type `endpoint.test` to one endpoint, bypassing its filter.
 ///
 /// `GET /v1/events/{id}/deliveries` shows the outcome.
+/// The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/test",

@@ -30,6 +30,7 @@ const CONCURRENCY: usize = 32;
 ///
 /// Works in batches: while `next` is not null, send it as `after`. Repeating is harmless: pending and
 /// delivered deliveries are skipped.
+/// The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/recover",

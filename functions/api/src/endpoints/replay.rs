@@ -29,6 +29,7 @@ const PIECE: usize = 1_000;
 ///
 /// An event is missed if the endpoint's filter matches it and it is neither delivered nor pending.
 /// Works in batches: while `next` is not null, send it as `after`. Repeating is harmless.
+/// The body has at most 16 KB.
 #[utoipa::path(
     post,
     path = "/v1/endpoints/{endpoint_id}/replay-missing",

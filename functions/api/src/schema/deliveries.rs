@@ -60,7 +60,7 @@ pub(crate) struct Deliveries {
 /// An event's deliveries.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventDeliveries {
-    /// One for each endpoint whose filter matched, ordered by endpoint id.
+    /// One for each endpoint that was to receive the event, ordered by endpoint id.
     pub(crate) deliveries: Vec<EventDelivery>,
     /// The next `after`; null on the last page.
     #[schema(required)]
