@@ -1,8 +1,6 @@
 # The index of commands. `make` prints it.
 
 FUNCTIONS := $(notdir $(wildcard functions/*))
-# Many tests wait for most of their time: twice as many as there are processors run at once.
-NEXTEST := cargo nextest run --workspace -j $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 # cargo-lambda is one of the Python packages that `make setup` installs.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
@@ -27,9 +25,10 @@ tools: ## install only the Python tools into .venv: SAM CLI, cargo-lambda, Zig, 
 test: setup ## run every test
 	@$(MAKE) --no-print-directory test-infra test-client test-rust test-api test-examples test-browser
 
+# Many tests wait for most of their time: twice as many as there are processors run at once.
 test-rust: setup ## run the Rust tests
 	@if cargo nextest --version >/dev/null 2>&1; \
-	  then $(NEXTEST); \
+	  then cargo nextest run --workspace -j $$((2 * $$(getconf _NPROCESSORS_ONLN))); \
 	  else cargo test --workspace --lib --bins --tests; fi
 
 test-infra: .venv/.infra-checked .venv/.circles-checked ## check the template, its checker, links, workflows, and import circles
@@ -77,7 +76,7 @@ test-built: setup ## run the flow tests with the functions in processes of their
 	@for name in $(FUNCTIONS); do \
 	  mkdir -p target/functions/$$name && ln -sf ../../debug/$$name target/functions/$$name/bootstrap; done
 	@if cargo nextest --version >/dev/null 2>&1; \
-	  then POSTHORN_FUNCTIONS=target/functions $(NEXTEST) \
+	  then POSTHORN_FUNCTIONS=target/functions cargo nextest run --workspace \
 	    -E 'package(flows) & binary(it) - test(/^(lambda|mistakes|policies|process|processes|receiver|template)::/)'; \
 	  else POSTHORN_FUNCTIONS=target/functions cargo test -p flows --test it; fi
 
