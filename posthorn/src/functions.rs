@@ -1,5 +1,5 @@
 //! The functions of the template, built into this binary. A new function has one entry in
-//! [`handlers`].
+//! `handlers`.
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
