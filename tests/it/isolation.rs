@@ -96,7 +96,7 @@ async fn a_dead_endpoint_is_left_alone_and_none_of_its_attempts_is_burnt() {
         let is_well = health["state"] == "ok" && recovered > 0;
         is_well
             .then_some(())
-            .ok_or(format!("{recovered} are told: {health}"))
+            .ok_or(format!("{recovered} events `endpoint.recovered`: {health}"))
     })
     .await;
     wait_until_idle(&stack).await;

@@ -46,7 +46,7 @@ impl EventReader {
     }
 
     /// The event with this id; `None` if it expired or was never stored. It is `truncated` if fields
-    /// were cut, or if the object that should have the whole of it is gone.
+    /// were cut, or if its object in S3 is missing.
     ///
     /// # Errors
     /// When DynamoDB or S3 does not answer, or has something else than was stored.

@@ -27,7 +27,7 @@ async fn nothing() -> Response {
     refusal(not_found("no such path"))
 }
 
-/// Who asks what a path is for is told by the header `Allow`, which the router adds.
+/// The router adds the header `Allow`, which also answers `OPTIONS`.
 async fn other_method(method: Method) -> Response {
     if method == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();

@@ -110,7 +110,7 @@ pub async fn handle(
         ],
     );
     for failure in &dispatched.failures {
-        tracing::error!(request.id = request_id, error = %Chain(failure), "A batch could not be dispatched and comes again.");
+        tracing::error!(request.id = request_id, error = %Chain(failure), "A batch could not be dispatched; Lambda will retry it.");
     }
     tracing::info!(
         request.id = request_id,

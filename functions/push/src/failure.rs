@@ -4,7 +4,7 @@ use store::StoreError;
 
 use crate::broadcast::Sent;
 
-/// Why a batch has to come again.
+/// Why a batch must be retried.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]

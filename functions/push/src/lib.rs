@@ -53,7 +53,7 @@ pub async fn handle(
     let deadline = Instant::now() + TIME_LIMIT;
     let now = clock::now();
     let batch = Batch::decode(event.payload.records, now);
-    // In time, or as if DynamoDB had not answered: the batch comes again.
+    // In time, or as if DynamoDB had not answered: the batch is retried.
     let pushed = timeout_at(deadline + GRACE, push(deps, &batch, now, deadline)).await;
     let pushed = pushed.unwrap_or(Err(Failure::OutOfTime));
     counts::record(deps, &batch, now, &pushed);
@@ -76,7 +76,7 @@ pub async fn handle(
             Ok(stream::done())
         }
         Err(error) => {
-            tracing::error!(request.id = request_id, error = %Chain(&error), "A batch could not be pushed and comes again.");
+            tracing::error!(request.id = request_id, error = %Chain(&error), "A batch could not be pushed; Lambda will retry it.");
             Ok(stream::retry_from(first))
         }
     }

@@ -67,7 +67,7 @@ impl Places {
         Places(Arc::new(Semaphore::new(connections)))
     }
 
-    /// A place for a connection; without one it is told so, and closed.
+    /// Takes a permit for a connection. Without one, answers 503 and closes the connection.
     pub(crate) fn admit(&self, stream: TcpStream) -> Option<(TcpStream, Place)> {
         if let Ok(place) = self.0.clone().try_acquire_owned() {
             return Some((stream, Arc::new(place)));

@@ -12,7 +12,7 @@ pub enum FeedItem {
         /// The exact JSON text of the event.
         text: String,
     },
-    /// Everything stored so far was told. `recovered` is false if something before it is not kept any more.
+    /// Everything stored so far was returned. `recovered` is false if earlier events have expired.
     Live { recovered: bool },
     /// What a later feed has to begin with (`FeedOptions::cursor`) so as to miss nothing but what was told until here.
     Place { cursor: String },

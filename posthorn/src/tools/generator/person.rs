@@ -3,7 +3,7 @@
 use super::words::{AGENTS, Agent, DOMAINS, NAMES, PLACES};
 use crate::tools::random::Random;
 
-/// Somebody who gets mail and reads it with always the same program.
+/// A recipient who always reads mail with the same program.
 #[derive(Debug, Clone)]
 pub(super) struct Person {
     pub(super) name: &'static str,
